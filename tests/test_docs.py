@@ -38,6 +38,7 @@ from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 from support.made_once import MadeOnce
 from support.recordings import write_recordings
+from support.texts import write_texts
 
 import hwkd
 from hwkd.cli.app import app, main
@@ -134,6 +135,7 @@ def _write_template(folder: Path) -> None:
     np.savez(folder / "new_digits.npz", x=images[:60], y=load_digits().target[:60])
     _write_shuttle(folder / "shuttle.csv", generator)
     write_recordings(folder / "watch.csv")
+    write_texts(folder / "reviews.csv")
     _write_windows_teacher(folder / "teacher.onnx")
     np.save(folder / "more.npy", generator.uniform(0, 16, size=(64, 8, 8)).astype(np.float32))
     (folder / "my_space.py").write_text(SPACE_BLOCK.text)

@@ -1,10 +1,12 @@
 """Counts instructions and code of the steps of signal features on emulated cores.
 
     python -m tools.signal_instructions [CORE ...]   # writes hwkd/signals/instructions.json
+    python -m tools.signal_instructions texts [CORE ...]   # of texts alone
 
 Pipelines with different settings run as one program per core. Instructions of each unit of work and
 bytes of each kind of step are the non-negative numbers that explain all pipelines best, relative to
-their size. Every fourth pipeline takes no part in the fit and gives its error.
+their size. Every fourth pipeline takes no part in the fit and gives its error. Those of texts are
+fitted by themselves.
 """
 
 from __future__ import annotations
@@ -13,15 +15,17 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from benchmarks.lib.feature_runs import FeatureRun, pipeline_of, run_features
 from hwkd.deploy.toolchain import find_tools
 from hwkd.io.core_files import core_names, load_core
-from hwkd.signals.pipeline import shapes_of
-from hwkd.signals.work import kinds_of, work_of
+from hwkd.signals.pipeline import Pipeline, shapes_of
+from hwkd.signals.work import BASE, TEXTS, kinds_of, work_of
 
 FILE = Path(__file__).parents[1] / "hwkd" / "signals" / "instructions.json"
 _SOUND, _MOTION = 16000.0, 50.0
@@ -60,6 +64,20 @@ _CASES: tuple[tuple[str, tuple[int, int], float], ...] = (
     ("imu:decimate=2,window=0.8s,stride=0.4s", (6, 400), _MOTION),
 )
 _HELD_OUT = 4
+_TEXT_CASES = tuple(
+    (f"{name}:{sizes}", (1, length), 1.0)
+    for length in (256, 1024, 3008)
+    for name, sizes in (
+        ("words", "known=0,buckets=64"),
+        ("words", "known=0,buckets=2048"),
+        ("word-codes", "count=24,size=64"),
+        ("bytes", "count=128,size=16"),
+        ("words", "known=800,buckets=200"),
+        ("word-codes", "count=96,size=32"),
+        ("bytes", "count=250,size=32"),
+    )
+)
+_LETTERS = np.frombuffer(b"etaoinshrdlu  ", np.uint8)
 
 
 def _fitted(
@@ -92,6 +110,38 @@ def _counted(runs: Sequence[FeatureRun]) -> dict[str, dict[str, float]]:
     }
 
 
+def _counted_texts(
+    runs: Sequence[FeatureRun], known: Mapping[str, Mapping[str, float]]
+) -> dict[str, dict[str, float]]:
+    """Return what texts take, their code beside what every pipeline has."""
+    work, code, taken, rest_code = [], [], [], []
+    for run in runs:
+        steps = run.pipeline.steps
+        work.append(work_of(steps, shapes_of(steps, run.pipeline.raw_shape)))
+        taken.append(float(run.instructions.mean()))
+        code.append(dict.fromkeys(kinds_of(steps)[1:], 1.0))
+        rest_code.append(max(1.0, run.code_bytes - known["code"][BASE]))
+    units, error = _fitted(work, taken)
+    return {
+        "units": units,
+        "code": _fitted(code, rest_code)[0],
+        "error": {"texts": round(error, 4)},
+    }
+
+
+def _texts(count: int, length: int) -> NDArray[np.uint8]:
+    """Return letters and spaces as often as in English words, up to the last byte."""
+    return np.random.default_rng(0).choice(_LETTERS, (count, 1, length))
+
+
+def _text_cases() -> list[tuple[Pipeline, NDArray[Any]]]:
+    cases = []
+    for text, shape, rate_hz in _TEXT_CASES:
+        texts = _texts(2, shape[1])
+        cases.append((pipeline_of(text, shape, rate_hz, count=16)[0], texts))
+    return cases
+
+
 def main() -> None:
     """Count on every core, or on those named, and write the file."""
     found = json.loads(FILE.read_text("utf-8")) if FILE.is_file() else {}
@@ -101,8 +151,14 @@ def main() -> None:
         pipeline, _ = pipeline_of(text, shape, rate_hz, count=16)
         signals = np.rint(random.standard_normal((2, *shape)) * 2000).astype(np.int16)
         cases.append((pipeline, signals))
-    for name in sys.argv[1:] or core_names():
-        found[name] = _counted(run_features(cases, load_core(name), find_tools()))
+    only_texts, names = sys.argv[1:2] == [TEXTS], [n for n in sys.argv[1:] if n != TEXTS]
+    texts = _text_cases()
+    for name in names or core_names():
+        if not only_texts:
+            found[name] = _counted(run_features(cases, load_core(name), find_tools()))
+        added = _counted_texts(run_features(texts, load_core(name), find_tools()), found[name])
+        for part, values in added.items():
+            found[name][part] = dict(sorted({**found[name][part], **values}.items()))
         print(name, found[name]["error"], flush=True)
         FILE.write_text(json.dumps(dict(sorted(found.items())), indent=1) + "\n", "utf-8")
 

@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.lib.held_out import predict
 from benchmarks.lib.verdict import Target, report
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.graph import OpGraph
-from hwkd.cost.estimate import estimate_cost
+from hwkd.cost.fuse import fuse
 from hwkd.cost.graph import build_graph
 from hwkd.io.device_catalog import device_names, load_device
 from hwkd.io.discovery import discover
@@ -37,19 +38,27 @@ def candidates(space: str, count: int, shape: tuple[int, ...] = _SHAPE) -> list[
 
 def within_reach(graphs: Sequence[OpGraph], device: str, runtime: str) -> list[bool]:
     """Return which candidates' upper ends are within the median of all expected latencies."""
-    board = load_device(device)
-    found = [estimate_cost(graph, board, runtime=runtime).latency for graph in graphs]
-    known = [latency for latency in found if latency is not None]
-    limit_s = np.median([latency.value_s for latency in known])
-    return [bool(latency.high_s <= limit_s) for latency in known]
+    stack = load_device(device).runtime(runtime)
+    model = stack.latency["int8"]
+    found = [predict(model, fuse(graph, stack.fusion).graph) for graph in graphs]
+    limit_s = np.median([latency.value_s for latency in found])
+    return [bool(latency.high_s <= limit_s) for latency in found]
 
 
 def stacks() -> Iterator[tuple[str, str]]:
-    """Return the device and runtime of every int8 latency fit that a device names."""
+    """Return the device and runtime of every int8 latency fit, boards of one fit once.
+
+    A board's clock and scale change expected latencies and upper ends alike.
+    """
+    seen = set()
     for name in device_names():
         device = load_device(name)
         for runtime, stack in device.runtimes.items():
-            if device.costed_by == "estimated" and "int8" in stack.latency:
+            if device.costed_by != "estimated" or "int8" not in stack.latency:
+                continue
+            fit = (runtime, stack.fusion.model_dump_json(), stack.latency["int8"].model_dump_json())
+            if fit not in seen:
+                seen.add(fit)
                 yield name, runtime
 
 

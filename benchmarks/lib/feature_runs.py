@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from hwkd.core.core_file import ICOUNT_SHIFT, Core
 from hwkd.deploy.toolchain import Tools, find_host_compiler, run_tool
 from hwkd.deploy.verify_run import harness_text, write_link_script
-from hwkd.signals.features import features_named
+from hwkd.signals.features import FittedFeatures, features_named
 from hwkd.signals.pipeline import Pipeline, applied
+from hwkd.signals.step import TextStep
 from hwkd.signals.steps.standardise import Standardise
-from hwkd.signals.tried import tried_signals
+from hwkd.signals.tried import tried_signals, tried_texts
 
 _FLAGS = ("-std=gnu99", "-O2", "-Wall", "-I.")
 _FLASH_BYTES, _RAM_BYTES, _STACK_BYTES = 512 * 1024, 480 * 1024, 4096
@@ -30,7 +31,7 @@ class FeatureRun:
 
     Attributes:
         pipeline: in whole numbers.
-        signals: int16 [n, channels, time].
+        signals: int16 [n, channels, time], or uint8 of texts.
         found: int16 [n, features]: what the C gave, in steps of 1/256.
         instructions: of each signal, by the emulated core; zeros on this computer.
         code_bytes: of the function that everything was inlined into, and of the library that it
@@ -38,7 +39,7 @@ class FeatureRun:
     """
 
     pipeline: Pipeline
-    signals: NDArray[np.int16]
+    signals: NDArray[Any]
     found: NDArray[np.int16]
     instructions: NDArray[np.float64]
     code_bytes: int
@@ -64,20 +65,24 @@ def pipeline_of(text: str, shape: tuple[int, int], rate_hz: float, *, count: int
         rate_hz: samples per second.
         count: of signals.
     """
-    signals = tried_signals(count, *shape)
     recipe = features_named(text)
     front = recipe.steps(shape, rate_hz)
+    signals: NDArray[Any] = tried_signals(count, *shape)
+    if isinstance(front[0], TextStep):
+        signals = tried_texts(count, shape[1])
+    if isinstance(recipe, FittedFeatures):
+        front = recipe.fitted(signals, np.arange(count) % 2)
     values = applied(front, signals).astype(np.float64)
     fitted = Standardise.of(values.mean(axis=(0, 2)).tolist(), values.std(axis=(0, 2)).tolist())
     pipeline = Pipeline(
         steps=(*front, fitted, *recipe.after(shape)),
-        raw_shape=shape, raw_dtype="int16", raw_low=-32768.0, raw_high=32767.0,
+        raw_shape=shape, raw_dtype=signals.dtype.name, raw_low=-32768.0, raw_high=32767.0,
     )  # fmt: skip
     return pipeline, signals
 
 
 def run_features(
-    cases: Sequence[tuple[Pipeline, NDArray[np.int16]]], core: Core | None, tools: Tools | None
+    cases: Sequence[tuple[Pipeline, NDArray[Any]]], core: Core | None, tools: Tools | None
 ) -> tuple[FeatureRun, ...]:
     """Compile all pipelines into one program and run each on its signals.
 
@@ -90,7 +95,7 @@ def run_features(
         folder = Path(place)
         names = _write(cases, folder)
         program = _link(names, folder, core, tools)
-        np.concatenate([signals.reshape(-1) for _, signals in cases]).tofile(folder / "inputs.bin")
+        (folder / "inputs.bin").write_bytes(b"".join(each.tobytes() for _, each in cases))
         if core is None or tools is None:
             run_tool([program], folder=folder)
             sizes = [0] * len(cases)
@@ -107,7 +112,7 @@ def run_features(
 
 
 def _read(
-    cases: Sequence[tuple[Pipeline, NDArray[np.int16]]],
+    cases: Sequence[tuple[Pipeline, NDArray[Any]]],
     written: bytes,
     sizes: Sequence[int],
     core: Core | None,
@@ -128,17 +133,18 @@ def _read(
     return tuple(found)
 
 
-def _write(cases: Sequence[tuple[Pipeline, NDArray[np.int16]]], folder: Path) -> list[str]:
+def _write(cases: Sequence[tuple[Pipeline, NDArray[Any]]], folder: Path) -> list[str]:
     """Write one source for each pipeline and the program that calls them; return all sources."""
     calls, declared = [], []
     for number, (pipeline, signals) in enumerate(cases):
         made = pipeline.to_c("prepare", put="put")
         for name, text in made.headers.items():
             (folder / name).write_text(text)
-        elements, samples = pipeline.apply(signals[:1]).size, signals[0].size
+        elements = pipeline.apply(signals[:1]).size
         (folder / f"features_{number}.c").write_text(
             f"""#include <stdint.h>
-extern int16_t raw[], out[];
+extern {made.c_type} raw[];
+extern int16_t out[];
 static void put(int32_t i, int32_t value) {{ out[i] = (int16_t)value; }}
 {made.text}
 void features_of_{number}(void) {{ prepare(raw); }}
@@ -146,16 +152,16 @@ void features_of_{number}(void) {{ prepare(raw); }}
         )
         declared.append(f"void features_of_{number}(void);\n")
         calls.append(
-            f"    run(features_of_{number}, {len(signals)}, {2 * samples}, {2 * elements});\n"
+            f"    run(features_of_{number}, {len(signals)}, {signals[0].nbytes}, {2 * elements});\n"
         )
-    most = max(signals[0].size for _, signals in cases)
+    most = max(signals[0].nbytes for _, signals in cases)
     largest = max(pipeline.apply(signals[:1]).size for pipeline, signals in cases)
     (folder / "model.h").write_text("#include <stdint.h>\nvoid model_run(void);\n")
     (folder / "program.c").write_text(
         f"""#include "harness.h"
 #include "model.h"
 {"".join(declared)}
-int16_t raw[{most}], out[{largest + 2}];
+int16_t raw[{(most + 1) // 2}], out[{largest + 2}];
 static void (*function)(void);
 void model_run(void) {{ function(); }}
 static void run(void (*chosen)(void), int count, uint32_t read, uint32_t written)

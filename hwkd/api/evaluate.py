@@ -81,6 +81,7 @@ def evaluate(
     labels = given.labels
     if not len(labels):
         raise DataError(f"{place}: no labelled examples")
+    subject.require_like_training(given.inputs, where=str(place))
     prepared = subject.prepare(given.inputs)
     tell("answer", 1, 2)
     outputs = subject.answer(prepared).reshape(len(labels), -1)

@@ -70,6 +70,20 @@ class Subject:
             raise ModelFileError(f"{self.name}: has the inputs {given}; expected one")
         return session
 
+    def require_like_training(self, inputs: "NDArray[Any]", *, where: str) -> None:
+        """Refuse raw inputs of another scale than those of the training, where that is known.
+
+        Raises:
+            DataError: with both ranges.
+        """
+        from hwkd.signals.pipeline import Pipeline
+        from hwkd.tasks.layouts import reordered
+        from hwkd.tasks.split_differences import require_like_train
+
+        if self.record is not None:
+            shaped = reordered(inputs, self.raw_shape)
+            require_like_train(shaped, Pipeline.of(self.record), where=where)
+
     def prepare(self, inputs: "NDArray[Any]") -> "NDArray[np.float32]":
         """Return what the network is given."""
         import numpy as np

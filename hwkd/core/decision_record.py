@@ -43,3 +43,19 @@ class DecisionRecord(StrictModel):
     def stride_s(self) -> float | None:
         """From one inference to the next; None where examples stand alone."""
         return None if self.stride is None or not self.rate_hz else self.stride / self.rate_hz
+
+
+class ReadTextRecord(StrictModel):
+    """A text, and what the network says of it.
+
+    Attributes:
+        text: its beginning, as it may be shown.
+        label: its class.
+        named: the likeliest one.
+        chance: of its class, 0 to 1.
+    """
+
+    text: str
+    label: StoredInt
+    named: StoredInt
+    chance: float

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import model_validator
 
-from hwkd.core.decision_record import Confusion, DecisionRecord
+from hwkd.core.decision_record import Confusion, DecisionRecord, ReadTextRecord
 from hwkd.core.measure import Profile
 from hwkd.core.metric import ACCURACY, Metric, ScoresRecord
 from hwkd.core.old_records import with_network, with_scores
@@ -142,6 +142,7 @@ class FinalRecord(StrictModel):
         verification: its C on an emulated core; None unless asked for.
         verdict: every way in which it was trained, which of them ships and what was gained.
         confusion: of the int8 file on test, by class; none where outputs are no classes or many.
+        worst_texts: those of test that the int8 file reads worst; none where inputs are no texts.
         decision: the threshold that ships; None where answers turn at none.
         pairs: layers that feature methods compared; none of other methods.
         exits: of its file with exits; None of a scheme or a student without.
@@ -166,6 +167,7 @@ class FinalRecord(StrictModel):
     verification: VerificationRecord | None = None
     verdict: Verdict
     confusion: Confusion = ()
+    worst_texts: tuple[ReadTextRecord, ...] = ()
     decision: DecisionRecord | None = None
     pairs: tuple[PairRecord, ...] = ()
     exits: ExitsRecord | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hwkd.core.decision_record import Confusion, DecisionRecord
+from collections.abc import Sequence
+
+from hwkd.core.decision_record import Confusion, DecisionRecord, ReadTextRecord
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.metric import Metric
 from hwkd.core.run_record import DataRecord
@@ -31,6 +33,8 @@ def answer_tables(final: FinalRecord, data: DataRecord) -> tuple[Block, ...]:
         names = output_kind(data.kind).answers or data.class_names
         blocks.append(class_table(final.confusion, names))
         blocks.append(confusion_table(final.confusion, names))
+    if final.worst_texts:
+        blocks.append(text_table(final.worst_texts, data.class_names))
     return tuple(blocks)
 
 
@@ -66,6 +70,29 @@ def class_table(confusion: Confusion, names: tuple[str, ...]) -> Table:
 
 
 _SHARES = ("precision", "recall", "F1")
+
+
+def text_table(texts: Sequence[ReadTextRecord], names: tuple[str, ...]) -> Table:
+    """List texts with their class and the one that they were taken for, worst first."""
+    return Table(
+        title="Texts that it reads worst",
+        columns=(
+            Column(title="text"),
+            Column(title="is"),
+            Column(title="named", basis="measured"),
+            Column(title="chance of what it is", basis="measured", is_number=True),
+        ),
+        rows=tuple(
+            (
+                Cell(one.text),
+                Cell(names[one.label]),
+                Cell(names[one.named]),
+                Cell(fmt.percent(one.chance)),
+            )
+            for one in texts
+        ),
+        note=f"{_WHAT[0].upper()}{_WHAT[1:]}, worst first. Some may be labelled wrongly.",
+    )
 
 
 def confusion_table(confusion: Confusion, names: tuple[str, ...]) -> Table:

@@ -20,6 +20,8 @@ from hwkd.signals.step import RowStep, Shape, Step, StreamStep, TextStep
 ROW, FEATURE = "row", "feature"
 # Of the code that every pipeline has.
 BASE = "base"
+# Largest error of a text's instructions.
+TEXTS = "texts"
 _COUNTED = (RowStep, StreamStep, TextStep)
 
 
@@ -52,7 +54,8 @@ def work_of(steps: Sequence[Step], shapes: Sequence[Shape]) -> dict[str, float]:
                 found[unit] += amount
         if isinstance(step, RowStep):
             found[ROW] += math.prod(shape[:-1])
-    found[FEATURE] += math.prod(shapes[-1])
+    if not isinstance(steps[0], TextStep):  # whose units have it in them
+        found[FEATURE] += math.prod(shapes[-1])
     return found
 
 
@@ -76,7 +79,7 @@ def on_core(steps: Sequence[Step], shapes: Sequence[Shape], core: str) -> CoreWo
     return CoreWork(
         instructions=sum(amount * facts["units"][unit] for unit, amount in work.items()),
         code_bytes=round(sum(facts["code"][kind] for kind in kinds)),
-        error_ratio=facts["error"]["instructions"],
+        error_ratio=facts["error"][TEXTS if isinstance(steps[0], TextStep) else "instructions"],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,9 @@ from numpy.typing import NDArray
 
 from hwkd.core.errors import DataError
 from hwkd.signals.pipeline import Pipeline
+from hwkd.signals.step import Step
 from hwkd.signals.steps.normalise import Normalise
+from hwkd.signals.steps.standardise import Standardise
 from hwkd.tasks.raw import RawArray, RawData
 
 # Data sets that people split differ by some tens of per cent; pictures divided by 255 or volts
@@ -83,6 +86,36 @@ def require_like_train(inputs: RawArray, pipeline: Pipeline, *, where: str) -> N
             f"{where}: another scale than the train inputs: values {own} of type {inputs.dtype}, "
             f"{pipeline.raw_low:.4g} to {pipeline.raw_high:.4g} of type "
             f"{pipeline.raw_dtype} in train; bring them to one scale"
+        )
+
+
+def require_like_scaling(deviations: Sequence[float], fitted: Step, *, where: str) -> None:
+    """Refuse data that a scaling fitted to other data does not suit.
+
+    Args:
+        deviations: of each channel.
+        fitted: a step that divides each channel by a deviation.
+        where: opens the error message.
+
+    Raises:
+        DataError: if it has other channels, or spreads 50 times more or less.
+    """
+    if isinstance(fitted, Normalise):
+        theirs = fitted.std
+    elif isinstance(fitted, Standardise):
+        theirs = fitted.deviations()
+    else:
+        return
+    if len(deviations) != len(theirs):
+        raise DataError(
+            f"{where}: {len(deviations)} channels, where the data of the student's training has "
+            f"{len(theirs)}; bring it to that form"
+        )
+    own, known = max(deviations), max(theirs)
+    if _ratio(own, known) > _REFUSED_RATIO:
+        raise DataError(
+            f"{where}: another scale than the data of the student's training: a deviation of "
+            f"{own:.3g}, {known:.3g} there; bring the data to that scale"
         )
 
 

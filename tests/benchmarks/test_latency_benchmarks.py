@@ -35,9 +35,9 @@ def test_the_target_is_met(name: str) -> None:
 
 @pytest.mark.slow
 def test_networks_of_families_left_out_are_no_worse_than_was_reached() -> None:
-    # The goals, 7% and 20% over all versions and cores, are missed: the page says by how much.
+    # The goal of 20% over all versions and cores is missed: the page says by how much.
     reached = [target.reached for target in cost_model_families.targets()]
-    assert np.less_equal(reached, [0.075, 0.27, 0.065, 0.20]).all()
+    assert np.less_equal(reached, [0.07, 0.25, 0.065, 0.20]).all()
 
 
 @pytest.mark.slow
@@ -46,8 +46,7 @@ def test_the_interval_holds_nine_of_ten_whole_models() -> None:
     assert len(networks.inside) > 100
     assert 0.87 <= networks.inside.mean() <= 0.95
     assert 0.87 <= forms.inside.mean() <= 0.97
-    assert networks.score < 1.15  # the target of 1 is missed
-    assert forms.score < 1
+    assert max(networks.score, forms.score) < 1
 
 
 def test_an_interval_score_grows_with_width_and_twenty_times_as_fast_outside() -> None:

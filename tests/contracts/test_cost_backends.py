@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.processes import Processes
 from support.tiny_search import make_run, write_npz, write_teacher
 
 from benchmarks.lib.c_networks import NetworkBuilder, quantise
@@ -201,19 +199,18 @@ def test_a_backend_that_is_dropped_in_screens_candidates(device_file: Path) -> N
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-def test_a_run_says_what_its_latencies_are_without_the_plugin(folder: Path) -> None:
+def test_a_run_says_what_its_latencies_are_without_the_plugin(
+    folder: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run, device = folder / "run", folder / "my-chip.toml"
     data, teacher = write_npz(folder / "data.npz"), write_teacher(folder / "teacher.onnx")
     given = ["--device", device, "--data", data, "--teacher", teacher, "--out", run]
     small = ["--space", "depthwise", "--trials", "2", "--brief-epochs", "1", "--no-final"]
-    command = [sys.executable, "-m", "hwkd", "search", *map(str, given), *small]
-    done = subprocess.run(
-        command,
-        env={**os.environ, "PYTHONPATH": str(folder), "HWKD_NO_PLUGINS": ""},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    with monkeypatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder))
+        patch.setenv("HWKD_NO_PLUGINS", "")
+        search = processes.start(["search", *given, *small])
+        assert search.ended() == 0, search.printed()
     assert "simulated" not in catalog.BACKENDS
     assert main(["report", str(run)]) == 0
     heading = (run / "trials.csv").read_text().splitlines()[0]

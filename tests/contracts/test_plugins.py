@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.processes import Processes
 from support.user_space import USER_SPACE
 
 PAGE = Path(__file__).parents[2] / "docs/extending.md"
@@ -34,28 +32,20 @@ def package(tmp_path: Path) -> Path:
     return facts.parent
 
 
-def told(command: str, package: Path) -> dict[str, object]:
-    """Return what a command prints as JSON in a process that has the package."""
-    environment = {**os.environ, "PYTHONPATH": str(package)}
-    del environment["HWKD_NO_PLUGINS"]
-    done = subprocess.run(
-        [sys.executable, "-m", "hwkd", *command.split()],
-        cwd=package.parent, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    found: dict[str, object] = json.loads(done.stdout)
-    return found
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_task_space_method_sampler_and_target_of_a_package_serve_a_search(package: Path) -> None:
-    found = told(SEARCH, package)
+def test_task_space_method_sampler_and_target_of_a_package_serve_a_search(
+    package: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(package.parent)
+    monkeypatch.setenv("PYTHONPATH", str(package))
+    monkeypatch.delenv("HWKD_NO_PLUGINS")
+    found = processes.start(SEARCH.split()).told()
     assert found["trials"] == 2
     run = json.loads((package.parent / "run" / "run.json").read_text())
     assert run["data"]["task"] == "my-task"
     assert run["final"]["spec"]["space"] == "my-space"
     assert "my-method" in json.dumps(run["final"]["verdict"])
-    told("export run --target my-target --out out --json", package)
+    processes.start(["export", "run", "--target", "my-target", "--out", "out", "--json"]).told()
     int8 = package.parent / "run" / "best" / "student_int8.onnx"
     assert (package.parent / "out" / "bytes.txt").read_text() == str(int8.stat().st_size)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +26,11 @@ class Started:
     def printed(self) -> str:
         """Return all that it has printed so far."""
         return self._log.read_text()
+
+    def told(self) -> Any:
+        """Return what it printed as JSON when it ended, after lines about its progress."""
+        assert self.ended() == 0, self.printed()
+        return json.loads(re.split(r"^(?=[{\[])", self.printed(), maxsplit=1, flags=re.M)[1])
 
     def is_running(self) -> bool:
         return self._child.poll() is None

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from hwkd.signals.features import FittedFeatures, features_named
 from hwkd.signals.pipeline import Pipeline, applied
 from hwkd.signals.steps.standardise import Standardise
-from hwkd.signals.tried import tried_signals
-from support.texts import tried_texts
+from hwkd.signals.tried import tried_signals, tried_texts
 
 RECIPES = {
     "log-mel": (1, 16000, 16000.0),

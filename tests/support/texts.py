@@ -1,4 +1,4 @@
-"""Short texts of three classes, and bytes that try a tokeniser."""
+"""Short texts of three classes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import csv
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 _TOPICS = {
     "grain": ("wheat", "corn", "harvest", "tonnes", "crop", "barley", "farmers", "bushels"),
@@ -14,9 +13,6 @@ _TOPICS = {
     "trade": ("deficit", "tariff", "imports", "dollar", "surplus", "quota", "talks", "goods"),
 }
 _COMMON = ("the", "of", "a", "to", "said", "in", "market", "year", "prices", "would", "new", "it")
-_PIECES = (
-    "", " ", "the ", "The", "x1", "Größe ", "naïve,", "日本語 ", "\n", "a-b ", "ZZ", "🙂 ", "0",
-)  # fmt: skip
 
 
 def topic_texts(count: int, *, seed: int = 0) -> list[tuple[str, str]]:
@@ -37,16 +33,3 @@ def write_texts(path: Path, count: int = 240) -> Path:
         rows.writerow(["text", "label"])
         rows.writerows(topic_texts(count))
     return path
-
-
-def tried_texts(count: int, length: int, *, seed: int = 0) -> NDArray[np.uint8]:
-    """Return uint8 [count, 1, length]: half of it words of many scripts, half any bytes."""
-    random = np.random.default_rng(seed)
-    found = random.integers(0, 256, (count, 1, length), dtype=np.uint8)
-    for row in found[::2, 0]:
-        coded = "".join(random.choice(_PIECES, length)).encode()[: random.integers(length + 1)]
-        row[:] = 0
-        row[: len(coded)] = np.frombuffer(coded, np.uint8)
-    # Any bytes have a zero soon.
-    found[1::4][found[1::4] == 0] = ord("e")
-    return found

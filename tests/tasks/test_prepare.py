@@ -6,12 +6,15 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from hwkd.api.subject import Subject
 from hwkd.core.catalog import TASKS
 from hwkd.core.errors import DataError
+from hwkd.core.reading import Reading
 from hwkd.io.discovery import discover
 from hwkd.tasks.base import describe
 from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.classes_head import ClassesHead
+from hwkd.tasks.classification import ClassifyTask
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.tasks.sources import read_digits
@@ -273,3 +276,25 @@ def test_the_digits_are_those_of_scikit_learn():
     np.testing.assert_array_equal(ours.inputs[:, 0], theirs.images)
     np.testing.assert_array_equal(ours.labels, theirs.target)
     assert ours.inputs.dtype == np.uint8
+
+
+def test_data_of_another_scale_or_form_is_refused_for_a_network_that_has_learned(tmp_path):
+    levels = np.random.default_rng(0).integers(0, 255, (60, 8, 8)).astype(np.uint8)
+    labels = np.arange(60) % 3
+    np.savez(tmp_path / "first.npz", x_train=levels, y_train=labels)
+    learned = ClassifyTask().data(tmp_path / "first.npz").pipeline
+    as_then = Reading(scaling=learned.record().steps[-1])
+    np.savez(tmp_path / "like.npz", x_train=levels[::-1] // 2, y_train=labels)
+    assert ClassifyTask().data(tmp_path / "like.npz", as_then).pipeline.steps == learned.steps
+    np.savez(tmp_path / "small.npz", x_train=levels / 255.0, y_train=labels)
+    with pytest.raises(DataError, match=r"another scale .* a deviation of 0\.28.*, 73\.\d there"):
+        ClassifyTask().data(tmp_path / "small.npz", as_then)
+    np.savez(tmp_path / "colour.npz", x_train=np.stack([levels] * 3, -1), y_train=labels)
+    with pytest.raises(DataError, match="3 channels, where the data of the student's training has"):
+        ClassifyTask().data(tmp_path / "colour.npz", as_then)
+    subject = Subject(
+        name="s", path=tmp_path, model=b"", task=None, reading=as_then, record=learned.record()
+    )
+    subject.require_like_training(levels[:, np.newaxis], where="more.npz")
+    with pytest.raises(DataError, match=r"more\.npz: another scale than the train inputs"):
+        subject.require_like_training(levels[:, np.newaxis] / 255.0, where="more.npz")

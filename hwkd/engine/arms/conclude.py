@@ -57,6 +57,7 @@ def conclude(
         profile=profile,
         verdict=verdict,
         confusion=result.confusion,
+        worst_texts=result.worst_texts,
         decision=result.decision,
         pairs=result.pairs,
         exits=result.exits,

@@ -30,6 +30,7 @@ from hwkd.engine.arms.evaluation import (
     student_criterion,
     student_logits,
 )
+from hwkd.engine.arms.example_texts import worst_texts
 from hwkd.engine.arms.exits import write_exits
 from hwkd.engine.arms.orders import ArmOrder, ArmResult, student_files, write_result
 from hwkd.engine.arms.quantise import QuantisationData, QuantisationSettings, quantise_student
@@ -193,6 +194,7 @@ def _tested(
         update={
             "scores": result.scores.model_copy(update=tested),
             "confusion": head.confusion(logits, test.labels),
+            "worst_texts": worst_texts(context.data, logits),
         }
     )
 

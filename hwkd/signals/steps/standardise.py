@@ -53,6 +53,14 @@ class Standardise:
             offsets.append((1 << shift >> 1) - round(factor * centre))
         return cls(factors=tuple(factors), offsets=tuple(offsets), shifts=tuple(shifts))
 
+    def deviations(self) -> tuple[float, ...]:
+        """Return of each channel what becomes 1."""
+        unit = 2.0**UNIT_BITS
+        return tuple(
+            unit * 2**shift / max(factor, 1)
+            for factor, shift in zip(self.factors, self.shifts, strict=True)
+        )
+
     def apply(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """Return float32 [n, channels, time] of int16 features."""
         column = [np.array(part, np.int32)[:, None] for part in (self.factors, self.offsets)]

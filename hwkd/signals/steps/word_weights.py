@@ -132,4 +132,7 @@ static void {function}(const uint8_t *text)
 
     def work(self, shape: Shape) -> Mapping[str, float]:
         """Return bytes and columns; see `TextStep`."""
-        return {"word-weights.byte": float(shape[1]), "word-weights.column": len(self.weights)}
+        return {
+            "word-weights.byte": float(shape[1]),
+            "word-weights.column": float(len(self.weights)),
+        }

@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,6 +75,8 @@ def _deadly(*arguments: Any, **options: Any) -> Any:
 def run(arguments: Sequence[str], parent_pid: int | str) -> int:
     """Be a command; see `hwkd.engine.arms.children`."""
     special, *command = arguments
+    # As a new process would find them: a test may have added to what it was when all was imported.
+    sys.path[:0] = [p for p in os.environ["PYTHONPATH"].split(os.pathsep) if p not in sys.path]
     vars(children)["subprocess"] = SimpleNamespace(**{**vars(subprocess), "Popen": _popen})
     # For tests do not wait so long.
     vars(shared_worker).update(_FINISH_S=0.5, _GONE_S=3.0)
