@@ -182,6 +182,14 @@ class NetworkBuilder:
         sizes = self.constant(np.array(pads, dtype=np.int64))
         return self.node("Pad", [self.last, sizes, self.constant(np.float32(0))], shape)
 
+    def enlarge(self, down: int, right: int, **rule: str) -> str:
+        """Repeat each position of the last map, by a rule of coordinates and of rounding."""
+        batch, depth, height, width = self.shapes[self.last]
+        scales = self.constant(np.array([1, 1, down, right], dtype=np.float32))
+        nowhere = self.constant(np.zeros(0, dtype=np.float32))
+        shape = (batch, depth, height * down, width * right)
+        return self.node("Resize", [self.last, nowhere, scales], shape, **rule)
+
     def linear(self, outputs: int, relu: str = "") -> str:
         """Add a fully connected layer."""
         fan_in = self.shapes[self.last][-1]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+_Names: TypeAlias = tuple[str, ...]
 _Numbers: TypeAlias = tuple[float, ...]
 
 
@@ -52,12 +53,13 @@ class OutputKind:
         name: as records hold it, in the plural.
         of_classes: they are logits of classes: what smooths, softens or compares classes has a
             meaning.
+        of_maps: an output is a map of the size of the picture, and so is a target.
         plain_training: what training on targets alone is called.
         answers: names of what is decided, where that is no output by its name.
         divergence_unit: of `Head.divergence`.
         intended_use: number of outputs, and their names as text -> sentences of the model card.
         answer_rule: what the answer is, for readers of a README.
-        answer: `Head.answer_mean`, `Head.answer_std` and the threshold -> C.
+        answer: names of the outputs, `Head.answer_mean`, `Head.answer_std` and the threshold -> C.
         head: names, `Head.answer_mean` and `Head.answer_std` -> a head that scores and answers;
             what only training needs of it is not recorded.
     """
@@ -68,9 +70,10 @@ class OutputKind:
     divergence_unit: str
     intended_use: Callable[[int, str], str]
     answer_rule: str
-    answer: Callable[[_Numbers, _Numbers, DecisionRecord | None], CAnswer]
-    head: Callable[[tuple[str, ...], _Numbers, _Numbers], Head]
+    answer: Callable[[_Names, _Numbers, _Numbers, DecisionRecord | None], CAnswer]
+    head: Callable[[_Names, _Numbers, _Numbers], Head]
     answers: tuple[str, ...] = ()
+    of_maps: bool = False
 
 
 OUTPUT_KINDS: Registry[OutputKind] = Registry("kind of output")
@@ -114,7 +117,8 @@ class Head(Protocol):
     """The outputs of a network for one data set.
 
     `outputs` have the shape [n, size]; targets are int64 class indices of shape [n], or float32
-    values of shape [n, size].
+    values of shape [n, size]. Maps have height and width behind that: outputs [n, size, height,
+    width], targets int16 class indices [n, height, width].
     """
 
     @property

@@ -17,7 +17,7 @@ from hwkd.core.registry import Registry
 from hwkd.core.student import Layer
 
 # Of an ONNX node: whole numbers are stored as int64, others as float32.
-Operand: TypeAlias = float | tuple[int, ...]
+Operand: TypeAlias = float | tuple[int, ...] | tuple[float, ...]
 Shape: TypeAlias = tuple[int, ...]
 Rounding: TypeAlias = Literal["scaled", "product", "real"]
 
@@ -182,6 +182,18 @@ _LAYERS = (
         attributes=lambda layer: {"perm": (0, *(axis + 1 for axis in layer.permutation))},
         work="copy",
     ),
+    # Neighbours repeat a value, so that nothing is computed; there is no region of interest.
+    Kind(
+        onnx="Resize", layer="upsample", keeps_scale=True, moves=True, is_channelwise=True,
+        attributes=lambda _: {
+            "mode": "nearest", "nearest_mode": "floor",
+            "coordinate_transformation_mode": "asymmetric",
+        },
+        operands=lambda layer: {
+            f"{layer.name}.roi": (), f"{layer.name}.scales": (1.0, 1.0, *map(float, layer.kernel)),
+        },
+        work="copy",
+    ),
     # Its int8 operands have scales of their own, so that simulated rounding rescales each.
     Kind(
         onnx="Concat", layer="concat", inputs=0, moves=True,
@@ -224,7 +236,6 @@ _ONLY_IN_FILES = (
     *(Kind(onnx=name, reads_channels=True) for name in ("ConvInteger", "LpPool")),
     Kind(onnx="GlobalMaxPool", reads_channels=True, is_channelwise=True, work="mean"),
     *(Kind(onnx=name, work="mean") for name in ("ReduceMean", "ReduceMax")),
-    Kind(onnx="Resize", work="copy"),
     Kind(onnx="Pad", moves=True, is_channelwise=True, work="copy"),
     *(Kind(onnx=name, moves=True, work="copy")
       for name in ("Flatten", "Slice", "Split", "Squeeze", "Unsqueeze")),

@@ -246,6 +246,15 @@ class LayersBuilder:
         """Append maximum pooling without padding; the stride defaults to the window."""
         return self._pool("max_pool", source, name, kernel, stride or kernel)
 
+    def upsample(self, source: str, name: str, *, factor: Sides) -> str:
+        """Append a larger map in which each position is repeated, by default in both directions."""
+        channels, height, width = self._image_shape(source)
+        down, right = (factor, factor) if isinstance(factor, int) else factor
+        shape = (channels, height * down, width * right)
+        return self._put(
+            Layer(name=name, kind="upsample", inputs=(source,), shape=shape, kernel=(down, right))
+        )
+
     def reshape(self, source: str, name: str, shape: tuple[int, ...]) -> str:
         """Append a change of shape, batch excluded."""
         if prod(shape) != prod(self._shapes[source]):

@@ -102,3 +102,21 @@ class Batch(Protocol):
     def epoch_ratio(self) -> float:
         """How much of the training is done, 0 to 1."""
         ...
+
+    @property
+    def positions(self) -> Tensor | None:
+        """Where in its picture each position comes from, [batch, height, width]; None unmoved."""
+        ...
+
+
+def moved(maps: Tensor, positions: Tensor | None) -> Tensor:
+    """Return maps, shape [batch, ..., height, width], moved as the inputs of a batch are.
+
+    Args:
+        positions: see `Batch.positions`.
+    """
+    if positions is None:
+        return maps
+    flat = maps.flatten(-2)
+    places = positions.view(len(positions), *(1,) * (flat.dim() - 2), -1)
+    return flat.gather(-1, places.expand(flat.shape)).view(maps.shape)

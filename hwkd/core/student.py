@@ -30,7 +30,8 @@ class Layer:
         kind: what it computes: the name of a row of `hwkd.core.kinds`.
         inputs: names of earlier layers, or "input".
         shape: of the output, without batch: (channels, height, width) or (features,).
-        kernel: (height, width) of a convolution or pooling window.
+        kernel: (height, width) of a convolution or pooling window; of upsampling, how often each
+            position is repeated.
         stride: (height, width).
         pads: (top, left, bottom, right), zeros.
         norm: batch normalisation follows during training and is folded into the weights at export.

@@ -107,7 +107,8 @@ class StudentRecord(StrictModel):
     def _belongs_together(self) -> StudentRecord:
         spec, network = self.spec, self.network
         outputs = [layer.shape for layer in network.layers if layer.name in network.heads]
-        if (spec.input_shape, [(spec.num_outputs,)]) != (network.input_shape, outputs):
+        given = [shape[0] for shape in outputs]
+        if (spec.input_shape, [spec.num_outputs]) != (network.input_shape, given):
             raise ValueError(
                 f"the spec maps {spec.input_shape} to {spec.num_outputs} outputs and the layers "
                 f"{network.input_shape} to {', '.join(map(str, outputs))}"

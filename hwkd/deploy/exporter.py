@@ -85,6 +85,7 @@ class ExportSource:
             return None
         data = self.run.data
         return discovery.output_kind(data.kind).answer(
+            data.class_names,
             data.answer_mean,
             data.answer_std,
             None if self.run.final is None else self.run.final.decision,

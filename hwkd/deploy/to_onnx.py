@@ -137,8 +137,8 @@ def _node(
     """Return the operator of a layer or of its activation; adds its operands to `constants`."""
     operands = kind.operands(layer)
     for operand, value in operands.items():
-        dtype = np.int64 if isinstance(value, tuple) else np.float32
-        constants[operand] = np.array(value, dtype=dtype)
+        array = np.array(value)
+        constants[operand] = array.astype(np.int64 if array.dtype.kind == "i" else np.float32)
     return helper.make_node(
         kind.onnx, [*inputs, *operands], [name], name=name, **kind.attributes(layer)
     )

@@ -32,6 +32,7 @@ from hwkd.qgraph.ir import (
     QuantOp,
     Softmax,
     Table,
+    Upsample,
     View,
 )
 from hwkd.qgraph.tflite_rounding import (
@@ -49,6 +50,7 @@ from hwkd.qgraph.tflite_rounding import (
 _ADD, _AVERAGE_POOL, _CONCATENATION, _CONV, _DEPTHWISE = 0, 1, 2, 3, 4
 _FULLY_CONNECTED, _MAX_POOL, _MUL, _SOFTMAX = 9, 17, 18, 25
 _RELU_OPERATOR = 19
+_RESIZE_NEAREST = 97
 _MAXIMUM, _MINIMUM = 55, 57
 _PAD, _MEAN, _QUANTIZE, _HARD_SWISH, _BATCH_MATMUL = 34, 40, 114, 117, 126
 _SAME: Final = 0
@@ -93,6 +95,7 @@ class _Writer:
             Conv: self._conv, FullyConnected: self._fully_connected, MatMul: self._matmul,
             Binary: self._binary, Table: self._table, Pool: self._pool, Softmax: self._softmax,
             View: self._view, Concat: self._concat, Pad: self._pad,
+            Upsample: self._upsample,
         }  # fmt: skip
 
     def file(self, metadata: Mapping[str, str]) -> bytes:
@@ -249,17 +252,35 @@ class _Writer:
 
     def _concat(self, op: Concat) -> None:
         target = self._graph.tensors[op.output]
-        sources = []
-        for name, table in zip(op.inputs, op.tables, strict=True):
-            number = self._tensors.input(name)
-            if table is not None:
-                shape = stored_shape(self._graph.tensors[name].shape)
-                rescaled = self._tensors.activation(f"{op.name}/{name}", target, shape)
-                self._file.add_operator(_QUANTIZE, [number], rescaled, Options(kind=89))
-                number = rescaled
-            sources.append(number)
+        sources = [
+            self._rescaled(op, name, is_as_it_is=table is None)
+            for name, table in zip(op.inputs, op.tables, strict=True)
+        ]
         options = Options(kind=10, ints={0: stored_order(len(target.shape)).index(op.axis)})
         self._file.add_operator(_CONCATENATION, sources, self._tensors.output(op), options)
+
+    def _rescaled(self, op: QuantOp, name: str, *, is_as_it_is: bool) -> int:
+        """Return an operand in the scale of the output."""
+        number = self._tensors.input(name)
+        if is_as_it_is:
+            return number
+        shape = stored_shape(self._graph.tensors[name].shape)
+        target = self._graph.tensors[op.output]
+        rescaled = self._tensors.activation(f"{op.name}/{name}", target, shape)
+        self._file.add_operator(_QUANTIZE, [number], rescaled, Options(kind=89))
+        return rescaled
+
+    def _upsample(self, op: Upsample) -> None:
+        if len(op.factors) != 4 or op.factors[:2] != (1, 1):
+            raise refused(op, f"repeating along the axes {list(op.factors)}, not of an image")
+        sizes = self._graph.tensors[op.output].shape[2:]
+        sources = [
+            self._rescaled(op, op.inputs[0], is_as_it_is=op.table is None),
+            self._tensors.integers(f"{op.name}/size", sizes),
+        ]
+        self._file.add_operator(
+            _RESIZE_NEAREST, sources, self._tensors.output(op), Options(kind=74)
+        )
 
     def _pad(self, op: Pad) -> None:
         source, target = (self._graph.tensors[name] for name in (op.inputs[0], op.output))

@@ -305,6 +305,7 @@ class _ProbeBatch:
     sample_ids: Tensor
     copy: int = 0
     epoch_ratio: float = 0.0
+    positions: Tensor | None = None
 
 
 def _with_positions(pairs: Sequence[LayerPair]) -> tuple[LayerPair, ...]:

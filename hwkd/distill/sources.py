@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hwkd.core.errors import TeacherError
-from hwkd.core.signals import Batch, Signal, Views
+from hwkd.core.signals import Batch, Signal, Views, moved
 from hwkd.core.teaching import StillSource, TrainingSet, TrainingStep
 from hwkd.distill.method import ViewShapes
 from hwkd.distill.no_teacher import label_logits
@@ -96,8 +96,8 @@ class CachedSource(StillSource):
         embedding = None
         if self._embedding is not None:
             embedding = self._embedding[batch.copy].index_select(0, batch.sample_ids).float()
-        logits = self._logits[batch.copy].index_select(0, batch.sample_ids).float()
-        return Views(logits=logits, embedding=embedding)
+        logits = self._logits[batch.copy].index_select(0, batch.sample_ids)
+        return Views(logits=moved(logits, batch.positions).float(), embedding=embedding)
 
 
 class FunctionSource(StillSource):

@@ -119,6 +119,7 @@ class _Batch:
     sample_ids: Tensor
     copy: int = 0
     epoch_ratio: float = 0.5
+    positions: Tensor | None = None
 
 
 def _measure_passes_s(method: Method | None, head: Head, repeats: int) -> float:

@@ -69,6 +69,13 @@ def _max_pool(layer: Layer) -> Function:
     return partial(F.max_pool2d, kernel_size=layer.kernel, stride=layer.stride)
 
 
+@FUNCTIONS.register("upsample")
+def _upsample(layer: Layer) -> Function:
+    # Unlike interpolate, it has no factors in float.
+    down, right = layer.kernel
+    return lambda x: x.repeat_interleave(down, dim=2).repeat_interleave(right, dim=3)
+
+
 @FUNCTIONS.register("reshape")
 def _reshape(layer: Layer) -> Function:
     shape = layer.shape

@@ -22,11 +22,13 @@ from hwkd.qgraph.ir import (
     Pad,
     QuantOp,
     Softmax,
+    Upsample,
     View,
 )
 from hwkd.qgraph.pooling import PoolKind, convert_mean, convert_pool, window_pads
 from hwkd.qgraph.segment import Segment
 from hwkd.qgraph.weighted import read_bias, read_weights
+from hwkd.trace.repeats import REPEATS_ONLY, repeats
 
 _Range: TypeAlias = tuple[int, int]
 _Converter: TypeAlias = Callable[[onnx.NodeProto, Segment, _Range], list[QuantOp]]
@@ -296,6 +298,28 @@ def _pad(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp
             output=target.name,
             before=tuple(int(size) for size in pads[: len(source.shape)]),
             value=int(np.clip(step, -128, 127)),
+        )
+    ]
+
+
+@CONVERTERS.register("Resize")
+def _resize(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+    _refuse_limits(node, segment, limits)
+    source, target = segment.tensor(node, 0), segment.output
+    attributes = {item.name: segment.attribute(node, item.name, None) for item in node.attribute}
+    scales = segment.arrays.get(node.input[2]) if len(node.input) > 2 else None
+    factors = repeats(
+        attributes, source.shape, target.shape, () if scales is None else scales.tolist()
+    )
+    if factors is None:
+        raise segment.refuse(node, REPEATS_ONLY)
+    return [
+        Upsample(
+            name=node.name or node.output[0],
+            inputs=(source.name,),
+            output=target.name,
+            factors=factors,
+            table=rescale_table(source, target),
         )
     ]
 

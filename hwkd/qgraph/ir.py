@@ -182,6 +182,19 @@ class Concat(_Node):
     tables: tuple[Int8Array | None, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Upsample(_Node):
+    """Each element again and again, next to itself.
+
+    Attributes:
+        factors: how often, along each axis.
+        table: the 256 values that rescale it, or None where none is needed.
+    """
+
+    factors: tuple[int, ...]
+    table: Int8Array | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pad(_Node):
     """Constant border.
@@ -225,7 +238,7 @@ class Paste(_Part):
 
 QuantOp: TypeAlias = (
     Conv | FullyConnected | MatMul | Binary | Table | Pool | Softmax | View | Concat | Pad
-    | Relayout | Crop | Paste
+    | Upsample | Relayout | Crop | Paste
 )  # fmt: skip
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 
 from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.errors import DataError
 from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
 from hwkd.core.metric import ACCURACY, Metric, Scores
 from hwkd.core.reading import Reading
+from hwkd.tasks.classes_out import ClassesOut
 from hwkd.tasks.hearing import FALSE_ACCEPTS, FALSE_REJECTS, Hearing, Hears
 from hwkd.tasks.raw import RawData
 
@@ -59,9 +59,12 @@ int32_t model_answer(void)
 
 
 def _answer(
-    mean: tuple[float, ...], std: tuple[float, ...], decision: DecisionRecord | None
+    names: tuple[str, ...],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    decision: DecisionRecord | None,
 ) -> CAnswer:
-    del mean, std
+    del names, mean, std
     return replace(_ANSWER, decision=decision)
 
 
@@ -94,7 +97,7 @@ OUTPUT_KINDS.register("classes")(_CLASSES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClassesHead:
+class ClassesHead(ClassesOut):
     """One logit per class; see `hwkd.core.head.Head`.
 
     Attributes:
@@ -227,48 +230,6 @@ class ClassesHead:
         if self.metrics[0] != ACCURACY:
             return 1.0 - 1.0 / len(np.unique(targets))
         return 1.0 - float(np.bincount(targets).max()) / len(targets)
-
-    def divergence(
-        self, outputs: NDArray[np.float32], teacher: NDArray[np.float32], *, temperature: float
-    ) -> float:
-        """Return the mean KL divergence from the teacher's soft targets, in nats.
-
-        It is not multiplied by the temperature's square, so it stays in nats.
-
-        Source:
-            Hinton et al. 2015, arXiv:1503.02531, section 2.
-        """
-        if outputs.shape != teacher.shape:
-            raise ValueError(f"shapes differ: {outputs.shape} and {teacher.shape}")
-        scaled_teacher = teacher.astype(np.float64) / temperature
-        gap = log_softmax(scaled_teacher, axis=1)
-        gap -= log_softmax(outputs.astype(np.float64) / temperature, axis=1)
-        return float((softmax(scaled_teacher, axis=1) * gap).sum(axis=1).mean())
-
-    def of_teacher(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return logits as they are and probabilities as their logarithms."""
-        if (answers >= 0).all() and np.allclose(answers.sum(axis=1), 1.0, atol=1e-3):
-            # The network ends in a softmax; the smallest normal half-precision number is the
-            # floor because the logit cache holds float16.
-            return np.log(np.maximum(answers, np.float32(6.1e-5)))
-        return answers
-
-    def mean_of(self, answers: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Return the logarithm of the mean probability.
-
-        A mean of logits would let a teacher with large ones outvote the rest.
-        """
-        import torch
-
-        logs = [torch.log_softmax(torch.from_numpy(np.array(each)), dim=-1) for each in answers]
-        share = -math.log(len(logs))
-        mean: NDArray[np.float32] = torch.stack([log + share for log in logs]).logsumexp(0).numpy()
-        return mean
-
-    def centred(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Take the mean off each row, which no class gains or loses by."""
-        centred: NDArray[np.float32] = outputs - outputs.mean(axis=1, keepdims=True)
-        return centred
 
     def knowledge(self, outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> Knowledge:
         """Compare balanced accuracy with chance.

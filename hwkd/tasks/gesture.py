@@ -66,7 +66,7 @@ class GestureTask:
         head = head_of_classes(raw, metrics, reading)
         if reading.features is None and _suits_features(raw, window_s):
             reading = reading.model_copy(update={"features": _FEATURES})
-        return prepare(raw, head, reading, task=self.name, split_seed=split_seed, is_motion=True)
+        return prepare(raw, head, reading, task=self.name, split_seed=split_seed, nature="motion")
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]

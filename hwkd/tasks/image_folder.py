@@ -12,7 +12,6 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from math import prod
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -128,17 +127,10 @@ def _decode_all(
 
     with pictures_quietly():
         facts = list(_parallel(read_facts, count, _threads(files), "read image sizes", progress))
-        sizes = Counter((fact.height, fact.width) for fact in facts)
-        height, width = input_size or min(sizes, key=lambda size: (-sizes[size], size))
+        height, width = input_size or most_frequent_size(facts)
         dtype = np.uint16 if any(fact.has_16_bits for fact in facts) else np.uint8
         shape = (count, 3, height, width)
-        needed = prod(shape) * dtype().itemsize
-        if needed > _MOST_PIXEL_BYTES:
-            raise DataError(
-                f"{printable(path)}: {count:,} images of {height}x{width} need "
-                f"{needed / 1024**3:.1f} GiB decoded; give a smaller --input-size, for example "
-                "96x96"
-            )
+        require_room(path, count, (height, width), value_bytes=dtype().itemsize)
         pixels = np.empty(shape, dtype=dtype)
 
         def decode(row: int) -> None:
@@ -151,6 +143,32 @@ def _decode_all(
     kept = pixels[:, :1] if is_grey.all() else pixels
     notes = _picture_notes(listing, facts, is_grey, (height, width))
     store_pixels(entry, np.ascontiguousarray(kept), notes)
+
+
+def most_frequent_size(facts: Sequence[PictureFacts]) -> tuple[int, int]:
+    """Return the height and width that most pictures have; of several, the smallest."""
+    sizes = Counter((fact.height, fact.width) for fact in facts)
+    return min(sizes, key=lambda size: (-sizes[size], size))
+
+
+def require_room(path: Path, count: int, size: tuple[int, int], *, value_bytes: int = 1) -> None:
+    """Refuse pictures that take more memory than a search has, once they are decoded.
+
+    Raises:
+        DataError: says how much it would be.
+    """
+    height, width = size
+    needed = count * 3 * height * width * value_bytes
+    if needed > _MOST_PIXEL_BYTES:
+        raise DataError(
+            f"{printable(path)}: {count:,} images of {height}x{width} need "
+            f"{needed / 1024**3:.1f} GiB decoded; give a smaller --input-size, for example 96x96"
+        )
+
+
+def grey_where_all_are(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return one channel where the three of every picture are equal, else all."""
+    return np.ascontiguousarray(pixels[:, :1]) if _are_grey(pixels).all() else pixels
 
 
 def _are_grey(pixels: NDArray[Any]) -> NDArray[np.bool_]:

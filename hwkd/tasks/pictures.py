@@ -112,6 +112,26 @@ def decode_picture(
             raise _unreadable(file, error) from error
 
 
+def decode_mask(file: str) -> NDArray[np.uint8]:
+    """Return the numbers of a PNG mask, shape [height, width]: grey levels or places in a palette.
+
+    Raises:
+        DataError: if the file is damaged, or holds colours in place of numbers.
+    """
+    with _opened(file) as image:
+        if image.format != "PNG" or image.mode not in ("L", "P", "1"):
+            raise DataError(
+                f"{printable(file)}: {image.format} of mode {image.mode}, expected a PNG of grey "
+                "levels or of a palette in which each pixel is the number of its class; save the "
+                "mask so"
+            )
+        try:
+            numbers = np.asarray(image)
+        except Exception as error:  # as in `decode_picture`
+            raise _unreadable(file, error) from error
+        return numbers.astype(np.uint8) * (255 if image.mode == "1" else 1)
+
+
 @contextmanager
 def pictures_quietly() -> Iterator[None]:
     """Switch off Pillow's warnings about large pictures and odd chunks while threads decode."""

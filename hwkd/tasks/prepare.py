@@ -41,7 +41,7 @@ def prepare(
     *,
     task: str,
     split_seed: int,
-    is_motion: bool = False,
+    nature: Nature = "values",
 ) -> TaskData:
     """Split, compute features, normalise and fingerprint.
 
@@ -50,7 +50,7 @@ def prepare(
         reading: its features are computed before the network, None is none; its scaling of them is
             that of another data set, None is fitted to train.
         split_seed: seed of the splits that the source does not bring.
-        is_motion: whether raw inputs come from sensors of motion.
+        nature: of the raw inputs; what is known of features is not asked for.
 
     Raises:
         DataError: if a missing split cannot be made or every input is the same.
@@ -67,7 +67,11 @@ def prepare(
     is_whole = bool(front) or data.sample_rate_hz is not None
     notes = _notes_on_repeated(data)
     # What is not turned while it is learned, as samples are, is turned before its features.
-    if is_motion and shape[0] % AXES == 0 and any(isinstance(step, RowStep) for step in front):
+    if (
+        nature == "motion"
+        and shape[0] % AXES == 0
+        and any(isinstance(step, RowStep) for step in front)
+    ):
         train, note = with_copies(data.train, seed=split_seed)
         data = replace(data, train=train, notes=(*data.notes, *filter(None, [note])))
     extracted = _extracted(data, front, is_whole=is_whole)
@@ -80,7 +84,7 @@ def prepare(
         require_like_scaling(moments[1], fitted, where=f"--data {data.source}")
     ends = (fitted, *recipe.after(shape))
     pipeline = _pipeline(data.train.inputs, (*front, *ends))
-    nature = _nature(front, shape, is_motion=is_motion)
+    nature = _nature(front, shape, nature)
     splits = {
         name: replace(_applied(split, ends, f"{data.source}: {name}"), nature=nature)
         for name, split in extracted.given().items()
@@ -127,14 +131,14 @@ def _about_zero(
     return (0.0,) * len(mean), tuple(map(math.hypot, mean, deviation))
 
 
-def _nature(front: tuple[Step, ...], shape: tuple[int, ...], *, is_motion: bool) -> Nature:
-    """Return what the network reads: spectra, motion along axes as it was sampled, or values."""
+def _nature(front: tuple[Step, ...], shape: tuple[int, ...], raw: Nature) -> Nature:
+    """Return what the network reads: spectra, motion along axes as it was sampled, ..."""
     if _are_texts(front):
         return "text"
     if any(isinstance(step, RealSpectrum) for step in front):
         return "spectra"
     are_axes = shape[0] % AXES == 0 and all(isinstance(step, StreamStep) for step in front)
-    return "motion" if is_motion and are_axes else "values"
+    return "values" if raw == "motion" and not are_axes else raw
 
 
 def _extracted(data: RawData, front: tuple[Step, ...], *, is_whole: bool) -> RawData:

@@ -57,9 +57,12 @@ int32_t model_answer(void)
 
 
 def _answer(
-    mean: tuple[float, ...], std: tuple[float, ...], decision: DecisionRecord | None
+    names: tuple[str, ...],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    decision: DecisionRecord | None,
 ) -> CAnswer:
-    del mean, std
+    del names, mean, std
     usage = '        printf("score %g\\n", (double)model_score());'
     if decision is None:
         return CAnswer(

@@ -27,9 +27,12 @@ _LEAST, _ENOUGH = 0.01, 0.5
 
 
 def _answer(
-    mean: tuple[float, ...], std: tuple[float, ...], decision: DecisionRecord | None
+    names: tuple[str, ...],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    decision: DecisionRecord | None,
 ) -> CAnswer:
-    del decision
+    del names, decision
     scales, offsets = (
         ", ".join(float_literal(np.float32(value)) for value in values) for values in (std, mean)
     )

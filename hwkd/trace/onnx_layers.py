@@ -15,6 +15,7 @@ from hwkd.core.student import Layer
 from hwkd.trace.onnx_nodes import Node
 from hwkd.trace.onnx_ops import Pads, geometry
 from hwkd.trace.onnx_reading import Reading, Shape
+from hwkd.trace.repeats import REPEATS_ONLY, repeats
 
 # ONNX operator -> what takes a node of it into a reading.
 READERS: Registry[Callable[[Reading, Node], None]] = Registry("ONNX operator of a layer")
@@ -203,6 +204,20 @@ def _concat(reading: Reading, node: Node) -> None:
     names = tuple(reading.plain(node, index) for index in range(len(node.inputs)))
     shape = reading.file_shape(node.outputs[0])
     reading.add(node, "concat", names, shape, axis=_axis(reading, node, None))
+
+
+@READERS.register("Resize")
+def _upsample(reading: Reading, node: Node) -> None:
+    before, after = (reading.source.types[name][1] for name in (node.inputs[0], node.outputs[0]))
+    scales = reading.constant(node, 2)
+    factors = repeats(node.attributes, before, after, () if scales is None else scales.tolist())
+    if factors is None or len(before) not in (3, 4) or factors[:2] != (1, 1):
+        raise reading.refused(node, REPEATS_ONLY)
+    source = reading.image(node)
+    channels, height, width = reading.shapes[source]
+    down, right = factors[2:] if len(factors) == 4 else (1, *factors[2:])
+    shape = (channels, height * down, width * right)
+    reading.add(node, "upsample", (source,), shape, kernel=(down, right))
 
 
 def _softmax(reading: Reading, node: Node) -> None:

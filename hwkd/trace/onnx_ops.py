@@ -201,7 +201,13 @@ def geometry(
         return (1, 1), (1, 1), (0, 0, 0, 0), (1, 1)
     spatial = shapes[node.inputs[0]][2:]
     window = node.attributes.get("kernel_shape")
-    sizes = list(window) if window is not None else list(shapes[node.inputs[1]][2:])
+    stored_sizes = list(shapes[node.inputs[1]][2:]) if len(node.inputs) > 1 else None
+    sizes = list(window) if window is not None else list(stored_sizes or ())
+    if stored_sizes is not None and sizes != stored_sizes:
+        raise ModelFileError(
+            f"node {node.name!r} ({node.kind}) says a kernel of {sizes} and has weights for "
+            f"{stored_sizes}; export it again"
+        )
     ones = [1] * len(spatial)
     strides = list(node.attributes.get("strides", ones))
     dilations = list(node.attributes.get("dilations", ones))

@@ -191,6 +191,10 @@ def choose_augmentation(
         is_small = passes >= _SHIFT_FROM_PASSES
     is_image = len(spatial) == 2
     per_shift = _PIXELS_PER_SHIFT if passes is None or not is_image else _PIXELS_PER_IMAGE_SHIFT
+    if data.nature == "scenes":
+        # Masks move with their pictures, so that a mirror image is another scene.
+        shift = tuple(round(size / _PIXELS_PER_SHIFT) for size in spatial)
+        return Augmentation(shift=shift, mirror=True)
     if data.nature == "spectra":
         return _of_spectra(data.inputs.shape, is_small=is_small)
     if data.nature == "text":

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hwkd.core.signals import moved
 from hwkd.train.augment import Augmentation, beside, kept_by_mask, turned
 from hwkd.train.config import TrainConfig
 from hwkd.train.criteria import Batch
@@ -94,18 +95,24 @@ class BatchMaker:
         self._augmentation = augmentation
         self.generator = torch.Generator().manual_seed(seed)
 
-    def draw(self, inputs: Tensor, sample_ids: Tensor) -> Tensor:
+    def draw(self, inputs: Tensor, sample_ids: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return a batch, shape [batch, *input_shape]; images are in the channels-last layout.
 
         Args:
             inputs: shape [samples, *input_shape]; images fastest in the channels-last layout.
             sample_ids: shape [batch], on the device of `inputs`.
+
+        Returns:
+            The batch, and of images that moved where in its own each pixel comes from, counted row
+            after row, shape [batch, height, width].
         """
-        what = self._augmentation
+        what, positions = self._augmentation, None
         if not any(what.shift) and not what.mirror:
             batch = in_fast_layout(inputs.index_select(0, sample_ids))
         elif inputs.dim() == 4:
-            batch = self._moved_images(inputs, sample_ids)
+            height, width = inputs.shape[2:]
+            positions = self._moves(len(sample_ids), height, width).to(inputs.device)
+            batch = _picked(inputs, sample_ids, positions)
         else:
             batch = self._moved_signals(inputs, sample_ids)
         if what.turn > 0.0:
@@ -124,24 +131,17 @@ class BatchMaker:
             drawn = torch.rand(len(batch), batch.shape[-1], generator=self.generator).numpy()
             shown = (drawn >= what.dropped_ratio).astype(np.float32)
             batch = batch * torch.from_numpy(beside(shown, -1, batch.dim())).to(batch.device)
-        return batch
+        return batch, positions
 
-    def _moved_images(self, inputs: Tensor, sample_ids: Tensor) -> Tensor:
-        samples, channels, height, width = inputs.shape
-        count = len(sample_ids)
+    def _moves(self, count: int, height: int, width: int) -> Tensor:
+        """Return where each pixel of shifted and mirrored pictures comes from."""
         down, right = self._augmentation.shift or (0, 0)
         rows = self._positions(count, height, down)
         columns = self._positions(count, width, right)
         if self._augmentation.mirror:
             flipped = torch.rand(count, 1, generator=self.generator) < 0.5
             columns = torch.where(flipped, columns.flip(-1), columns)
-        rows, columns = rows.to(inputs.device), columns.to(inputs.device)
-        pixels = ((sample_ids * height)[:, None] + rows)[:, :, None] * width + columns[:, None, :]
-        # Of single values, a flat gather is twice as fast as one of rows.
-        by_pixel = inputs.permute(0, 2, 3, 1).reshape(samples * height * width, channels)
-        table = by_pixel.view(-1) if channels == 1 else by_pixel
-        picked = table.index_select(0, pixels.view(-1)).view(count, height, width, channels)
-        return picked.permute(0, 3, 1, 2)
+        return rows[:, :, None] * width + columns[:, None, :]
 
     def _moved_signals(self, inputs: Tensor, sample_ids: Tensor) -> Tensor:
         picked = inputs.index_select(0, sample_ids)
@@ -160,6 +160,17 @@ class BatchMaker:
             return places.expand(count, size)
         moves = torch.randint(-most, most + 1, (count, 1), generator=self.generator)
         return (places + moves).clamp_(0, size - 1)
+
+
+def _picked(inputs: Tensor, sample_ids: Tensor, positions: Tensor) -> Tensor:
+    """Return pictures of the pixels at `positions`, in the channels-last layout."""
+    samples, channels, height, width = inputs.shape
+    pixels = (sample_ids * (height * width))[:, None, None] + positions
+    # Of single values, a flat gather is twice as fast as one of rows.
+    by_pixel = inputs.permute(0, 2, 3, 1).reshape(samples * height * width, channels)
+    table = by_pixel.view(-1) if channels == 1 else by_pixel
+    picked = table.index_select(0, pixels.view(-1)).view(*positions.shape, channels)
+    return picked.permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +240,15 @@ class _TensorStream:
         inputs = in_fast_layout(self._source.copies[copy])
         for step in range(self.steps_per_epoch):
             sample_ids = order[step * self.batch_size : (step + 1) * self.batch_size]
+            drawn, positions = self._maker.draw(inputs, sample_ids)
+            are_maps = labels.dim() == 3
+            positions = positions if are_maps else None
             yield Batch(
-                inputs=self._maker.draw(inputs, sample_ids),
-                labels=labels.index_select(0, sample_ids),
+                inputs=drawn,
+                labels=moved(labels.index_select(0, sample_ids), positions),
                 sample_ids=sample_ids,
                 copy=copy,
+                positions=positions,
             )
 
     def state(self) -> Mapping[str, Tensor]:

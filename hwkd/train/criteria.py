@@ -17,10 +17,13 @@ class Batch:
 
     Attributes:
         inputs: shape [batch, *input_shape].
-        labels: class indices, shape [batch], int64, or values, shape [batch, outputs].
+        labels: class indices, shape [batch], int64, values, shape [batch, outputs], or class
+            indices at each position, shape [batch, height, width].
         sample_ids: shape [batch], rows of the training split; the key into cached teacher outputs.
         copy: index of the augmented copy of the data that `inputs` come from.
         epoch_ratio: how much of the training is done, 0 to 1; the loop sets it.
+        positions: where in its picture each position comes from, counted row after row, shape
+            [batch, height, width]; None where labels are no maps, or nothing was moved.
     """
 
     inputs: Tensor
@@ -28,6 +31,7 @@ class Batch:
     sample_ids: Tensor
     copy: int = 0
     epoch_ratio: float = 0.0
+    positions: Tensor | None = None
 
 
 class Criterion(Protocol):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 _LONGEST_SIDE_AFTER_STEM = 20
 _LONGEST_TIME_AFTER_STEM = 64
@@ -71,6 +72,35 @@ class _TeacherNet(nn.Module):
         return logits
 
 
+class _MapNet(nn.Module):
+    """Down to a quarter of the height and width, and up again beside what was seen on the way."""
+
+    def __init__(self, channels: int, width: int, num_outputs: int) -> None:
+        super().__init__()
+        window, whole, half = (3, 3), (1, 1), (2, 2)
+        self.first = nn.Sequential(
+            _ConvNorm(channels, width, window, whole), _Residual(width, window)
+        )
+        self.second = nn.Sequential(
+            _ConvNorm(width, 2 * width, window, half), _Residual(2 * width, window)
+        )
+        self.third = nn.Sequential(
+            _ConvNorm(2 * width, 4 * width, window, half), _Residual(4 * width, window),
+            _ConvNorm(4 * width, 2 * width, window, whole),
+        )  # fmt: skip
+        self.up = _ConvNorm(2 * width, width, window, whole)
+        self.last = _ConvNorm(width, width, window, whole)
+        self.classifier = nn.Conv2d(width, num_outputs, 1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        whole = self.first(inputs)
+        half = self.second(whole)
+        half = half + functional.interpolate(self.third(half), half.shape[2:])
+        whole = whole + functional.interpolate(self.up(half), whole.shape[2:])
+        logits: Tensor = self.classifier(self.last(whole))
+        return logits
+
+
 class MirrorAveraged(nn.Module):
     """Logits averaged over an image and its mirror image, for networks trained on both.
 
@@ -83,19 +113,29 @@ class MirrorAveraged(nn.Module):
         self.net = net
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return logits, shape [batch, classes]."""
-        logits: Tensor = (self.net(inputs) + self.net(inputs.flip(-1))) / 2
+        """Return logits, shape [batch, classes] or [batch, classes, height, width]."""
+        mirrored: Tensor = self.net(inputs.flip(-1))
+        if mirrored.dim() == 4:
+            mirrored = mirrored.flip(-1)
+        logits: Tensor = (self.net(inputs) + mirrored) / 2
         return logits
 
 
 def build_teacher_net(
-    input_shape: tuple[int, ...], num_outputs: int, config: TeacherNetConfig
+    input_shape: tuple[int, ...],
+    num_outputs: int,
+    config: TeacherNetConfig,
+    *,
+    of_maps: bool = False,
 ) -> nn.Module:
     """Build the network with weights from torch's current generator.
 
     Args:
         input_shape: without batch: (channels, height, width) or (channels, time).
+        of_maps: outputs are maps of the size of a picture.
     """
+    if of_maps:
+        return _in_fast_layout(_MapNet(input_shape[0], config.width, num_outputs))
     is_image = len(input_shape) == 3
     longest = _LONGEST_SIDE_AFTER_STEM if is_image else _LONGEST_TIME_AFTER_STEM
     stride = 1
@@ -114,7 +154,10 @@ def build_teacher_net(
         _ConvNorm(narrow, wide, window(3), window(2)),
         *(_Residual(wide, window(3)) for _ in range(config.blocks[1])),
     )
-    net = _TeacherNet(body, wide, num_outputs)
+    return _in_fast_layout(_TeacherNet(body, wide, num_outputs))
+
+
+def _in_fast_layout(net: nn.Module) -> nn.Module:
     # Convolutions run fastest in this layout; torch's types leave `memory_format` out of `to`.
     for parameter in net.parameters():
         if parameter.dim() == 4:

@@ -73,7 +73,9 @@ def train_or_load_teacher(
     training = replace(training, augmentation=chosen)
     place = _Place.of(data, training, cache_dir or cache_root() / "teachers", own_dir)
     with seeded_torch(derive_seed(training.seed, "teacher", "weights")):
-        net = build_teacher_net(data.input_shape, data.num_outputs, training.net)
+        net = build_teacher_net(
+            data.input_shape, data.num_outputs, training.net, of_maps=data.head.kind.of_maps
+        )
     was_there = place.stored is not None
     if place.stored is not None:
         outcome = _load(net, place.stored, place.key)

@@ -36,7 +36,7 @@ def test_python_hears_what_the_c_hears(features, decision, tmp_path):
     listener = made_listener(tmp_path, features, decision=decision)
     export_c(
         listener.model, tmp_path / "c", labels=LABELS, raw=raw_input(listener.pipeline.record()),
-        answer=output_kind("classes").answer((), (), decision),
+        answer=output_kind("classes").answer((), (), (), decision),
     )  # fmt: skip
     # What was chosen on validation is compiled in; else it is a setting of the build.
     settings = "CFLAGS=-O2" + ("" if decision else " -DMODEL_THRESHOLD=260 -DMODEL_SMOOTHING=2")

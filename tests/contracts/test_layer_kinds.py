@@ -60,6 +60,8 @@ def example(what: str) -> Layers:
             x = b.max_pool(mix, "what", kernel=2)
         case "hard_swish":
             x = b.hard_swish(b.add(stem, mix, "sum"), "what")
+        case "upsample":
+            x = b.conv(b.upsample(b.conv(mix, "deep", 3, stride=2), "what", factor=(2, 3)), "up", 4)
         case "transpose":
             x = b.transpose(mix, "what", (0, 2, 1))
         case "concat":

@@ -85,7 +85,7 @@ def test_student_runs_exports_and_quantises(
     module = settled(layers, inputs)
     with torch.no_grad():
         expected = module(inputs).numpy()
-    assert expected.shape == (len(inputs), CLASSES)
+    assert expected.shape[:2] == (len(inputs), CLASSES)
 
     float_path, int8_path = tmp_path / "float.onnx", tmp_path / "int8.onnx"
     export_onnx(module, layers, float_path)
@@ -115,7 +115,7 @@ def test_description_and_module_have_the_same_shapes(
     assert {name: tuple(value.shape[1:]) for name, value in outputs.items()} == {
         layer.name: layer.shape for layer in layers.layers
     }
-    assert logits.shape == (2, CLASSES)
+    assert logits.shape[:2] == (2, CLASSES)
 
 
 @each_space
@@ -129,9 +129,10 @@ def test_taps_go_from_the_input_to_the_embedding(
         places = [positions[name] for name in layers.taps.values()]
         stages = [place for place in layers.taps if place != "embedding"]
         assert stages == [f"stage{number}" for number in range(1, len(stages) + 1)]
-        assert list(layers.taps)[-1] == "embedding"
+        gives_maps = len(layers.layers[-1].shape) == 3
+        assert (list(layers.taps)[-1] == "embedding") != gives_maps
         assert places == sorted(places)
-        assert len(layers.layers[places[-1]].shape) == 1
+        assert len(layers.layers[places[-1]].shape) == (3 if gives_maps else 1)
 
 
 @each_space
@@ -205,7 +206,9 @@ def test_one_training_step_reaches_every_weight(space_name: str) -> None:
 
 
 def test_a_space_that_waits_to_be_named_is_in_no_search_without_its_name() -> None:
-    waiting = {"autoencoder", "broadcast", "conv_autoencoder", "shuffle", "temporal", "text"}
+    waiting = {
+        "autoencoder", "broadcast", "conv_autoencoder", "segmenter", "shuffle", "temporal", "text",
+    }  # fmt: skip
     assert set(registered_spaces()) == set(SEARCH_SPACES.names()) - waiting
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from support.recordings import write_recordings
+from support.scenes import write_scenes
 from support.spoken import write_spoken, write_wake_word
 from support.texts import write_texts
 
@@ -35,6 +36,8 @@ def source(task, tmp_path_factory):
         return write_recordings(tmp_path_factory.mktemp("source") / "recordings.csv")
     if task.name == "keyword":
         return write_spoken(tmp_path_factory.mktemp("source") / "words")
+    if task.name == "segment":
+        return write_scenes(tmp_path_factory.mktemp("source") / "scenes", examples=200)
     if task.name == "wake-word":
         return write_wake_word(tmp_path_factory.mktemp("source") / "sounds")
     if task.name == "text":
@@ -55,6 +58,8 @@ def data(task, source, usual):
 def perfect(data, split="test"):
     """Outputs that say what the targets say."""
     labels = data.split(split).labels
+    if data.head.kind.of_maps:
+        return 50.0 * np.moveaxis(np.eye(data.num_outputs, dtype=np.float32)[labels], -1, 1)
     if data.head.kind.of_classes:
         return 50.0 * np.eye(data.num_outputs, dtype=np.float32)[labels]
     if labels.shape[1] > data.num_outputs:  # what is repeated, and whether it is an anomaly
@@ -132,7 +137,7 @@ def test_knowledge_tells_what_is_right_from_guesses(data):
 
 def test_the_loss_has_a_gradient_and_vanishes_at_perfection(data):
     labels = torch.from_numpy(np.array(data.test.labels[:EXAMPLES]))
-    outputs = torch.zeros(EXAMPLES, data.num_outputs, requires_grad=True)
+    outputs = torch.zeros(EXAMPLES, *perfect(data).shape[1:], requires_grad=True)
     loss = data.head.loss(outputs, labels)
     (gradient,) = torch.autograd.grad(loss, outputs)
     assert torch.isfinite(gradient).all()

@@ -72,7 +72,7 @@ def listener(tmp_path_factory):
 def exported(listener, target, folder):
     source = SimpleNamespace(
         int8_path=listener.model, labels=LABELS, sample=lambda: None, folder=None, run=None,
-        answer=output_kind("classes").answer((), (), None),
+        answer=output_kind("classes").answer((), (), (), None),
         raw=raw_input(listener.pipeline.record()),
     )  # fmt: skip
     write_folder(exporters()[target].export(source, ExportOptions()).files, folder)

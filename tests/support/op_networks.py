@@ -178,6 +178,19 @@ def image_output() -> NetworkBuilder:
     return net
 
 
+def enlarged() -> NetworkBuilder:
+    """A map of its own size again, by the two rules that exporters write."""
+    net = NetworkBuilder((3, 12, 8))
+    entry = net.conv(6, (3, 3))
+    net.conv(5, (3, 3), stride=(2, 2), pads=(0, 0, 1, 1))
+    net.conv(6, (3, 3), stride=(2, 2), pads=(0, 0, 1, 1))
+    net.enlarge(2, 2, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+    net.enlarge(2, 2, coordinate_transformation_mode="half_pixel")
+    net.add(net.last, entry)
+    net.conv(2, (3, 3), relu="")
+    return net
+
+
 def inverted_bottleneck() -> NetworkBuilder:
     net = NetworkBuilder((1, 20, 12))
     entry = net.conv(5, (3, 3), stride=(2, 2), relu="Relu6")
@@ -231,7 +244,7 @@ OP_NETWORKS: dict[str, Callable[[], NetworkBuilder]] = {
     for build in (
         odd_convolutions, patch_stem, depthwise_shapes, grouped_convolutions, one_dimensional,
         residual, row_sum, squeeze_excite, activations, pooling, flatten_before_linear, branches,
-        softmax_output, linear_attention, image_output, inverted_bottleneck, almost_constant,
-        channel_constants, scalar_constants,
+        softmax_output, linear_attention, image_output, enlarged, inverted_bottleneck,
+        almost_constant, channel_constants, scalar_constants,
     )
 }  # fmt: skip

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from support.onnx_networks import REFERENCES, NetworkBuilder, ic01, kws01
 
+from hwkd.core.errors import ModelFileError
 from hwkd.core.graph import OpGraph
 from hwkd.cost.fuse import fuse
 from hwkd.io.runtime_files import load_runtime
@@ -95,6 +96,13 @@ def test_a_one_dimensional_convolution_has_height_one(tmp_path: Path) -> None:
     assert (op.kernel, op.stride, op.pads, op.groups) == ((1, 5), (1, 2), (0, 2, 0, 2), 2)
     assert op.macs == 8 * 3 * 5 * 20
     assert (op.weights, op.biases) == (120, 0)
+
+
+def test_a_kernel_that_is_not_that_of_the_weights_is_refused(tmp_path: Path) -> None:
+    b = NetworkBuilder(1, 8, 8)
+    y = b.node("Conv", ["input", b.weights(2, 1, 3, 3)], (1, 2, 6, 4), kernel_shape=[3, 5])
+    with pytest.raises(ModelFileError, match=r"kernel of \[3, 5\] and has weights for \[3, 3\]"):
+        load_graph(b.save(y, tmp_path / "m.onnx"))
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_spectra_move_in_time_are_masked_and_never_mirrored(shape):
         Split(inputs=inputs, labels=np.arange(30) % 2, nature="spectra"), passes=50
     )
     assert chosen == Augmentation(shift=(0,) * (len(shape) - 3) + (1,), masks=(2, 3))
-    batch = BatchMaker(chosen, seed=0).draw(torch.from_numpy(inputs), torch.arange(30)).numpy()
+    batch = BatchMaker(chosen, seed=0).draw(torch.from_numpy(inputs), torch.arange(30))[0].numpy()
     for copy in (augment(inputs, 0, chosen), batch):
         hidden = copy.reshape(30, 10, 15) == 0
         bins, steps = hidden.all(axis=2).sum(axis=1), hidden.all(axis=1).sum(axis=1)
@@ -84,7 +84,7 @@ def test_motion_is_turned_and_keeps_the_length_of_vectors():
     data = Split(inputs=inputs, labels=np.arange(20) % 2, nature="motion")
     assert choose_augmentation(data, passes=50) == Augmentation(shift=(4,), turn=0.2)
     policy = Augmentation(turn=0.2)
-    batch = BatchMaker(policy, seed=0).draw(torch.from_numpy(inputs), torch.arange(20)).numpy()
+    batch = BatchMaker(policy, seed=0).draw(torch.from_numpy(inputs), torch.arange(20))[0].numpy()
     for copy in (augment(inputs, 0, policy), batch):
         axes, before = (each.reshape(20, 2, 3, 56) for each in (copy, inputs))
         lengths = np.linalg.norm(axes, axis=2)

@@ -74,10 +74,10 @@ def build_project(
     )
     graph = arranged.graph
     targets = [graph.tensors[name] for name in graph.outputs.values()]
-    if labels and len(labels) != targets[0].elements:
-        raise ExportError(
-            f"{len(labels)} labels for {targets[0].elements} outputs; give one for each"
-        )
+    # Of a map each position has an output for every label.
+    outputs = (targets[0].elements, *targets[0].shape[1:2])
+    if labels and len(labels) not in outputs:
+        raise ExportError(f"{len(labels)} labels for {outputs[-1]} outputs; give one for each")
     return Project(
         arranged=arranged,
         steps=steps,

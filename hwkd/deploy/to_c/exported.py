@@ -155,7 +155,7 @@ def read_exported(folder: Path, raw_input: Callable[[PipelineRecord], RawInput])
         texts = (source, about, *sample, *labels)
         if not (isinstance(labels, list) and all(isinstance(t, str) for t in texts)):
             raise TypeError(source)
-        answer, raw = _ends(facts, raw_input)
+        answer, raw = _ends(facts, tuple(labels), raw_input)
         said = facts.get("patch")
         patches = None if said is None else Patches.parse(str(said))
         known = known_facts(facts)
@@ -170,7 +170,9 @@ def read_exported(folder: Path, raw_input: Callable[[PipelineRecord], RawInput])
 
 
 def _ends(
-    facts: Mapping[str, Any], raw_input: Callable[[PipelineRecord], RawInput]
+    facts: Mapping[str, Any],
+    labels: tuple[str, ...],
+    raw_input: Callable[[PipelineRecord], RawInput],
 ) -> tuple[CAnswer | None, RawInput | None]:
     """Return what the facts of a student make of the outputs and of raw values."""
     if "answer" not in facts:
@@ -179,5 +181,5 @@ def _ends(
     mean, std = (tuple(map(float, said[name])) for name in ("mean", "std"))
     found = said.get("decision")
     decision = None if found is None else DecisionRecord.model_validate(found)
-    answer = output_kind(str(said["kind"])).answer(mean, std, decision)
+    answer = output_kind(str(said["kind"])).answer(labels, mean, std, decision)
     return answer, raw_input(PipelineRecord.model_validate(facts["preprocessing"]))

@@ -186,11 +186,15 @@ class StepBuilder:
         self,
         position: int,
         *,
-        source: tuple[slice, ...] = (),
+        source: tuple[Any, ...] = (),
         target: tuple[slice, ...] = (),
         table: Any = None,
     ) -> None:
-        """Emit a copy of a region of operand `position` to one of the output; all by default."""
+        """Emit a copy of a region of operand `position` to one of the output; all by default.
+
+        Args:
+            source: slices, or arrays that say which index is read for each that is written.
+        """
         read = self.arranged.places[self.op.inputs[position]][source]
         written = self.arranged.places[self.op.output][target]
         loops = loop_nest(read, written)

@@ -28,6 +28,7 @@ from hwkd.qgraph.ir import (
     Relayout,
     Softmax,
     Table,
+    Upsample,
 )
 from hwkd.qgraph.requantise import (
     Rounding,
@@ -197,6 +198,15 @@ def _pad(step: StepBuilder, op: Pad) -> None:
     step.copy(0, target=region)
 
 
+def _upsample(step: StepBuilder, op: Upsample) -> None:
+    sizes = zip(step.tensor(op.inputs[0]).shape, op.factors, strict=True)
+    read = np.ix_(*(np.repeat(np.arange(size), factor) for size, factor in sizes))
+    table = op.table
+    if table is not None:
+        table = step.table_values(table, op.inputs[0], op.output)
+    step.copy(0, source=read, table=table)
+
+
 def _relayout(step: StepBuilder, _: Relayout) -> None:
     step.copy(0)
 
@@ -235,6 +245,7 @@ _BUILD: dict[type, Callable[[StepBuilder, Any], None]] = {
     Table: _table,
     Concat: _concat,
     Pad: _pad,
+    Upsample: _upsample,
     Relayout: _relayout,
     Crop: _crop,
     Paste: _paste,

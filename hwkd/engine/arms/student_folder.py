@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 
 from hwkd.core.errors import ExportError
 from hwkd.core.final_record import QuantisationRecord
+from hwkd.core.kinds import ACTIVATIONS, LAYER_KINDS
 from hwkd.core.student import Layers
 from hwkd.core.student_record import StudentRecord
 from hwkd.deploy.output_folder import write_folder
@@ -92,15 +93,17 @@ def require_bare(layers: Layers, files: StudentFiles) -> None:
     sizes = {name: tensor.nbytes for name, tensor in described.items()}
     found = {name: array.nbytes for name, array in load_file(files.weights_path).items()}
     _require_equal(files.weights_path, found, sizes)
-    folded = {}
+    folded, operands = {}, set[str]()
     for layer in layers.layers:
+        operands.update(LAYER_KINDS.get(layer.kind).operands(layer))
+        if layer.activation != "none":
+            operands.update(ACTIVATIONS.get(layer.activation).operands(layer))
         weight = described.get(f"steps.{layer.name}.core.weight")
         if weight is not None:
             folded[f"{layer.name}.weight"] = weight.nbytes
             folded[f"{layer.name}.bias"] = layer.shape[0] * _FLOAT_BYTES
-    # The ends of a clip are constants and no weights.
     arrays = stored_weights(onnx.load(files.float_path)).items()
-    stored = {name: a.nbytes for name, a in arrays if a.size > 1 or name in folded}
+    stored = {name: array.nbytes for name, array in arrays if name not in operands}
     _require_equal(files.float_path, stored, folded)
 
 

@@ -21,6 +21,8 @@ _MOST_COPIES, _MOST_EXAMPLES = 8, 8_000
 
 def varied_copies(context: SearchContext) -> int:
     """Return how many varied copies are answered; none of many examples, which need no more."""
+    if context.data.head.kind.of_maps:
+        return 0  # every position of a map is an example
     return min(_MOST_COPIES, _MOST_EXAMPLES // max(1, len(context.data.validation)))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwkd.core.errors import DataError
+from hwkd.core.errors import ConfigError, DataError
 from hwkd.core.head import Head
 from hwkd.core.printable import printable
 from hwkd.engine.setup.config import SearchConfig
@@ -96,6 +96,8 @@ def configured_transfer(config: SearchConfig, data: TaskData) -> TransferSet:
     wanted, unlabelled = config.transfer, None
     if wanted.unlabelled is not None:
         unlabelled = read_unlabelled(Path(wanted.unlabelled), data.pipeline)
+    if wanted.copies > 1 and data.head.kind.of_maps:
+        raise ConfigError("--copies: masks and their pictures move in every batch; leave it out")
     if wanted.copies == 1:
         return transfer_set(data, unlabelled=unlabelled)
     return transfer_set(

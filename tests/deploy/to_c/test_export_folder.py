@@ -153,8 +153,8 @@ MEAN, STD = (151.0, 0.0, -4.0), (77.0, 1.0, 2.5)
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        (output_kind("classes").answer((), (), None), "classes"),
-        (output_kind("values").answer(MEAN, STD, None), "values"),
+        (output_kind("classes").answer((), (), (), None), "classes"),
+        (output_kind("values").answer((), MEAN, STD, None), "values"),
         (None, "unknown"),
     ],
     ids=("classes", "values", "unknown"),

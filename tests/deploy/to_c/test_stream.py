@@ -35,7 +35,7 @@ def listener(tmp_path_factory):
     model = quantise(net, folder, "net")
     export_c(
         model, folder / "c", labels=LABELS, raw=raw_input(pipeline.record()),
-        answer=output_kind("classes").answer((), (), None),
+        answer=output_kind("classes").answer((), (), (), None),
     )  # fmt: skip
     settings = "-DMODEL_SMOOTHING=1 -DMODEL_THRESHOLD=0 -DMODEL_STRIDE=150"
     command = ["make", "listen", f"CFLAGS=-O2 -Werror -pedantic {settings}"]

@@ -1,0 +1,266 @@
+"""Outputs that are logits of classes at every position of a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwkd.core.decision_record import Confusion, DecisionRecord
+from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
+from hwkd.core.metric import Metric, Scores
+from hwkd.tasks.classes_out import ClassesOut
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_UNLABELLED = -1
+_IOU = Metric(name="mean IoU", unit="ratio", direction="max")
+_PIXELS = Metric(name="pixel accuracy", unit="ratio", direction="max")
+MAP_METRICS = (_IOU, _PIXELS)
+# Of what naming the most frequent class everywhere leaves wrong.
+_NEEDED_SHARE = 0.02
+_MOST_IN_TABLE = 50
+
+
+def _answer(
+    names: tuple[str, ...],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    decision: DecisionRecord | None,
+) -> CAnswer:
+    del mean, std, decision
+    return CAnswer(
+        usage="""\
+        for (int32_t i = 0; i < MODEL_POSITIONS; i++) /* row after row */
+            printf("%s\\n", model_labels[model_answer(i)]);""",
+        printed="""\
+    int32_t found[MODEL_CLASSES] = {0};
+    for (int32_t i = 0; i < MODEL_POSITIONS; i++)
+        found[model_answer(i)]++;
+    for (int32_t i = 0; i < MODEL_CLASSES; i++)
+        printf("%s at %d of %d positions\\n", model_labels[i], (int)found[i],
+               (int)MODEL_POSITIONS);""",
+        declared=f"""\
+#define MODEL_CLASSES {len(names)}
+#define MODEL_POSITIONS (MODEL_OUTPUT_BYTES / MODEL_CLASSES)
+
+/* Number of the likeliest class at a position of the last inference, counted row after row from
+   the upper left; model_labels names it. */
+int32_t model_answer(int32_t position);
+""",
+        body="""\
+int32_t model_answer(int32_t position)
+{
+    const int8_t *output = model_output() + position * MODEL_CLASSES;
+    int32_t best = 0;
+    for (int32_t i = 1; i < MODEL_CLASSES; i++)
+        best = output[i] > output[best] ? i : best;
+    return best;
+}
+""",
+    )
+
+
+def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
+    del mean, std
+    return MapsHead(names=names)
+
+
+def _intended_use(count: int, names: str) -> str:
+    return (
+        f"telling which of {count} classes ({names}) each position of a picture shows, in pictures "
+        "like those of the training data. **Not covered:** pictures of another origin, camera or "
+        "preparation, and things of none of the classes; every position is given a class."
+    )
+
+
+_MAPS = OutputKind(
+    name="class maps",
+    of_classes=False,
+    plain_training="masks alone",
+    divergence_unit="nats at each position",
+    answer_rule="at each position the class with the largest output; there is no threshold",
+    intended_use=_intended_use,
+    answer=_answer,
+    head=_head,
+    of_maps=True,
+)
+OUTPUT_KINDS.register(_MAPS.name)(_MAPS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapsHead(ClassesOut):
+    """One logit for each class and position, shape [n, classes, height, width]; see `Head`.
+
+    Targets are class numbers, shape [n, height, width]; -1 marks a position without a class.
+
+    Attributes:
+        names: of the classes, in the order of the numbers in masks.
+        grid: height and width of the pictures.
+        metrics: the mean over the classes of intersection over union, over all pictures together.
+    """
+
+    names: tuple[str, ...]
+    grid: tuple[int, int] = (1, 1)
+    kind: OutputKind = _MAPS
+    metrics: tuple[Metric, ...] = MAP_METRICS
+    loss_name: str = "pixel_cross_entropy"
+    answer_mean: tuple[float, ...] = ()
+    answer_std: tuple[float, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Number of classes."""
+        return len(self.names)
+
+    def loss(
+        self,
+        outputs: Tensor,
+        targets: Tensor,
+        *,
+        smoothing: float = 0.0,
+        some_unlabelled: bool = False,
+    ) -> Tensor:
+        """Return the mean cross-entropy of the positions with a class, in nats."""
+        from torch.nn import functional
+
+        total: Tensor = functional.cross_entropy(
+            outputs,
+            targets.long(),
+            ignore_index=_UNLABELLED,
+            reduction="sum",
+            label_smoothing=smoothing,
+        )
+        counted = targets.numel() if some_unlabelled else int((targets >= 0).sum())
+        return total / max(1, counted)
+
+    def scores(
+        self,
+        outputs: NDArray[np.float32],
+        targets: NDArray[np.int16],
+        wholes: NDArray[np.int64] | None = None,
+    ) -> Scores:
+        """Return mean IoU over the classes that are there or named, and the share of positions."""
+        del wholes
+        counts = self._counts(outputs, targets).sum(axis=0)
+        shared, either = _shared_and_either(counts)
+        found = {
+            _IOU.name: float((shared / np.maximum(either, 1))[either > 0].mean()),
+            _PIXELS.name: float(shared.sum() / max(1, counts.sum())),
+        }
+        return {metric.name: found[metric.name] for metric in self.metrics}
+
+    def confusion(self, outputs: NDArray[np.float32], targets: NDArray[np.int16]) -> Confusion:
+        """Return how many positions of each class were taken for which."""
+        if self.size > _MOST_IN_TABLE:
+            return ()
+        counts = self._counts(outputs, targets).sum(axis=0)
+        return tuple(tuple(row) for row in counts.tolist())
+
+    def _counts(
+        self, outputs: NDArray[np.float32], targets: NDArray[np.int16]
+    ) -> NDArray[np.int64]:
+        """Return for each picture how often which class was named for which, [n, given, named]."""
+        named = outputs.reshape(len(outputs), self.size, -1).argmax(axis=1)
+        given = targets.reshape(len(targets), -1).astype(np.int64)
+        pictures = np.arange(len(given))[:, np.newaxis]
+        places = (pictures * self.size + given) * self.size + named
+        counts = np.bincount(places[given >= 0], minlength=len(given) * self.size**2)
+        whole: NDArray[np.int64] = counts.reshape(-1, self.size, self.size)
+        return whole
+
+    def decide(
+        self,
+        outputs: NDArray[np.float32],
+        targets: NDArray[np.int16],
+        wholes: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Return nothing: answers turn at no threshold."""
+        del outputs, targets, wholes
+
+    def at(self, decision: DecisionRecord | None) -> MapsHead:
+        """Return the head itself."""
+        del decision
+        return self
+
+    def errors(
+        self, outputs: NDArray[np.float32], targets: NDArray[np.int16]
+    ) -> NDArray[np.float64]:
+        """Return what each picture adds to the error, so that the mean is 1 minus the mean IoU.
+
+        Of each class it is the picture's share of the positions that only one of truth and answer
+        has. Where pixel accuracy comes first it is the share of wrong positions.
+        """
+        counts = self._counts(outputs, targets)
+        shared, either = _shared_and_either(counts)
+        if self.metrics[0] == _PIXELS:
+            return np.asarray(1.0 - shared.sum(axis=1) / np.maximum(1, counts.sum(axis=(1, 2))))
+        whole = either.sum(axis=0)
+        is_there = whole > 0
+        missed = (either - shared)[:, is_there] / whole[is_there]
+        return np.asarray(missed.mean(axis=1) * len(counts))
+
+    def blind_error(self, targets: NDArray[np.int16]) -> float:
+        """Return the error of naming the most frequent class everywhere."""
+        return float(self.errors(self._blind(targets), targets).mean())
+
+    def _blind(self, targets: NDArray[np.int16]) -> NDArray[np.float32]:
+        frequent = np.bincount(targets[targets >= 0].astype(np.int64), minlength=self.size).argmax()
+        outputs = np.zeros((len(targets), self.size, *targets.shape[1:]), dtype=np.float32)
+        outputs[:, frequent] = 1.0
+        return outputs
+
+    def knowledge(self, outputs: NDArray[np.float32], targets: NDArray[np.int16]) -> Knowledge:
+        """Say what share of the error of one class everywhere is gone."""
+        blind = self.blind_error(targets)
+        gone = blind - float(self.errors(outputs, targets).mean())
+        return Knowledge(
+            what="share of the error of naming one class everywhere that is gone",
+            value=gone / blind if blind > 0 else 0.0,
+            needed=_NEEDED_SHARE,
+        )
+
+    def correction(self, outputs: NDArray[np.float32], targets: NDArray[np.int16]) -> Correction:
+        """Change nothing: the order of the classes is that of the numbers in masks."""
+        del outputs, targets
+        return Correction(outputs=lambda given: given, says="", advice="")
+
+    def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
+        """Return the class number at each position, shape [n, height, width]."""
+        named = outputs.reshape(len(outputs), self.size, *inputs.shape[2:]).argmax(axis=1)
+        maps: NDArray[Any] = named.astype(np.int16)
+        return maps
+
+    def targets(self, labels: NDArray[Any], inputs: NDArray[np.float32]) -> NDArray[np.int16]:
+        """Return masks as they are."""
+        del inputs
+        return labels.astype(np.int16)
+
+    def answer_text(self, target: Any) -> str:
+        """Return the classes of a mask with their shares, the largest first."""
+        known = np.asarray(target)
+        counts = np.bincount(known[known >= 0].astype(np.int64), minlength=self.size)
+        order = [index for index in np.argsort(-counts, kind="stable") if counts[index]]
+        shares = (f"{self.names[index]} {counts[index] / counts.sum():.0%}" for index in order)
+        return ", ".join(shares) or "nothing"
+
+    def is_labelled(self, targets: NDArray[np.int16]) -> NDArray[np.bool_]:
+        """Tell which pictures have a class at some position."""
+        flat = targets.reshape(len(targets), -1)
+        return np.asarray((flat >= 0).any(axis=1), dtype=np.bool_)
+
+    def unlabelled(self, count: int) -> NDArray[np.int16]:
+        """Return so many masks without a class."""
+        return np.full((count, *self.grid), _UNLABELLED, dtype=np.int16)
+
+
+def _shared_and_either(
+    counts: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return, of counts [..., given, named], positions that truth and answer share, and union."""
+    shared = np.diagonal(counts, axis1=-2, axis2=-1)
+    either = counts.sum(axis=-1) + counts.sum(axis=-2) - shared
+    return shared, either

@@ -1,0 +1,224 @@
+"""Reads pictures and, beside them, masks of the same names in which each pixel is a class number.
+
+`images/1.png, masks/1.png` is one data set without splits; `train/images/..., test/masks/...` and
+`images/train/..., masks/test/...` bring theirs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hwkd.core.errors import DataError
+from hwkd.core.printable import printable
+from hwkd.core.progress import Progress, silent
+from hwkd.tasks.base import SplitName
+from hwkd.tasks.folder_tree import FolderNode, first_names, scan_folder
+from hwkd.tasks.image_folder import grey_where_all_are, most_frequent_size, require_room
+from hwkd.tasks.pictures import decode_mask, decode_picture, pictures_quietly, read_picture_facts
+from hwkd.tasks.raw import RawData, RawSplit
+from hwkd.tasks.split_names import name_words, split_meaning
+
+NAMES_FILE = "classes.txt"
+LAYOUT = (
+    "a folder with pictures in images/ and, under the same names, PNG masks of class numbers in "
+    "masks/, by split or not"
+)
+_MASK_WORDS = frozenset(
+    {"mask", "masks", "label", "labels", "annotation", "annotations", "segmentation", "gt"}
+)
+_IGNORED = 255
+_WHITE = 255
+_MOST_CLASSES = 255
+_REPORT_EVERY = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pair:
+    picture: str
+    mask: str
+
+
+def read_mask_folder(
+    path: Path, *, input_size: tuple[int, int] | None = None, progress: Progress = silent
+) -> RawData:
+    """Read every picture with its mask; labels are int16 class numbers, -1 where a mask has none.
+
+    In masks 255 is no class, unless 0 and 255 are all there is: then 255 is the second one. Names
+    of classes stand in `classes.txt`, one a line, the first that of number 0.
+
+    Args:
+        path: see the module.
+        input_size: (height, width) to resize to; None takes the most common size.
+
+    Raises:
+        DataError: names the file that has no mask, another size, or a number of no class.
+    """
+    pairs = _pairs(path)
+    every = [pair for found in pairs.values() for pair in found]
+    with pictures_quietly():
+        facts = [read_picture_facts(pair.picture) for pair in every]
+        size = input_size or most_frequent_size(facts)
+        require_room(path, len(every), size)
+        pixels = np.empty((len(every), 3, *size), dtype=np.uint8)
+        masks = np.empty((len(every), *size), dtype=np.uint8)
+        for row, (pair, fact) in enumerate(zip(every, facts, strict=True)):
+            pixels[row] = decode_picture(
+                pair.picture, height=size[0], width=size[1], dtype=np.uint8
+            )
+            masks[row] = _mask(pair, (fact.height, fact.width), size)
+            if row % _REPORT_EVERY == 0 or row + 1 == len(every):
+                progress("decode pictures and masks", row + 1, len(every))
+    names, labels, notes = _classes(path, masks, every)
+    shown = f"pictures of {size[0]}x{size[1]} (height x width)"
+    resized = sum((fact.height, fact.width) != size for fact in facts)
+    if resized:
+        notes.append(f"{resized:,} pictures of other sizes were resized to {size[0]}x{size[1]}")
+    inputs, splits, start = grey_where_all_are(pixels), {}, 0
+    for name, found in pairs.items():
+        rows = slice(start, start := start + len(found))
+        splits[name] = RawSplit(inputs=inputs[rows], labels=labels[rows])
+    return RawData(
+        source=printable(path),
+        class_names=names,
+        train=splits["train"],
+        validation=splits.get("validation"),
+        test=splits.get("test"),
+        notes=(shown, *notes),
+    )
+
+
+def _pairs(path: Path) -> dict[SplitName, list[_Pair]]:
+    """Return the pictures of each split with their masks, by name."""
+    pictures: dict[SplitName, dict[str, str]] = {}
+    masks: dict[SplitName, dict[str, str]] = {}
+    root = scan_folder(path)
+    for node in root.below():
+        if not node.pictures:
+            continue
+        inside = Path(node.path).relative_to(path).parts
+        words = {word for part in inside for word in name_words(part)}
+        side = masks if words & _MASK_WORDS else pictures
+        kept = side.setdefault(_split_of(inside, node), {})
+        for file in node.pictures:
+            key = _key(file)
+            if key in kept:
+                raise DataError(
+                    f"{printable(file)}: a second file of this name beside "
+                    f"{printable(kept[key])}; give each picture a name of its own"
+                )
+            kept[key] = file
+    if not masks or not pictures:
+        what = "masks" if pictures else "pictures"
+        raise DataError(f"{printable(path)}: no folder of {what}; --data takes {LAYOUT}")
+    found: dict[SplitName, list[_Pair]] = {}
+    for split in ("train", "validation", "test"):
+        if split not in pictures:
+            continue
+        if missing := sorted(pictures[split].keys() - masks.get(split, {}).keys()):
+            raise DataError(
+                f"{printable(pictures[split][missing[0]])}: has no mask of its name "
+                f"({len(missing):,} of {len(pictures[split]):,} in {split}); add it or remove the "
+                "picture"
+            )
+        found[split] = [
+            _Pair(picture=file, mask=masks[split][key])
+            for key, file in sorted(pictures[split].items())
+        ]
+    if "train" not in found:
+        raise DataError(
+            f"{printable(path)}: has no train split, only {first_names(list(found))}; name one so"
+        )
+    return found
+
+
+def _split_of(inside: tuple[str, ...], node: FolderNode) -> SplitName:
+    for part in inside:
+        meaning = split_meaning(part)
+        if meaning is not None and meaning.is_plain:
+            if meaning.role == "unlabelled":
+                raise DataError(
+                    f"{printable(node.path)}: pictures without masks are not read here; move them"
+                )
+            return meaning.role
+    return "train"
+
+
+def _key(file: str) -> str:
+    """Return what picture and mask are called alike: `cat_mask.png` belongs to `cat.jpg`."""
+    stem = Path(file).stem
+    for word in _MASK_WORDS:
+        stem = stem.removesuffix(f"_{word}")
+    return stem
+
+
+def _mask(pair: _Pair, picture: tuple[int, int], size: tuple[int, int]) -> NDArray[np.uint8]:
+    numbers = decode_mask(pair.mask)
+    if numbers.shape != picture:
+        height, width = numbers.shape
+        raise DataError(
+            f"{printable(pair.mask)}: a mask of {height}x{width} for a picture of "
+            f"{picture[0]}x{picture[1]} (height x width); give both one size"
+        )
+    if numbers.shape == size:
+        return numbers
+    resized = Image.fromarray(numbers).resize(size[::-1], Image.Resampling.NEAREST)
+    return np.asarray(resized)
+
+
+def _classes(
+    path: Path, masks: NDArray[np.uint8], pairs: list[_Pair]
+) -> tuple[tuple[str, ...], NDArray[np.int16], list[str]]:
+    """Return names, labels and notes."""
+    seen = np.flatnonzero(np.bincount(masks.reshape(-1), minlength=256))
+    named = _names(path)
+    notes = []
+    if seen.tolist() in ([0, _WHITE], [_WHITE]) and (named is None or len(named) == 2):
+        masks = masks // _WHITE
+        notes.append("masks are black and white: black is class 0, white is class 1")
+        seen = np.flatnonzero(np.bincount(masks.reshape(-1), minlength=2))
+    elif _IGNORED in seen:
+        share = (masks == _IGNORED).mean()
+        notes.append(f"{share:.1%} of the positions are 255 in the masks, which is no class")
+        seen = seen[seen != _IGNORED]
+    highest = int(seen[-1]) if len(seen) else 0
+    if named is not None and highest >= len(named):
+        row = int(np.flatnonzero((masks == highest).any(axis=(1, 2)))[0])
+        raise DataError(
+            f"{printable(pairs[row].mask)}: holds the number {highest}, but {NAMES_FILE} names "
+            f"{len(named)} classes, 0 to {len(named) - 1}; correct one of them"
+        )
+    if highest == 0 and named is None:
+        raise DataError(
+            f"{printable(path)}: every mask holds class 0 alone; nothing to learn, give masks in "
+            "which each pixel is the number of its class"
+        )
+    names = named or tuple(str(number) for number in range(highest + 1))
+    if len(names) > _MOST_CLASSES:
+        raise DataError(f"{printable(path)}: {len(names)} classes; {_MOST_CLASSES} are possible")
+    if absent := sorted(set(range(len(names))) - set(seen.tolist())):
+        notes.append(f"no mask holds {first_names([names[number] for number in absent])}")
+    labels = masks.astype(np.int16)
+    labels[masks == _IGNORED] = -1
+    return names, labels, notes
+
+
+def _names(path: Path) -> tuple[str, ...] | None:
+    file = path / NAMES_FILE
+    if not file.is_file():
+        return None
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{printable(file)}: not UTF-8; save it as UTF-8 text") from error
+    names = tuple(printable(line.strip()) for line in lines if line.strip())
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise DataError(
+            f"{printable(file)}: {len(names)} names of {len(set(names))} classes; expected two or "
+            "more, one a line, each once"
+        )
+    return names

@@ -1,0 +1,123 @@
+"""Students that name a class for each position: down to a coarse map, and up again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from hwkd.core.catalog import SEARCH_SPACES
+from hwkd.core.layers_builder import LayersBuilder
+from hwkd.core.room import WHOLE, Room
+from hwkd.core.stem import choose_activation
+from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
+
+# (fewest, most) channels of each level, from the picture's own size down.
+_WIDTHS = ((8, 24), (8, 48), (16, 64), (16, 96))
+_BLOCKS = (1, 2)
+
+
+@dataclass(frozen=True)
+class SegmenterSpace:
+    """Levels that each halve the map; on the way up, coarse maps are repeated and added.
+
+    What a level saw on the way down is added to what comes up from below, so that outlines stay
+    where they are (skips as sums: LinkNet, arXiv:1707.03718). The last map may be half as high and
+    wide as the picture: its logits are repeated, which costs nothing but their memory.
+    """
+
+    name: str = "segmenter"
+    summary: str = "down to a coarse map and up again, a class for each position (only when named)"
+    is_default: bool = False
+
+    def suggest(
+        self,
+        chooser: Chooser,
+        *,
+        input_shape: tuple[int, ...],
+        num_outputs: int,
+        room: Room = WHOLE,
+    ) -> StudentSpec:
+        """Sample levels, widths, depths, the kind of convolution and the activation."""
+        halves = _times_halved(input_shape)
+        stride = int(chooser.categorical("stem_stride", (1, 2) if halves else (1,)))
+        most = min(len(_WIDTHS), 1 + halves - (stride == 2))
+        levels = chooser.integer("levels", min(2, most), most)
+        params: dict[str, ParamValue] = {
+            **choose_activation(chooser, room),
+            "stem_stride": stride,
+            "levels": levels,
+            "convolutions": chooser.categorical("convolutions", ("dense", "separable")),
+        }
+        for level in range(1, levels + 1):
+            key = f"level{level}"
+            params[f"{key}_channels"] = chooser.integer(
+                f"{key}_channels", *room.widths(*_WIDTHS[level - 1]), step=4
+            )
+            params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, room.most(*_BLOCKS))
+        return StudentSpec(
+            space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
+        )
+
+    def layers(self, spec: StudentSpec) -> Layers:
+        """Describe the network of a spec."""
+        p, builder = spec.params, LayersBuilder(spec.input_shape)
+        levels = int(p["levels"])
+        widths = [int(p[f"level{level}_channels"]) for level in range(1, levels + 1)]
+        activation = cast(Activation, p["activation"])
+        seen: list[str] = []
+        x = builder.image
+        for level, width in enumerate(widths, 1):
+            for block in range(1, int(p[f"level{level}_blocks"]) + 1):
+                stride = 1
+                if block == 1:
+                    stride = 2 if level > 1 else int(p["stem_stride"])
+                # The picture has too few channels to be looked at one by one.
+                is_dense = p["convolutions"] == "dense" or x == builder.image
+                x = _convolution(
+                    builder, x, f"down{level}_{block}", width, stride, activation, is_dense
+                )
+            builder.tap(f"stage{level}", x)
+            seen.append(x)
+        for level in range(levels - 1, 0, -1):
+            width, is_dense = widths[level - 1], p["convolutions"] == "dense"
+            coarse = builder.conv(x, f"narrow{level}", width)
+            fine = builder.upsample(coarse, f"up{level}", factor=_sides(spec, 2))
+            x = builder.add(fine, seen[level - 1], f"sum{level}", activation=activation)
+            x = _convolution(builder, x, f"join{level}", width, 1, activation, is_dense)
+        logits = builder.conv(x, "logits", spec.num_outputs, norm=False)
+        if int(p["stem_stride"]) > 1:
+            builder.upsample(logits, "classes", factor=_sides(spec, int(p["stem_stride"])))
+        return builder.build()
+
+
+def _sides(spec: StudentSpec, factor: int) -> tuple[int, int]:
+    """Return how much larger (height, width) become; a signal has no height."""
+    return (1 if len(spec.input_shape) == 2 else factor, factor)
+
+
+def _times_halved(input_shape: tuple[int, ...]) -> int:
+    """Return how often height and width can both be halved without a remainder."""
+    times, sizes = 0, input_shape[1:]
+    while all(size % 2 ** (times + 1) == 0 for size in sizes):
+        times += 1
+    return times
+
+
+def _convolution(
+    builder: LayersBuilder,
+    source: str,
+    name: str,
+    channels: int,
+    stride: int,
+    activation: Activation,
+    is_dense: bool,
+) -> str:
+    if is_dense:
+        return builder.conv(source, name, channels, kernel=3, stride=stride, activation=activation)
+    apart = builder.depthwise(
+        source, f"{name}_apart", kernel=3, stride=stride, activation=activation
+    )
+    return builder.conv(apart, name, channels, activation=activation)
+
+
+SEARCH_SPACES.register("segmenter")(SegmenterSpace())

@@ -1,0 +1,121 @@
+"""Pictures with masks: what is read, what is refused by name, and what counts."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import accuracy_score, jaccard_score
+from support.scenes import NAMES, write_scenes
+
+from hwkd.core.errors import DataError
+from hwkd.core.reading import Reading
+from hwkd.tasks.maps_head import MapsHead
+from hwkd.tasks.mask_folder import read_mask_folder
+from hwkd.tasks.segment import SegmentTask
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    return write_scenes(tmp_path / "scenes", examples=6)
+
+
+def test_splits_lie_above_or_below_pictures_and_masks(tmp_path):
+    for order in ("{split}/{part}", "{part}/{split}"):
+        root = tmp_path / order[1:5]
+        for split, seed in (("train", 1), ("val", 2), ("test", 3)):
+            made = write_scenes(tmp_path / f"{seed}{order[1]}", examples=3, seed=seed)
+            for part in ("images", "masks"):
+                target = root / order.format(split=split, part=part)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                (made / part).rename(target)
+        raw = read_mask_folder(root)
+        assert [len(split.labels) for split in raw.given().values()] == [3, 3, 3]
+        assert raw.train.inputs.shape == (3, 1, 16, 16)
+        assert not np.array_equal(raw.train.labels, raw.test.labels)
+
+
+def test_masks_keep_numbers_and_are_resized_without_new_ones(scenes):
+    raw = read_mask_folder(scenes)
+    first = np.asarray(Image.open(scenes / "masks" / "000.png"))
+    np.testing.assert_array_equal(raw.train.labels[0], first)
+    assert raw.class_names == NAMES
+    small = read_mask_folder(scenes, input_size=(9, 7))
+    assert small.train.labels.shape == (6, 9, 7)
+    assert set(np.unique(small.train.labels)) <= {0, 1, 2}
+
+
+def test_white_is_the_second_of_two_classes_and_else_no_class(scenes):
+    for file in (scenes / "masks").iterdir():
+        mask = np.asarray(Image.open(file))
+        Image.fromarray(np.where(mask == 2, 255, mask).astype(np.uint8)).save(file)
+    labels = read_mask_folder(scenes).train.labels
+    assert set(np.unique(labels)) == {-1, 0, 1}
+    (scenes / "classes.txt").unlink()
+    for file in (scenes / "masks").iterdir():
+        mask = np.asarray(Image.open(file))
+        Image.fromarray((mask > 0).astype(np.uint8) * 255).save(file)
+    raw = read_mask_folder(scenes)
+    assert set(np.unique(raw.train.labels)) == {0, 1}
+    assert any("black and white" in note for note in raw.notes)
+
+
+def spoilt_size(folder):
+    Image.new("L", (8, 16)).save(folder / "masks" / "003.png")
+
+
+def spoilt_number(folder):
+    Image.fromarray(np.full((16, 16), 9, np.uint8)).save(folder / "masks" / "003.png")
+
+
+def spoilt_colour(folder):
+    Image.new("RGB", (16, 16)).save(folder / "masks" / "003.png")
+
+
+def spoilt_missing(folder):
+    (folder / "masks" / "003.png").unlink()
+
+
+def spoilt_names(folder):
+    (folder / "classes.txt").write_bytes(b"\xff\xfe")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (spoilt_size, "003.png: a mask of 16x8 for a picture of 16x16"),
+        (spoilt_number, "003.png: holds the number 9, but classes.txt names 3 classes"),
+        (spoilt_colour, "003.png: PNG of mode RGB, expected a PNG of grey levels"),
+        (spoilt_missing, r"003.png: has no mask of its name \(1 of 6 in train\)"),
+        (spoilt_names, "classes.txt: not UTF-8"),
+    ],
+)
+def test_what_is_wrong_with_a_mask_is_said_with_its_name(spoil, says, scenes):
+    spoil(scenes)
+    with pytest.raises(DataError, match=says):
+        SegmentTask().data(scenes)
+
+
+def test_scores_are_those_of_scikit_learn():
+    random = np.random.default_rng(0)
+    targets = random.integers(0, 3, (5, 4, 6)).astype(np.int16)
+    outputs = random.normal(size=(5, 3, 4, 6)).astype(np.float32)
+    head = MapsHead(names=NAMES, grid=(4, 6))
+    given, named = targets.reshape(-1), outputs.argmax(axis=1).reshape(-1)
+    scores = head.scores(outputs, targets)
+    assert scores["mean IoU"] == pytest.approx(jaccard_score(given, named, average="macro"))
+    assert scores["pixel accuracy"] == pytest.approx(accuracy_score(given, named))
+    assert head.errors(outputs, targets).mean() == pytest.approx(1 - scores["mean IoU"])
+    hidden = np.where(random.random(targets.shape) < 0.5, -1, targets).astype(np.int16)
+    known = hidden.reshape(-1) >= 0
+    assert head.scores(outputs, hidden)["mean IoU"] == pytest.approx(
+        jaccard_score(given[known], named[known], average="macro")
+    )
+
+
+def test_pixel_accuracy_may_come_first(scenes):
+    write_scenes(scenes.parent / "more", examples=30, seed=1)
+    data = SegmentTask().data(scenes.parent / "more", Reading(metric="pixel_accuracy"))
+    labels = data.test.labels
+    outputs = np.zeros((len(labels), 3, 16, 16), np.float32)
+    outputs[:, 0] = 1.0
+    errors = data.head.errors(outputs, labels)
+    np.testing.assert_allclose(errors, (labels != 0).mean(axis=(1, 2)))
