@@ -74,7 +74,7 @@ KEPT: dict[str, tuple[str, ...]] = {
         "::test_one_value_of_an_option_that_takes_several_is_a_list_of_it_and_not_of_its_letters",
     ),
     "several teachers, only in distill": (
-        "tests/cli/test_search.py::test_several_teachers_label_what_has_no_label",
+        "tests/cli/test_search_options.py::test_several_teachers_label_what_has_no_label",
     ),
     "--teacher-weights for one teacher only": (
         "tests/engine/test_search_config.py"

@@ -12,27 +12,28 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import hwkd
 from benchmarks.lib.verdict import Target, report
 from tools.make_task_data import make_task_data
 
+QUICK: dict[str, Any] = {"trials": 2, "methods": ["none"]}
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path)
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--timeout", default="30min")
-    length.add_argument(
-        "--quick", dest="timeout", action="store_const", const="3min", help="search for 3 minutes"
-    )
+    parser.add_argument("--timeout", default="30min")
+    parser.add_argument("--quick", action="store_true", help="compare two networks, no teacher")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    effort = QUICK if arguments.quick else {"timeout": arguments.timeout}
     with tempfile.TemporaryDirectory() as folder:
         data = arguments.data or make_task_data("wake-word", Path(folder) / "hey")
         found = hwkd.search(
             "cortex-m4", task="wake-word", data=data, window="1.5s", max_false_accepts="0.5/h",
-            timeout=arguments.timeout, seed=arguments.seed, workers=1, out=Path(folder) / "run",
+            seed=arguments.seed, workers=1, out=Path(folder) / "run", **effort,
         )  # fmt: skip
         if found.best is None or found.best.scores.test_int8 is None:
             raise RuntimeError("no student was tested")

@@ -44,6 +44,7 @@ SPACES = ("depthwise", "narrow_deep", "linear_attention")
 LIMITS = ("--device", "cortex-m4", "--max-weights", "10kB")
 HOW = ("--objective", "pareto", "--method", "none", "--no-final", "--workers", "1")
 BETTER_SHARE, TRAININGS_SHARE = 0.9, 1 / 3
+COVERAGE = (0.70, 0.90)  # of the 80% intervals of predicted accuracy
 _MARGIN = 0.1  # of the reference corner beyond the fronts, in shares of their range
 
 
@@ -67,7 +68,7 @@ def main() -> int:
         for seed in range(arguments.seeds):
             for sampler in (OURS, arguments.rival):
                 row = arguments.rows / f"{sampler}-{seed}.json"
-                if _points(row, settings) is None:
+                if _found(row, settings) is None:
                     data = data or write_pictures(arguments.source, folder / "pictures")
                     made = searched(data, sampler, seed, settings, folder)
                     write_text(row, json.dumps({"settings": settings, **made}) + "\n")
@@ -87,14 +88,19 @@ def searched(
     run_search_command(options, cache=folder / "cache")
     lines = (run / TRIALS_FILE).read_text(encoding="utf-8").splitlines()
     records = [read_trial_line(line, where=f"{run}/{TRIALS_FILE}") for line in lines]
-    points = []
+    points, held = [], []
     for record in sorted(records, key=lambda record: record.number):
         if record.state == "completed" and record.cost is not None:
             assert record.objective is not None and record.cost.latency_s is not None
             costs = (record.cost.latency_s, record.cost.peak_ram_bytes, record.cost.flash_bytes)
-            points.append([record.objective.task_error, *map(float, costs)])
+            error = record.objective.task_error
+            points.append([error, *map(float, costs)])
+            predicted = None if record.proposal is None else record.proposal.task_error
+            if predicted is not None:
+                held.append(predicted.holds(error))
     return {
         "points": points,
+        "intervals that held": held,
         "candidates": len(records),
         "wall s": round(time.monotonic() - begun, 1),
     }
@@ -104,13 +110,14 @@ def judged(
     rows: Path, rival: str, seeds: int, settings: Mapping[str, Any]
 ) -> tuple[list[Target], dict[str, Any]]:
     """Compare the finished searches of each seed."""
-    table = []
+    table, held = [], []
     for seed in range(seeds):
-        ours = _points(rows / f"{OURS}-{seed}.json", settings)
-        theirs = _points(rows / f"{rival}-{seed}.json", settings)
-        if not ours or not theirs:
+        ours, theirs = (_found(rows / f"{name}-{seed}.json", settings) for name in (OURS, rival))
+        if not ours or not ours["points"] or not theirs or not theirs["points"]:
             raise SystemExit(f"seed {seed}: a search without any training; give more --minutes")
-        table.append({"seed": seed, **compared(ours, theirs)})
+        held += ours["intervals that held"]
+        points = [[tuple(point) for point in found["points"]] for found in (ours, theirs)]
+        table.append({"seed": seed, **compared(*points)})
     better = sum(row["volume"] > row["rival's"] for row in table)
     shares = [row["to the rival's front"] / row["rival's trainings"] for row in table]
     targets = [
@@ -119,7 +126,10 @@ def judged(
         Target("trainings to the rival's front, median", statistics.median(shares),
                TRAININGS_SHARE),
     ]  # fmt: skip
-    return targets, {"searches": table}
+    if held:
+        share, what = sum(held) / len(held), "80% intervals of predicted accuracy cover"
+        targets += [Target(what, share, COVERAGE[0], True), Target(what, share, COVERAGE[1])]
+    return targets, {"predictions": len(held), "searches": table}
 
 
 def compared(ours: Sequence[Point], theirs: Sequence[Point]) -> dict[str, Any]:
@@ -155,14 +165,18 @@ def front(points: Sequence[Point]) -> list[Point]:
     return [one for one in distinct if not any(dominates(other, one) for other in distinct)]
 
 
-def _points(row: Path, settings: Mapping[str, Any]) -> list[Point] | None:
-    """Return the trainings of a finished search; None where it is missing or was another one."""
+def _found(row: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a finished search; None where there is none.
+
+    Raises:
+        SystemExit: if it was another one.
+    """
     if not row.is_file():
         return None
-    found = json.loads(row.read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads(row.read_text(encoding="utf-8"))
     if found["settings"] != json.loads(json.dumps(settings)):
         raise SystemExit(f"{row}: holds a search with other options; give another --rows")
-    return [tuple(point) for point in found["points"]]
+    return found
 
 
 if __name__ == "__main__":

@@ -164,11 +164,13 @@ def _samples(
 
     from hwkd.deploy.verify import seeded_samples
     from hwkd.io.run_files import RUN_FILE
-    from hwkd.signals.tried import tried_signals
+    from hwkd.signals.tried import tried_signals, tried_texts
 
     if not (model / RUN_FILE).is_file():
         if raw is not None:
             channels, time = raw.shape
+            if raw.is_text:
+                return tried_texts(count, time), None, "seeded words of many scripts and bytes"
             made = tried_signals(count, channels, time)
             return made, None, "seeded noise, tones and steps as raw samples"
         return seeded_samples(path, count), None, "seeded noise over the input's range"

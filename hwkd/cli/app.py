@@ -175,6 +175,10 @@ def _run(arguments: list[str] | None) -> int:
         return _as_json(arguments, error, error.format_message(), EXIT_WRONG_INPUT)
     except (KeyboardInterrupt, Abort):
         code = EXIT_INTERRUPTED
+    except Exception as error:
+        if not _is_interrupt(error):
+            raise
+        code = EXIT_INTERRUPTED
     if code == EXIT_INTERRUPTED:  # typer swallows KeyboardInterrupt and returns this code
         sys.stderr.write("hwkd: interrupted\n")
     return int(code or 0)
@@ -192,6 +196,13 @@ def _as_json(arguments: list[str] | None, error: Exception, message: str, exit_c
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     del signum, frame
     raise KeyboardInterrupt
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Tell whether an error is what a library makes of a Ctrl-C while it is imported."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
 
 
 def _fail(message: str) -> int:

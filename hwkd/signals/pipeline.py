@@ -23,8 +23,9 @@ from hwkd.core.errors import RunFolderError, first_line
 from hwkd.core.pipeline_record import PipelineRecord, StepRecord
 from hwkd.core.strict_model import first_problem
 from hwkd.io.discovery import discover
-from hwkd.signals.source import PipelineC, array_source, signal_source, text_source
+from hwkd.signals.source import PipelineC, array_source, signal_source
 from hwkd.signals.step import ArrayStep, RowStep, Shape, Step, StreamStep, TextStep
+from hwkd.signals.text_code import text_source
 
 _CHUNK_EXAMPLES = 2048
 # Frames of one part at a time stay in a processor's cache, which is four times as fast.

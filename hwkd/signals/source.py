@@ -9,7 +9,7 @@ from importlib.resources import files
 from types import MappingProxyType
 
 from hwkd.core.listening import FrameForm
-from hwkd.signals.step import ArrayStep, CCode, RowStep, Shape, Step, StreamStep, TextStep
+from hwkd.signals.step import ArrayStep, CCode, RowStep, Shape, Step, StreamStep
 from hwkd.signals.steps.frames import Frames
 from hwkd.signals.steps.standardise import Standardise
 
@@ -96,7 +96,7 @@ def signal_source(
     streams = _stream_parts(plan)
     rows = _row_parts(plan, put)
     codes = [*streams.codes, *rows.codes]
-    headers = _headers(codes)
+    headers = headers_of(codes)
     resets = "".join(f"    {code.reset}\n" for code in codes if code.reset)
     text = "\n".join(
         (
@@ -121,48 +121,7 @@ def signal_source(
     )
 
 
-def text_source(
-    steps: Sequence[Step], shapes: Sequence[Shape], *, function: str, put: str
-) -> PipelineC:
-    """Return a step that reads UTF-8 bytes, and what standardises its values.
-
-    Args:
-        steps: these two.
-        shapes: before each and after the last.
-        function: see `Pipeline.to_c`.
-        put: likewise, of whole steps.
-    """
-    first, last = steps
-    if not (isinstance(first, TextStep) and isinstance(last, Standardise)):
-        raise ValueError("texts take one step, and one that standardises")
-    read = first.text_c("text_values", shape=shapes[0], put="text_value")
-    codes = [last.value_c("standardise"), read]
-    headers = _headers(codes)
-    text = f"""{"".join(f'#include "{name}"' + chr(10) for name in headers)}
-{codes[0].text}
-static void text_value(int32_t i, int32_t value)
-{{
-    {put}(i, standardise({"0" if shapes[1][0] == 1 else f"i / {shapes[1][1]}"}, value));
-}}
-
-{read.text}
-/* A text of UTF-8 bytes ends at its first zero. */
-static void {function}(const uint8_t *raw)
-{{
-    text_values(raw);
-}}
-"""
-    return PipelineC(
-        text=text,
-        c_type="uint8_t",
-        headers=headers,
-        is_whole=True,
-        ram_bytes=read.state_bytes,
-        table_bytes=sum(code.table_bytes for code in codes),
-    )
-
-
-def _headers(codes: Sequence[CCode]) -> dict[str, str]:
+def headers_of(codes: Sequence[CCode]) -> dict[str, str]:
     """Return name -> text of the files that code includes."""
     names = dict.fromkeys(["hwkd_signal.h", *(name for code in codes for name in code.headers)])
     return {name: (files("hwkd.signals") / "c" / name).read_text("utf-8") for name in names}

@@ -18,6 +18,7 @@ from hwkd.signals.steps.word_weights import MOST_BYTES
 from hwkd.signals.texts import as_bytes
 from hwkd.tasks.base import Task, TaskData
 from hwkd.tasks.classes_head import CLASS_METRICS, head_of_classes
+from hwkd.tasks.folder_tree import first_names
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit, class_indices
 from hwkd.tasks.splits import with_all_splits
@@ -76,6 +77,9 @@ def _raw(source: Path, reading: Reading) -> RawData:
     """Return texts as bytes of one length."""
     found = read_texts(source, reading.label)
     length, notes = _length([each.text for each in found["train"]], reading.input_size)
+    beside = list(dict.fromkeys(name for split in found.values() for name in split[0].beside))
+    if beside:
+        notes = (f"left out: {first_names(beside)}", *notes)
     labels = {name: np.array([each.label for each in split]) for name, split in found.items()}
     indices, names = class_indices(labels, source=printable(source))
 

@@ -31,11 +31,17 @@ _TEXT_NAMES = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labelled:
-    """A text, its class, and where it stands in its file, for messages."""
+    """A text and its class.
+
+    Attributes:
+        where: it stands in its file, for messages.
+        beside: columns of its row that are not read.
+    """
 
     text: str
     label: str
     where: str
+    beside: tuple[str, ...] = ()
 
 
 def read_texts(path: Path, label: str | None = None) -> dict[SplitName, list[Labelled]]:
@@ -129,6 +135,11 @@ def _of_file(path: Path, label: str | None) -> list[Labelled]:
     table = TextTable(source=where, names=tuple(names), rows=lines, notes=())
     target = label_column(table, label, others=_TEXT_NAMES)
     source = _text_column(table, target)
+    if label is None and suffix in _TABLES and _is_row(table, target):
+        raise DataError(
+            f"{where}: the first line is a row of texts; give the columns a heading, text,label"
+        )
+    beside = tuple(printable(n) for at, n in enumerate(names) if at not in (source, target))
     found = []
     for number, cells in numbered[1:]:
         at = f"{where}: line {number}"
@@ -139,8 +150,14 @@ def _of_file(path: Path, label: str | None) -> list[Labelled]:
             )
         if not (name := cells[target].strip()):
             raise DataError(f"{at}: no class in column {names[target]!r}; name it or drop the line")
-        found.append(Labelled(text=_text(cells[source], at), label=printable(name), where=at))
+        text = _text(cells[source], at)
+        found.append(Labelled(text=text, label=printable(name), where=at, beside=beside))
     return found
+
+
+def _is_row(table: TextTable, target: int) -> bool:
+    """Tell whether the first line, which should be a heading, has a class of the rows below."""
+    return any(row[target : target + 1] == [table.names[target]] for row in table.rows)
 
 
 def _table_rows(content: str, where: str) -> Iterator[tuple[int, list[str]]]:
@@ -204,6 +221,8 @@ def _decoded(content: bytes, where: str) -> str:
 def _text(text: str, where: str) -> str:
     if not text.strip():
         raise DataError(f"{where}: an empty text; write something or drop the line")
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise DataError(f"{where}: holds half of a character, which UTF-8 has not; repair the text")
     return text
 
 

@@ -122,6 +122,15 @@ def signalled(monkeypatch, number):
     return main([])
 
 
+def test_what_a_library_makes_of_an_interrupt_while_it_is_imported_is_one(monkeypatch, capsys):
+    def command(**_):
+        raise ImportError("initialization failed") from KeyboardInterrupt()
+
+    monkeypatch.setattr(app_module, "app", command)
+    assert main([]) == 130
+    assert capsys.readouterr().err == "hwkd: interrupted\n"
+
+
 @pytest.mark.usefixtures("handlers")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_lost_terminal_interrupts_like_a_request_to_end(monkeypatch, number):

@@ -21,6 +21,7 @@ from hwkd.engine.setup.feasibility import (
     survey,
 )
 from hwkd.engine.setup.fitted_survey import fitted_survey
+from hwkd.engine.setup.own_runtime import own_runtime
 from hwkd.engine.setup.references import ReferenceSurvey, survey_references
 from hwkd.engine.setup.resolve import screen_of
 from hwkd.engine.setup.rooms import fit_spaces
@@ -140,3 +141,25 @@ def test_a_space_that_raises_is_one_clear_line():
     )
     with pytest.raises(ConfigError, match=r"search space broken: fails on .*\(1, 8, 8\).*width"):
         survey(screen, input_shape=(1, 8, 8), num_outputs=10, seed=0)
+
+
+def test_where_limits_are_tight_the_exported_c_is_offered_if_more_of_the_same_students_fit(screen):
+    def offered(limits):
+        limited = replace(screen, limits=limits)
+        found = survey(limited, **SMALL_IMAGE, seed=0)
+        return found, own_runtime(limited, found, **SMALL_IMAGE, seed=0)
+
+    found, offer = offered(Limits(ram_bytes=5_000))
+    fit = sum(space.feasible for space in found)
+    assert offer is not None
+    assert (offer.fit, offer.sampled) == (fit, 400)
+    assert offer.fit_with_own > fit + 40
+    assert f"{fit} of the 400 sampled students fit with {screen.device.default_runtime}," in (
+        offer.advice
+    )
+    assert "--runtime hwkd-c" in offer.advice
+    own = replace(screen, question=replace(screen.question, runtime="hwkd-c"))
+    again = survey(replace(own, limits=Limits(ram_bytes=5_000)), **SMALL_IMAGE, seed=0)
+    assert [offer.fit_with_own] == [again[0].feasible + again[1].feasible]
+    assert offered(Limits())[1] is None  # everything fits
+    assert offered(Limits(weight_bytes=10))[1] is None  # which are as large in any runtime

@@ -11,6 +11,7 @@ from support.synthetic_run import make_run, write_run
 
 from hwkd.core.errors import RunFolderError
 from hwkd.core.pareto import pareto_front
+from hwkd.core.run_record import RunRecord
 from hwkd.io.trials_file import read_trials
 from hwkd.report.analysis import best_record
 from hwkd.report.read import read_run
@@ -150,6 +151,25 @@ def test_the_synthetic_records_agree_with_themselves():
             assert record.cost.latency_s == pytest.approx(sum(op.latency_s or 0 for op in per_op))
         if record.profile is not None:
             assert sum(s.share_ratio for s in record.profile.per_op) == pytest.approx(1)
+
+
+def test_caveats_of_an_older_run_go_with_what_they_are_about():
+    run, _ = make_run()
+    raw = run.model_dump(mode="json")
+    del raw["events"], raw["final"]["remarks"]
+    given_up, left_out = (
+        "Given up: the teacher.",
+        "The teacher was left out after candidate 3: why.",
+    )
+    raw["caveats"] = ["Latency is an estimate.", left_out, given_up]
+    read = RunRecord.model_validate(raw)
+    assert read.final is not None
+    assert (read.caveats, read.events) == (("Latency is an estimate.",), (left_out,))
+    assert read.final.remarks == (given_up,)
+    assert read.all_caveats == tuple(raw["caveats"])
+    assert RunRecord.model_validate(read.model_dump(mode="json")) == read
+    kept = RunRecord.model_validate({**raw, "final": None})
+    assert set(kept.all_caveats) == set(raw["caveats"])
 
 
 def test_a_report_says_where_the_best_student_is_not_the_one_of_the_records(folder: Path):

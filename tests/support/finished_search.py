@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from dataclasses import dataclass
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from hwkd.cli.app import main
+from hwkd.core.trial import TrialRecord
 from support.made_once import MadeOnce
 from support.tiny_search import write_npz, write_teacher
 
@@ -63,3 +66,22 @@ def finished_search(made_once: MadeOnce) -> FinishedSearch:
     return FinishedSearch(
         inputs=folder, run=folder / "run", printed=json.loads((folder / "printed.json").read_text())
     )
+
+
+def records(run: Path) -> list[TrialRecord]:
+    lines = (run / "trials.jsonl").read_text().splitlines()
+    return [TrialRecord.model_validate_json(line) for line in lines]
+
+
+def outcome(run: Path) -> list[tuple[object, ...]]:
+    """Return what must not depend on when or how often a search was interrupted."""
+    return [
+        (r.number, r.state, r.reason, r.spec, r.scores, r.objective, r.epochs) for r in records(run)
+    ]
+
+
+def load_exported(folder: Path) -> torch.nn.Module:
+    spec = importlib.util.spec_from_file_location("load_student", folder / "load_student.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.load()

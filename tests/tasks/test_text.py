@@ -59,6 +59,8 @@ def test_every_layout_gives_the_same_texts(folders: Path) -> None:
     [
         ("a.csv", "text,label\nhello,a\ncaf\xe9,b\n".encode("latin-1"), "line 3 is no UTF-8"),
         ("a.csv", b'text,label\n"one\ntwo",a\n" ",b\n', "line 4: an empty text"),
+        ("a.csv", b"good,yes\nbad,no\nfine,yes\n", "the first line is a row of texts"),
+        ("a.jsonl", b'{"text": "\\ud800", "label": "a"}\n', "line 1: holds half of a character"),
         ("a.csv", b"text,label\none,a\ntwo,\n", "line 3: no class in column 'label'"),
         ("a.csv", b"text,label\none,a\ntwo,a\n", "from line 2 to line 3 one class, 'a'"),
         ("a.csv", b"text,label\none,a\ntwo,b,c\n", "line 3 has 3 cells, the heading 2"),
@@ -76,6 +78,12 @@ def test_what_cannot_be_learned_from_is_refused_by_its_line(
     with pytest.raises(DataError, match=says) as refused:
         read_texts(tmp_path / name)
     assert "\n" not in str(refused.value)
+
+
+def test_columns_that_are_not_read_are_named(tmp_path: Path) -> None:
+    rows = [f"{n},train,{'warm' if n % 2 else 'cold'} day,{'ab'[n % 2]}" for n in range(30)]
+    (tmp_path / "a.csv").write_text("\n".join(["id,split,text,label", *rows]) + "\n")
+    assert "left out: id, split" in TextTask().data(tmp_path / "a.csv").notes
 
 
 def test_features_that_do_not_fit_are_refused(tmp_path: Path) -> None:

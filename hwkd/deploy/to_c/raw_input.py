@@ -122,6 +122,11 @@ class RawInput:
         return math.prod(self.shape)
 
     @property
+    def is_text(self) -> bool:
+        """Whether raw values are UTF-8 bytes: nothing else that is bytes stays in whole numbers."""
+        return self.is_whole and self.c_type == "uint8_t"
+
+    @property
     def shape_text(self) -> str:
         """The shape, for people."""
         return " x ".join(map(str, self.shape))
@@ -139,7 +144,7 @@ void model_run_raw(const {self.c_type} *raw);
 
     @property
     def _what_raw_is(self) -> str:
-        if self.is_whole and self.c_type == "uint8_t":
+        if self.is_text:
             return "Bytes of UTF-8 that are read at most; a text ends at its first zero before."
         form = f"{self.shape_text}, channels first, as in the data"
         return f"Raw values that one inference takes: {form}."

@@ -16,7 +16,7 @@ STREAM_FILE = "model_stream.c"
 def listens(project: Project) -> bool:
     """Whether a project knows classes of signals in whole numbers."""
     raw, answer = project.raw, project.answer
-    is_signal = raw is not None and raw.is_whole and raw.c_type == "int16_t"
+    is_signal = raw is not None and raw.is_whole and not raw.is_text
     return is_signal and answer is not None and answer.of_classes and len(project.outputs) == 1
 
 

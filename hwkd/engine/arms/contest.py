@@ -56,7 +56,11 @@ def held_contest(
     Args:
         ranked: completed trials, best first; at least one.
     """
-    trainings = {order.full_name: (order, found) for order, found in finished_orders(run)}
+    trainings = {
+        order.full_name: (order, found)
+        for order, found in finished_orders(run)
+        if not order.name.startswith(BRIEF)
+    }
     competing = contenders(ranked, trainings, context, goal)
     deviation = standard_error(run, trainings, competing, context, goal)
     return Contest(
@@ -94,7 +98,7 @@ def contenders(
     brief_samples = max((samples_seen(r, context) for r in ranked[:1]), default=0)
     best_brief = min((contender.value for contender in found), default=math.inf)
     for name, (job, scores) in trainings.items():
-        if job.name.startswith(BRIEF) or scores.objective is None:
+        if scores.objective is None:
             continue
         value = judged_value(goal, scores.objective)
         is_short = not job.goes_on and (scores.samples_seen or 0) < brief_samples
@@ -182,7 +186,7 @@ def judged(
     """
     lengths: dict[tuple[object, ...], dict[str, list[ArmResult]]] = {}
     for other, scores in trainings.values():
-        if other.spec.key == job.spec.key and not other.name.startswith(BRIEF):
+        if other.spec.key == job.spec.key:
             alike = lengths.setdefault(_length(other), {})
             alike.setdefault(other.arm, []).append(scores)
     is_brief = job.name.startswith(BRIEF)

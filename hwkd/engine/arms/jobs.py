@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,10 @@ class _Running:
     started_s: float
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 def run_orders(
     run: Path,
     nursery: Nursery,
@@ -46,6 +50,7 @@ def run_orders(
     end_s: float | None = None,
     slot_s: float | None = None,
     descriptors: Sequence[int] = (),
+    meanwhile: Callable[[], object] = _nothing,
     progress: Progress,
 ) -> dict[str, ArmResult]:
     """Run trainings side by side; returns the results of those that finished, by name.
@@ -57,6 +62,7 @@ def run_orders(
         slot_s: time of one training, where several rounds share the stage; None is all that is
             left.
         descriptors: open files that the processes keep open.
+        meanwhile: called once while the first ones train; takes seconds.
 
     Raises:
         HwkdError: if a training fails, with its last line.
@@ -72,6 +78,8 @@ def run_orders(
                     break
                 order = waiting.pop(0).model_copy(update={"end_s": _end(end_s, slot_s)})
                 running.append(_start(run, nursery, order, descriptors))
+            meanwhile()
+            meanwhile = _nothing
             time.sleep(_POLL_S)
             for entry in [e for e in running if e.process.poll() is not None or _is_late(e)]:
                 running.remove(entry)

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from optuna.exceptions import StorageInternalError
-from sqlalchemy import URL, Engine, NullPool, create_engine, make_url, text
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from hwkd.core.errors import ConfigError, UnreachableError, first_line
@@ -111,7 +111,7 @@ class Database:
         """How connections are kept: one to a server, which takes milliseconds to make another."""
         if self.kind == "sqlite":
             return {"poolclass": NullPool}
-        return {"pool_size": 1, "max_overflow": 2}
+        return {"pool_size": 2, "max_overflow": 1}
 
     @cached_property
     def engine(self) -> Engine:
@@ -129,6 +129,10 @@ class Database:
             ) from None
         weakref.finalize(self, engine.dispose)  # or connections stay open without it
         return engine
+
+    def autocommitting(self) -> Connection:
+        """Return a connection on which each statement is a transaction of its own."""
+        return self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
 
     def require_reachable(self) -> None:
         """Ask the server once for its time.

@@ -18,7 +18,9 @@ from hwkd.core.errors import HwkdError, RunFolderError
 from hwkd.io.run_lock import LOCK_FILE, is_alive
 from hwkd.io.run_text import run_writes
 
-_SECONDS_TO_WAIT_FOR_ORPHANS = 30.0
+# One that still imports on a machine where it gets a twentieth of a core sees only then that its
+# parent is gone.
+_SECONDS_TO_WAIT_FOR_ORPHANS = 120.0
 # A reader that looks whether the folder is held (`run_lock.is_held`) holds it for an instant.
 _SECONDS_TO_WAIT_FOR_READERS = 0.5
 

@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS hwkd_leases (
     since DOUBLE PRECISION NOT NULL, expires DOUBLE PRECISION NOT NULL,
     marked DOUBLE PRECISION, note TEXT, PRIMARY KEY (study, what))
 """
+_INDEX = "CREATE INDEX IF NOT EXISTS hwkd_leases_owner ON hwkd_leases (study, owner)"
 # NOW is the clock of the database that is asked.
 _ACQUIRE = """
 INSERT INTO hwkd_leases (study, what, owner, since, expires, note)
@@ -72,6 +73,7 @@ def create_leases(database: Database) -> None:
     """Make the table, if it is not there."""
     with database.engine.begin() as connection:
         connection.execute(text(_TABLE))
+        connection.execute(text(_INDEX))
 
 
 def forget_leases(database: Database, study: str) -> None:
@@ -110,7 +112,7 @@ class LeaseRows:
 
     def renew(self) -> None:
         """Let all rows last on."""
-        with self.database.engine.begin() as connection:
+        with self.database.autocommitting() as connection:
             self._run(connection, _RENEW)
 
     def release(self, what: str) -> None:
@@ -156,8 +158,12 @@ class LeaseRows:
 
         patiently(call, where=self.database.url)
 
-    def take_lost(self, trials: Collection[int]) -> Mapping[int, bool]:
+    def take_lost(self, running: Callable[[], Collection[int]]) -> Mapping[int, bool]:
         """Take trials that run although nobody holds them; this owner holds none of its own now.
+
+        Args:
+            running: asked after the rows were read, so that what is filed meanwhile has both or
+                neither: only who may choose begins a trial.
 
         Returns:
             Number -> whether an owner let it run out; not so where none had begun.
@@ -166,7 +172,7 @@ class LeaseRows:
         def call(connection: Connection) -> Mapping[int, bool]:
             held = {row.what: row for row in self._run(connection, _TRIALS)}
             taken = {}
-            for trial in trials:
+            for trial in running():
                 what = f"trial:{trial}"
                 row = held.get(what)
                 if row is None:
@@ -183,7 +189,7 @@ class LeaseRows:
         return self._patiently(call)
 
     def _patiently(self, call: Callable[[Connection], _T]) -> _T:
-        """Do something in one transaction, again while the database is away."""
+        """Do something, each statement for itself, again while the database is away."""
 
         def once() -> _T:
             with self._connected() as connection, connection.begin():
@@ -194,7 +200,7 @@ class LeaseRows:
     def _connected(self) -> AbstractContextManager[Connection]:
         if self.connection is not None:
             return nullcontext(self.connection)
-        return self.database.engine.connect()
+        return self.database.autocommitting()
 
     def _run(
         self, connection: Connection, statement: str, **values: object

@@ -86,7 +86,8 @@ class _PatientStorage(RDBStorage):
                 whole = (study_id, states, included_trial_ids, trial_id_greater_than)
                 return RDBStorage._get_trials(self, *whole)
             asked = {"study": study_id, "last": trial_id_greater_than}
-            with self.engine.connect() as connection:
+            once = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            with once as connection:
                 found = connection.execute(_STATES, {**asked, "open": sorted(included_trial_ids)})
                 states_now = {row.trial_id: TrialState[row.state] for row in found}
             changed = {key for key, state in states_now.items() if self._seen.get(key) != state}
@@ -141,8 +142,8 @@ class _PatientStorage(RDBStorage):
                 (models.TrialParamModel.__table__, params),
                 (models.TrialUserAttributeModel.__table__, notes),
             ):
-                if rows:
-                    connection.execute(table.insert(), rows)
+                if rows:  # what is returned makes it one statement
+                    connection.execute(table.insert().returning(table.c.trial_id), rows).all()
         trial = copy(template)
         trial.number, trial._trial_id = number, trial_id
         return trial

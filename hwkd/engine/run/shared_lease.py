@@ -112,7 +112,7 @@ class DatabaseLease:
 
     def lost(self, running: Callable[[], Collection[int]]) -> Mapping[int, bool]:
         """Take over trials that nobody works on any more; see `Lease.lost`."""
-        return self._choosing_rows.take_lost(running())
+        return self._choosing_rows.take_lost(running)
 
     def settle(self, trial: int) -> None:
         """Forget a trial that was queued again."""
@@ -131,7 +131,7 @@ class DatabaseLease:
         self._rows.release_all()
 
     def _locked_connection(self) -> Connection:
-        connection = self._database.engine.connect()
+        connection = self._database.autocommitting()
         try:
             connection.execute(_CHOOSES, {"study": self._study})
             connection.commit()  # the session holds the lock, not the transaction
@@ -147,7 +147,6 @@ class DatabaseLease:
         try:
             connection.rollback()
             connection.execute(_HAS_CHOSEN, {"study": self._study})
-            connection.commit()
             is_free = True
         finally:
             if not is_free:

@@ -17,13 +17,8 @@ from hwkd.engine.arms.evaluation import student_logits
 from hwkd.engine.arms.student_folder import write_student
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.run_record import with_phase
-from hwkd.engine.search.final import (
-    Ending,
-    finish_students,
-    is_done,
-    least_end_s,
-    require_student,
-)
+from hwkd.engine.search.ending import Ending, least_end_s
+from hwkd.engine.search.final import finish_students, is_done, require_student
 from hwkd.engine.search.listener import SearchListener
 from hwkd.engine.search.planning import Planning
 from hwkd.engine.search.run_teacher import TeacherStage

@@ -7,11 +7,12 @@ brief ones are the best of many is allowed for.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
+from hwkd.core.best import judged_value
 from hwkd.core.errors import ConfigError, DoesNotFitError
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.metric import ScoresRecord
@@ -27,7 +28,6 @@ from hwkd.engine.arms.contest import (
     ahead_by_luck,
     held_contest,
     judged,
-    samples_seen,
 )
 from hwkd.engine.arms.jobs import run_orders
 from hwkd.engine.arms.orders import ArmOrder, ArmResult
@@ -35,11 +35,19 @@ from hwkd.engine.arms.recipes import SCHEME, arm_named, arms_of
 from hwkd.engine.arms.scheme_course import require_possible
 from hwkd.engine.arms.train_arm import score_brief_weights
 from hwkd.engine.run.run_folder import RunFolder
+from hwkd.engine.search.ending import (
+    BRIEF_SCORINGS,
+    LAST_SCORINGS,
+    Ending,
+    not_affordable,
+    rounds_in,
+    sample_s,
+    scoring_s,
+)
 from hwkd.engine.search.finalists import finalists
 from hwkd.engine.search.finish_again import (
     Further,
     going_on,
-    least_going_on_s,
     samples_held,
     what_came,
 )
@@ -49,36 +57,9 @@ from hwkd.io.student_folder import StudentFiles
 
 # Trained in full: the best of brief trainings is partly lucky, so the next ones get their chance.
 _NETWORKS = 3
-# A full training has at least so many times the brief one's time, or it is left out.
-_LONGER_THAN_BRIEF = 1.2
 # A candidate that loses more than this in 8 bits will probably be trained with simulated rounding.
 _LOSES_IN_INT8 = 0.005
-# Further passes over a small set gain little; another network in the same time gains more.
-_ENOUGH_PASSES = 120
-# Kept for the brief weights, in times of what scoring a candidate took: variants and the test.
-_BRIEF_SCORINGS = 5.0
 _PROFILE_SECONDS, _PROFILE_SECONDS_LIMITED = 2.0, 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """What the last trainings may take.
-
-    Attributes:
-        epochs: of every training, at most.
-        seeds: over which the best student and its controls are trained; 0 trains it once.
-        end_s: when the stage must be over, by `time.monotonic`; None is no bound.
-        is_again: what the run folder holds from earlier ends may be gone on with.
-        start_up_s: what a process takes to start and read the data.
-    """
-
-    goal: ObjectiveConfig
-    has_teacher: bool
-    epochs: int
-    seeds: int
-    end_s: float | None = None
-    is_again: bool = False
-    start_up_s: float = 0.0
 
 
 def require_student(ranked: Sequence[TrialRecord], records: Sequence[TrialRecord]) -> None:
@@ -125,7 +106,7 @@ def finish_students(
             ranked, ending.goal, validation_samples=len(context.data.validation.labels)
         )
     held = held_contest(store.path, ranked, context, ending.goal) if ending.is_again else None
-    given_up = _not_affordable(ranked[0], ending)
+    given_up = not_affordable(ranked[0], ending)
     further = _further(ranked, context, store, ending, held)
 
     def wanted(networks: int) -> list[ArmOrder]:
@@ -136,14 +117,31 @@ def finish_students(
     turns = _turns(wanted, ranked, context, ending)
     if context.scheme is not None and not any(order.arm == SCHEME for order in turns.wanted):
         given_up += (f"scheme {context.scheme.name}: no full training was made by it",)
+
+    @cache
+    def scored_brief(trial: int) -> tuple[ArmOrder, ArmResult]:
+        record = next(r for r in ranked if r.number == trial)
+        order = _brief_order(record, context, ending)
+        return order, score_brief_weights(store, record, context, order)
+
+    def meanwhile() -> None:
+        if ending.end_s is not None:
+            scored_brief(_best_brief(ranked, ending.goal).number)
+
     results = run_orders(
-        store.path, nursery, turns.orders, end_s=turns.end_s, slot_s=turns.slot_s, progress=progress
+        store.path,
+        nursery,
+        turns.orders,
+        end_s=turns.end_s,
+        slot_s=turns.slot_s,
+        meanwhile=meanwhile,
+        progress=progress,
     )
     missing = [order for order in turns.wanted if order.name not in results]
     if missing:
         given_up += (f"{len(missing)} of {len(turns.wanted)} full trainings, for lack of time",)
     found = held_contest(store.path, ranked, context, ending.goal)
-    ships, why = _shipping(found, ranked, context, store, ending, made=bool(results))
+    ships, why = _shipping(found, ranked, scored_brief, made=bool(results))
     verdict = judged(ships[0], found.trainings, context, networks_compared=networks_of(ranked))
     verdict = verdict.model_copy(update={"full_trainings": found.full_trainings})
     limited = ending.end_s is not None
@@ -164,9 +162,7 @@ def finish_students(
 def _shipping(
     found: Contest,
     ranked: Sequence[TrialRecord],
-    context: SearchContext,
-    store: RunFolder,
-    ending: Ending,
+    scored_brief: Callable[[int], tuple[ArmOrder, ArmResult]],
     *,
     made: bool,
 ) -> tuple[tuple[ArmOrder, ArmResult], tuple[str, ...]]:
@@ -174,15 +170,14 @@ def _shipping(
 
     Args:
         ranked: completed trials, best first.
+        scored_brief: number of a trial -> its own weights as a student that ships.
         made: whether full trainings were made this time.
     """
     winner = found.winner
     if winner.weights == "full":
         lucky = ahead_by_luck(found.competing, winner, found.deviation)
         return found.trainings[winner.name], lucky
-    trial = next(r for r in ranked if r.spec and r.spec.key == winner.network)
-    order = _brief_order(trial, context, ending)
-    ships = order, score_brief_weights(store, trial, context, order)
+    ships = scored_brief(next(r.number for r in ranked if f"trial {r.number}" == winner.name))
     if found.full_trainings:
         return ships, ("full weights: they were worse on validation than the brief ones",)
     if made:
@@ -209,29 +204,6 @@ def is_done(final: FinalRecord | None, ranked: Sequence[TrialRecord]) -> bool:
     return final.verdict.networks_compared == networks_of(ranked)
 
 
-def least_end_s(best: TrialRecord, context: SearchContext) -> float:
-    """Return what the end of a run needs for a training that may better what the folder holds.
-
-    Args:
-        best: completed trial.
-    """
-    reserve_s = 2.0 * _BRIEF_SCORINGS * _scoring_s(best)
-    if context.scheme is not None:
-        return _fresh_s(best) + reserve_s
-    return least_going_on_s(_trained_s(best)) + reserve_s
-
-
-def _not_affordable(best: TrialRecord, ending: Ending) -> tuple[str, ...]:
-    """Say that there is no time for a training that deserves the name of a full one."""
-    left_s, needed_s = _left_s(ending), _fresh_s(best)
-    if left_s >= needed_s:
-        return ()
-    return (
-        f"the full training: {max(0.0, left_s):.0f} s were left, and one that is longer than the "
-        f"brief training needs {needed_s:.0f} s",
-    )
-
-
 def _further(
     ranked: Sequence[TrialRecord],
     context: SearchContext,
@@ -248,30 +220,9 @@ def _further(
         return None
     fresh = _orders(ranked, context, ending, networks=1)[0]
     order = going_on(fresh, held, ranked, context, store)
-    samples = _left_s(ending) / _sample_s(ranked[0], context)
+    samples = ending.left_s() / sample_s(ranked[0], context)
     leads = samples < samples_held(held, ranked, context)
     return None if order is None else Further(order=order, place=0 if leads else 1)
-
-
-def _left_s(ending: Ending) -> float:
-    """Return how long one training may take; infinite without a bound."""
-    if ending.end_s is None:
-        return math.inf
-    return ending.end_s - time.monotonic() - ending.start_up_s
-
-
-def _fresh_s(best: TrialRecord) -> float:
-    """Return what a training from the start takes that deserves the name of a full one."""
-    return _LONGER_THAN_BRIEF * _trained_s(best) + _scoring_s(best)
-
-
-def _trained_s(record: TrialRecord) -> float:
-    return record.training_s or record.duration_s
-
-
-def _sample_s(record: TrialRecord, context: SearchContext) -> float:
-    """Return the seconds of training a sample took."""
-    return _trained_s(record) / max(1, samples_seen(record, context))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,20 +250,13 @@ def _turns(
     if ending.end_s is None or not orders:
         return _Turns(wanted=orders, orders=orders)
     best = ranked[0]
-    end_s = ending.end_s - _BRIEF_SCORINGS * _scoring_s(best)
+    end_s = ending.end_s - LAST_SCORINGS * scoring_s(best)
     left_s = end_s - time.monotonic()
-    rounds = _rounds(best, context, left_s, orders=len(orders))
+    rounds = rounds_in(best, context, left_s, orders=len(orders))
     places = rounds * orders[0].processes
     if places > len(orders):  # no core waits for the end while others train
         orders = wanted(_NETWORKS + places - len(orders))
     return _Turns(wanted=orders, orders=orders[:places], end_s=end_s, slot_s=left_s / rounds)
-
-
-def _rounds(best: TrialRecord, context: SearchContext, left_s: float, *, orders: int) -> int:
-    """Return how many trainings may follow one another, each long enough to have converged."""
-    converged_s = _ENOUGH_PASSES * len(context.data.train) * _sample_s(best, context)
-    most = -(-orders // context.config.processes)
-    return max(1, min(most, int(left_s / converged_s)))
 
 
 def _orders(
@@ -397,16 +341,20 @@ def _brief_order(trial: TrialRecord, context: SearchContext, ending: Ending) -> 
     order = _order(trial, arm, 0, context, ending, processes=1, budget_s=None)
     epochs = context.config.training.brief_epochs or 1
     name = f"{BRIEF}-{trial.number}"
+    end_s = ending.end_s
+    if end_s is not None:
+        end_s = min(end_s, time.monotonic() + BRIEF_SCORINGS * scoring_s(trial))
     return order.model_copy(
-        update={"name": name, "epochs": epochs, "end_s": ending.end_s, "learns_all": False}
+        update={"name": name, "epochs": epochs, "end_s": end_s, "learns_all": False}
     )
+
+
+def _best_brief(ranked: Sequence[TrialRecord], goal: ObjectiveConfig) -> TrialRecord:
+    """Return the candidate whose own weights ship where no full training is better."""
+    judged_ones = [(judged_value(goal, r.objective), r) for r in ranked if r.objective is not None]
+    return min(judged_ones, key=lambda pair: pair[0])[1]
 
 
 def _methods(context: SearchContext, ending: Ending) -> Sequence[WeightedMethod]:
     """Return what the last trainings learn by: a teacher that was left out has no say."""
     return context.methods if ending.has_teacher else without_teacher(context.methods)
-
-
-def _scoring_s(record: TrialRecord) -> float:
-    """Return what exporting, quantising and scoring a candidate took."""
-    return max(0.0, record.duration_s - _trained_s(record))

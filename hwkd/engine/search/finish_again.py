@@ -13,6 +13,7 @@ from hwkd.core.trial import TrialRecord
 from hwkd.engine.arms.contest import Contest, samples_seen
 from hwkd.engine.arms.orders import ArmOrder, order_folder
 from hwkd.engine.arms.recipes import arm_named
+from hwkd.engine.arms.verdict import Contender
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.context import SearchContext
 from hwkd.io.student_folder import StudentFiles
@@ -122,7 +123,17 @@ def what_came(
         yield f"Nothing new was better, so what the folder held stays{why}."
     else:
         ships = _named(after, after.winner.name, scores, metric)
-        yield f"What ships is new: {ships}."
+        yield f"What ships is new: {ships}{_why_new(before.winner, after.winner)}."
+
+
+def _why_new(held: Contender, new: Contender) -> str:
+    """Say what decided where it was not the score on validation."""
+    if new.value < held.value or new.steadier is None or held.steadier is None:
+        return ""
+    return (
+        f"; on varied copies of validation, which decide between full trainings, it is no worse "
+        f"({new.steadier:.4g} against {held.steadier:.4g}; smaller is better)"
+    )
 
 
 def _why_no_higher(after: Contest, before: Contest, made: Collection[str]) -> str:

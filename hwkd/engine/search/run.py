@@ -74,7 +74,10 @@ def run_search(
             command=command,
         )
         listener.on_feasibility(run)
-        require_feasible(survey.feasibility, survey.references)
+        advice = "" if survey.own_runtime is None else survey.own_runtime.advice
+        require_feasible(survey.feasibility, survey.references, advice=advice)
+        if advice:
+            listener.on_note(advice)
         limit.is_ready(beside_s=nursery.cpu_s())
         limit.learning_s, limit.pass_s = survey.learning_s, survey.pass_s
         limit.require_enough(verifies=config.verify_best)

@@ -48,6 +48,8 @@ from hwkd.train.teacher import Teacher
 if TYPE_CHECKING:
     from hwkd.engine.search.closing import Closing
 
+_REPORTS_IN_SEARCH = 4.0
+
 
 @dataclass
 class SearchStages:
@@ -86,13 +88,21 @@ class SearchStages:
             search_s = shares.get("search")
             latest_s = None if search_s is None else search_s + shares.get("final training", 0.0)
             closing = cache(partial(self._closing, teacher, known))
+
+            def meanwhile() -> None:
+                closing()
+                # The first one imports what draws, five times the time of the next: while others
+                # train, unless they would have ended by then.
+                if (search_s or 0.0) > _REPORTS_IN_SEARCH * self.limit.report_s:
+                    self.write_report(self.store.path)
+
             records, timed_out = run_trial_stage(
                 self.store,
                 self.config,
                 self.nursery,
                 descriptors,
                 self.listener,
-                meanwhile=closing,
+                meanwhile=meanwhile,
                 search_s=search_s,
                 share_s=None if search_s is None else self.limit.candidate_share_s(search_s),
                 latest_s=latest_s,

@@ -72,7 +72,9 @@ def cheapest_relaxation(
     return min(misses, key=relaxation_factor)
 
 
-def require_feasible(found: Sequence[SpaceFeasibility], references: ReferenceSurvey) -> None:
+def require_feasible(
+    found: Sequence[SpaceFeasibility], references: ReferenceSurvey, *, advice: str = ""
+) -> None:
     """Stop a search in which nothing fits.
 
     The change that is proposed is the cheapest one that a reference design meets; without one (a
@@ -80,6 +82,7 @@ def require_feasible(found: Sequence[SpaceFeasibility], references: ReferenceSur
 
     Args:
         found: of every space, from `drop_infeasible`.
+        advice: what else would help, in a sentence.
 
     Raises:
         DoesNotFitError: naming the cheapest limits to relax.
@@ -93,15 +96,16 @@ def require_feasible(found: Sequence[SpaceFeasibility], references: ReferenceSur
         f"{_shown(v.limit_name, v.needed, round_up=True)}"
         for v in (nearest.violations if nearest else cheapest_relaxation(found))
     )
+    also = f"; {advice}" if advice else ""
     if nearest is None:
         raise DoesNotFitError(
             f"none of {sampled} sampled students fits the limits; the cheapest change is to raise "
-            f"{relaxed}"
+            f"{relaxed}{also}"
         )
     raise DoesNotFitError(
         f"none of {sampled} sampled students and no reference design fits the limits; the cheapest "
         f"change that a reference design meets ({nearest.name}, at its smallest) is to raise "
-        f"{relaxed}"
+        f"{relaxed}{also}"
     )
 
 

@@ -9,6 +9,7 @@ from hwkd.core.progress import Progress
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.feasibility import SpaceFeasibility, drop_infeasible, survey
 from hwkd.engine.setup.fitted_survey import fitted_survey
+from hwkd.engine.setup.own_runtime import OwnRuntime, own_runtime
 from hwkd.engine.setup.references import ReferenceSurvey
 from hwkd.engine.setup.resolve import (
     load_data,
@@ -50,6 +51,7 @@ class Survey:
         learning_s: processor seconds in which the fastest of them learns something, by arithmetic;
             0 without any.
         pass_s: those in which it sees the train split once.
+        own_runtime: how much more fits with the exported C; None where that is no advice.
     """
 
     prepared: Prepared
@@ -58,6 +60,7 @@ class Survey:
     rooms: KeptRooms
     learning_s: float
     pass_s: float
+    own_runtime: OwnRuntime | None = None
 
 
 def prepare_data(config: SearchConfig, *, progress: Progress) -> Prepared:
@@ -105,6 +108,9 @@ def survey_spaces(prepared: Prepared, *, times_brief_training: bool) -> Survey:
         rooms=KeptRooms.of(screen, input_shape=shape, num_outputs=outputs),
         learning_s=quickest_training_s(students),
         pass_s=quickest_training_s(students, samples=len(data.train)),
+        own_runtime=own_runtime(
+            screen, sampled, input_shape=shape, num_outputs=outputs, seed=config.seed
+        ),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,36 +78,9 @@ class WordFeatures:
         return ()
 
 
-class _Coded:
-    """Codes of words or bytes in their order."""
-
-    __slots__ = ()
-    unit: ClassVar[Any]
-    count: int
-    size: int
-
-    def steps(self, shape: Shape, rate_hz: float | None) -> tuple[Step, ...]:
-        """Return the step; see `Features.steps`."""
-        del rate_hz
-        _require_texts(shape, f"{self.unit}")
-        most = shape[1] if self.unit == "bytes" else MOST_BYTES
-        count = min(self.count, most)
-        if count < 1 or self.size % 16 or not 16 <= self.size <= 256:
-            raise ConfigError(
-                f"--features: count={self.count},size={self.size}; expected a count from 1 and a "
-                "size of 16 to 256 in steps of 16"
-            )
-        return (Codes(unit=self.unit, size=self.size, count=count),)
-
-    def after(self, shape: Shape) -> tuple[Step, ...]:
-        """Return nothing; see `Features.after`."""
-        del shape
-        return ()
-
-
 @FEATURES.register("word-codes")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WordCodes(_Coded):
+class WordCodes:
     """Words in their order.
 
     Attributes:
@@ -115,14 +88,23 @@ class WordCodes(_Coded):
         size: digits of the code of each.
     """
 
-    unit: ClassVar[Any] = "words"
     count: int = 64
     size: int = 64
+
+    def steps(self, shape: Shape, rate_hz: float | None) -> tuple[Step, ...]:
+        """Return the step; see `Features.steps`."""
+        del rate_hz
+        return _coded("words", self.count, self.size, shape)
+
+    def after(self, shape: Shape) -> tuple[Step, ...]:
+        """Return nothing; see `Features.after`."""
+        del shape
+        return ()
 
 
 @FEATURES.register("bytes")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ByteCodes(_Coded):
+class ByteCodes:
     """Bytes in their order, small letters for capitals.
 
     Attributes:
@@ -130,9 +112,30 @@ class ByteCodes(_Coded):
         size: digits of the code of each.
     """
 
-    unit: ClassVar[Any] = "bytes"
     count: int = 256
     size: int = 16
+
+    def steps(self, shape: Shape, rate_hz: float | None) -> tuple[Step, ...]:
+        """Return the step; see `Features.steps`."""
+        del rate_hz
+        return _coded("bytes", min(self.count, shape[-1]), self.size, shape)
+
+    def after(self, shape: Shape) -> tuple[Step, ...]:
+        """Return nothing; see `Features.after`."""
+        del shape
+        return ()
+
+
+def _coded(
+    unit: Literal["words", "bytes"], count: int, size: int, shape: Shape
+) -> tuple[Step, ...]:
+    _require_texts(shape, unit)
+    if not 1 <= count <= MOST_BYTES or size % 16 or not 16 <= size <= 256:
+        raise ConfigError(
+            f"--features: count={count},size={size} of codes; expected a count of 1 to "
+            f"{MOST_BYTES} and a size of 16 to 256 in steps of 16"
+        )
+    return (Codes(unit=unit, size=size, count=count),)
 
 
 def _information(texts_of: NDArray[np.float64], texts: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,0 +1,98 @@
+"""What the end of a search may take, and what its trainings need: by the pace of the candidates."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+from hwkd.core.objective import ObjectiveConfig
+from hwkd.core.trial import TrialRecord
+from hwkd.engine.arms.contest import samples_seen
+from hwkd.engine.search.finish_again import least_going_on_s
+from hwkd.engine.setup.context import SearchContext
+
+# A full training has at least so many times the brief one's time, or it is left out.
+_LONGER_THAN_BRIEF = 1.2
+# Further passes over a small set gain little; another network in the same time gains more.
+_ENOUGH_PASSES = 120
+# What the brief weights may take, in times of what scoring a candidate took: variants and the test.
+# Under a limit that is while others train: then nothing but measuring what ships follows.
+BRIEF_SCORINGS, LAST_SCORINGS = 5.0, 1.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """What the last trainings may take.
+
+    Attributes:
+        epochs: of every training, at most.
+        seeds: over which the best student and its controls are trained; 0 trains it once.
+        end_s: when the stage must be over, by `time.monotonic`; None is no bound.
+        is_again: what the run folder holds from earlier ends may be gone on with.
+        start_up_s: what a process takes to start and read the data.
+    """
+
+    goal: ObjectiveConfig
+    has_teacher: bool
+    epochs: int
+    seeds: int
+    end_s: float | None = None
+    is_again: bool = False
+    start_up_s: float = 0.0
+
+    def left_s(self) -> float:
+        """Return how long one training may take; infinite without a bound."""
+        if self.end_s is None:
+            return math.inf
+        return self.end_s - time.monotonic() - self.start_up_s
+
+
+def least_end_s(best: TrialRecord, context: SearchContext) -> float:
+    """Return what the end of a run needs for a training that may better what the folder holds.
+
+    Args:
+        best: completed trial.
+    """
+    reserve_s = 2.0 * BRIEF_SCORINGS * scoring_s(best)
+    if context.scheme is not None:
+        return fresh_s(best) + reserve_s
+    return least_going_on_s(trained_s(best)) + reserve_s
+
+
+def not_affordable(best: TrialRecord, ending: Ending) -> tuple[str, ...]:
+    """Say that there is no time for a training that deserves the name of a full one."""
+    left_s, needed_s = ending.left_s(), fresh_s(best)
+    if left_s >= needed_s:
+        return ()
+    return (
+        f"the full training: {max(0.0, left_s):.0f} s were left, and one that is longer than the "
+        f"brief training needs {needed_s:.0f} s",
+    )
+
+
+def fresh_s(best: TrialRecord) -> float:
+    """Return what a training from the start takes that deserves the name of a full one."""
+    return _LONGER_THAN_BRIEF * trained_s(best) + scoring_s(best)
+
+
+def trained_s(record: TrialRecord) -> float:
+    """Return what training a candidate took; of an older version with all that followed."""
+    return record.training_s or record.duration_s
+
+
+def sample_s(record: TrialRecord, context: SearchContext) -> float:
+    """Return the seconds of training a sample took."""
+    return trained_s(record) / max(1, samples_seen(record, context))
+
+
+def rounds_in(best: TrialRecord, context: SearchContext, left_s: float, *, orders: int) -> int:
+    """Return how many trainings may follow one another, each long enough to have converged."""
+    converged_s = _ENOUGH_PASSES * len(context.data.train) * sample_s(best, context)
+    most = -(-orders // context.config.processes)
+    return max(1, min(most, int(left_s / converged_s)))
+
+
+def scoring_s(record: TrialRecord) -> float:
+    """Return what exporting, quantising and scoring a candidate took."""
+    return max(0.0, record.duration_s - trained_s(record))
