@@ -17,7 +17,7 @@ from tools.site_links import site_text  # noqa: E402
 from tools.site_pages import write_pages  # noqa: E402
 
 project = "hwkd"
-author = "The hwkd contributors"
+project_copyright = author = "The hwkd contributors"
 release = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"

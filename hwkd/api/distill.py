@@ -89,7 +89,10 @@ def distill(
     ] = None,
     keep: Annotated[
         float | None,
-        Option("Share of the channels of every layer that the student keeps, as 0.5."),
+        Option(
+            "Share of the channels of every layer that the student keeps, as 0.5; of an ONNX file "
+            "the strongest, with their weights."
+        ),
     ] = None,
     compression: Annotated[
         str | None,

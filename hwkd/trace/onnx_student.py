@@ -14,9 +14,11 @@ from hwkd.core.errors import ModelFileError
 from hwkd.core.student import Layers
 from hwkd.trace.onnx_file import Source, read_source
 from hwkd.trace.onnx_layers import READERS, stage_taps
+from hwkd.trace.onnx_nodes import Node
 from hwkd.trace.onnx_reading import Reading
 
 _TO_CHANNELS_FIRST = (0, 3, 1, 2)
+_SCALES = ("Add", "Div", "Mul", "Sub")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,12 @@ def read_onnx_student(path: Path) -> OnnxStudent:
         if node.outputs[0] in source.fixed or node.outputs[0] in reading.layer_of:
             continue
         read = READERS.find(node.kind)
+        if node.kind in _SCALES and _reads_input_alone(reading, node):
+            raise reading.refused(
+                node,
+                "scales the input, which is no layer: leave it out of the file, and say "
+                "--teacher-input for what the rest expects (as raw, unit or mean=..,std=..)",
+            )
         if read is None:
             raise reading.refused(node, "has no layer kind (known: " + ", ".join(READERS) + ")")
         read(reading, node)
@@ -62,6 +70,11 @@ def read_onnx_student(path: Path) -> OnnxStudent:
         ),
         weights=reading.weights,
     )
+
+
+def _reads_input_alone(reading: Reading, node: Node) -> bool:
+    computed = [name for name in node.inputs if name not in reading.source.constants]
+    return len(computed) == 1 and reading.layer_of.get(computed[0]) == "input"
 
 
 def _begun(source: Source, where: str) -> Reading:

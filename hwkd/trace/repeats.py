@@ -39,6 +39,11 @@ def repeats(
     Source:
         ONNX operator Resize, version 19: transformations of coordinates and rounding.
     """
+    # Attributes hold bytes or text, as whoever read the file left them.
+    attributes = {
+        name: value.decode() if isinstance(value, bytes) else value
+        for name, value in attributes.items()
+    }
     rule = (
         attributes.get("coordinate_transformation_mode", "half_pixel"),
         attributes.get("nearest_mode", "round_prefer_floor"),

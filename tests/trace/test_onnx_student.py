@@ -15,10 +15,16 @@ from onnx import TensorProto, helper, numpy_helper
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.errors import ConfigError, ModelFileError
+from hwkd.core.progress import silent
+from hwkd.core.widened import outputs_of, widened
 from hwkd.deploy.to_onnx import export_onnx
-from hwkd.engine.distill.own_model import OwnModel
+from hwkd.engine.distill.own_model import OwnModel, normalised
+from hwkd.engine.distill.request import DistillRequest
+from hwkd.engine.distill.resolve import resolve_student
 from hwkd.io.discovery import discover
 from hwkd.nn.build import build_module
+from hwkd.nn.kept_channels import kept_channels
+from hwkd.signals.pipeline import Pipeline
 from hwkd.trace.onnx_student import read_onnx_student
 
 discover("hwkd.search_spaces")
@@ -42,12 +48,12 @@ def test_an_exported_student_is_read_as_the_layers_and_weights_that_it_was(
         assert read.layers.heads == layers.heads
         again = build_module(read.layers, seed=seed + 1).eval()
         own = OwnModel(spec=spec, layers=read.layers, weights=read.weights)
-        assert own.fill(again) == len(read.weights)
         x = torch.randn(2, *shape, generator=torch.Generator().manual_seed(seed))
+        assert own.fill(again, x.numpy()) == len(read.weights)
         torch.testing.assert_close(again(x), module(x), rtol=1e-3, atol=1e-4)
 
 
-def _foreign(path: Path, *, last: str = "Softmax", dilation: int = 1) -> Path:
+def _foreign(path: Path, *, last: str = "Softmax", dilation: int = 1, scales: str = "") -> Path:
     """Write a network as other exporters do: channels last, Pad, ReduceMean, MatMul and Add."""
     random = np.random.default_rng(0)
     held = {
@@ -61,7 +67,8 @@ def _foreign(path: Path, *, last: str = "Softmax", dilation: int = 1) -> Path:
     whole = {"pads": np.array([0, 0, 0, 0, 0, 0, 1, 1])}
     node, window = helper.make_node, {"kernel_shape": [3, 3]}
     nodes = [
-        node("Transpose", ["pictures"], ["first"], perm=[0, 3, 1, 2]),
+        *([node(scales, ["pictures", "high"], ["scaled"], name="by 6")] if scales else []),
+        node("Transpose", ["scaled" if scales else "pictures"], ["first"], perm=[0, 3, 1, 2]),
         node("Pad", ["first", "pads"], ["padded"]),
         node("Conv", ["padded", "w1", "b1"], ["c1"], name="net/conv.1", strides=[2, 2],
              dilations=[dilation] * 2, **window),
@@ -97,8 +104,8 @@ def test_a_foreign_network_computes_what_its_file_does(tmp_path: Path) -> None:
         "conv", "conv", "add", "global_avg_pool", "reshape", "linear",
     ]  # fmt: skip
     module = build_module(own.layers, seed=0)
-    assert own.fill(module) == 3
     x = np.random.default_rng(1).normal(size=(4, 8, 8, 3)).astype(np.float32)
+    assert own.fill(module, x.transpose(0, 3, 1, 2)) == 3
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     with torch.no_grad():
         logits = module.eval()(torch.from_numpy(x.transpose(0, 3, 1, 2).copy()))
@@ -110,6 +117,8 @@ def test_a_foreign_network_computes_what_its_file_does(tmp_path: Path) -> None:
     ("changes", "match"),
     [
         ({"last": "Sigmoid"}, r"node 'at the end' \(Sigmoid\) has no layer kind"),
+        ({"scales": "Div"}, r"node 'by 6' \(Div\) scales the input.* say --teacher-input"),
+        ({"scales": "Mul"}, r"node 'by 6' \(Mul\) scales the input"),
         ({"dilation": 2}, r"node 'net/conv.1' \(Conv\) is dilated"),
     ],
 )
@@ -118,3 +127,55 @@ def test_a_node_that_no_layer_stands_for_is_named(
 ) -> None:
     with pytest.raises((ModelFileError, ConfigError), match=match):
         read_onnx_student(_foreign(tmp_path / "net.onnx", **changes))
+
+
+@pytest.mark.parametrize("space", ["plain", "depthwise", "narrow_deep"])
+def test_a_channel_that_the_narrower_form_keeps_computes_what_it_did(space: str) -> None:
+    """Where the channels that are left out are dead, nothing is lost, normalised or not."""
+    found = SEARCH_SPACES.get(space)
+    for seed in range(4):
+        shape = (3 - 2 * (seed % 2), 16, 16)
+        spec = found.suggest(RandomChooser(seed), input_shape=shape, num_outputs=4)
+        plain = found.layers(spec)
+        layers = replace(plain, layers=tuple(replace(each, norm=False) for each in plain.layers))
+        narrow = widened(layers, 0.5)
+        module = build_module(layers, seed=seed).eval()
+        weights = {
+            name: {key: value.numpy() for key, value in step.state_dict().items()}
+            for name, step in module.steps.items()
+            if step.state_dict()
+        }
+        kept = kept_channels(layers, narrow, weights)
+        for name, values in weights.items():
+            if name not in outputs_of(layers):
+                dead = np.setdiff1d(np.arange(len(values["core.weight"])), kept[name])
+                for value in values.values():  # shares memory with the module
+                    value[dead] = 0.0
+        own = OwnModel(spec=spec, layers=layers, weights=weights)
+        x = torch.randn(64, *shape, generator=torch.Generator().manual_seed(seed))
+        smaller = build_module(normalised(narrow), seed=seed + 1)
+        assert own.fill(smaller, x.numpy()) == len(weights)
+        with torch.no_grad():
+            torch.testing.assert_close(smaller.eval()(x), module(x), rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(smaller.train()(x), module(x), rtol=1e-2, atol=1e-3)
+
+
+def test_the_student_is_given_what_the_model_was_trained_on(tmp_path: Path) -> None:
+    found = SEARCH_SPACES.get("plain")
+    spec = found.suggest(RandomChooser(0), input_shape=(3, 8, 8), num_outputs=2)
+    layers = found.layers(spec)
+    export_onnx(build_module(layers, seed=0).eval(), layers, tmp_path / "mine.onnx")
+    random = np.random.default_rng(0)
+    raw = random.integers(0, 256, (40, 3, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "data.npz", x_train=raw, y_train=np.arange(40) % 2)
+    request = DistillRequest(
+        student=str(tmp_path / "mine.onnx"), data=str(tmp_path / "data.npz"),
+        out=tmp_path / "out", teacher_inputs=("unit,mean=0.5,std=0.25",),
+    )  # fmt: skip
+    resolved = resolve_student(request, progress=silent)
+    inputs = resolved.data.train.inputs
+    assert (inputs.min(), inputs.max()) == pytest.approx((-2.0, 2.0), abs=1e-5)
+    assert resolved.config.teacher.inputs == ("normalised",)  # and so it sees the same
+    assert resolved.config.training.rate_ratio == 0.1  # weights that are good are not forgotten
+    prepared = Pipeline.of(resolved.data.pipeline.record()).apply(raw)
+    np.testing.assert_allclose(prepared, (raw / 255 - 0.5) / 0.25, atol=1e-5)

@@ -36,7 +36,7 @@ from hwkd.train.weights_file import WeightsError, fill_module
 
 # Weights that are good are kept from being forgotten: few small steps.
 FEWER_EPOCHS = 0.25
-_RATE_RATIO = 0.1
+RATE_RATIO = 0.1
 _START_FILE = "start.safetensors"
 # Of outputs that a student did not have: no answer, and nothing that overflows.
 _NEVER = -1e4
@@ -170,7 +170,7 @@ def finetune_config(request: DistillRequest, student: StudentFolder, path: Path)
             "reading": reading,
             "seed": request.seeds[0],
             "teacher": type(config.teacher)(),
-            "training": TrainingConfig(rate_ratio=_RATE_RATIO),
+            "training": TrainingConfig(rate_ratio=RATE_RATIO),
         }
     )
 

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from hwkd.core.errors import ConfigError
+from hwkd.core.pipeline_record import PipelineRecord, StepRecord
 from hwkd.core.student import Layers, StudentSpec
+from hwkd.core.teacher_input import TeacherInput
 from hwkd.core.widened import outputs_of
 from hwkd.engine.arms.evaluation import save_student
 from hwkd.engine.arms.orders import ArmOrder
+from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.stored_student import checked_layers
 from hwkd.nn.build import StudentModule, build_module
+from hwkd.nn.kept_channels import Weights, kept_channels, kept_weights
+from hwkd.nn.moments import match_moments
 from hwkd.trace.onnx_student import read_onnx_student
 from hwkd.train.seeding import derive_seed
+from hwkd.train.teacher_input import seen_input
 
 SUFFIX = ".onnx"
 
@@ -30,12 +37,12 @@ class OwnModel:
 
     Attributes:
         layers: its own.
-        weights: layer -> torch's name of a parameter -> value.
+        weights: of its layers.
     """
 
     spec: StudentSpec
     layers: Layers
-    weights: Mapping[str, Mapping[str, NDArray[np.float32]]]
+    weights: Weights
 
     @classmethod
     def read(cls, path: Path) -> OwnModel:
@@ -62,41 +69,94 @@ class OwnModel:
         )
         return cls(spec=spec, layers=layers, weights=found.weights)
 
-    def fill(self, module: StudentModule) -> int:
-        """Copy the weights of the layers that have the same shapes; returns how many have."""
-        filled = 0
-        for name, values in self.weights.items():
-            state = {
-                key: tensor
-                for key, tensor in module.steps[name].state_dict().items()
-                if not key.endswith("num_batches_tracked")
-            }
-            shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
-            if shapes == {key: value.shape for key, value in values.items()}:
-                for key, value in values.items():
+    def fill(self, module: StudentModule, examples: NDArray[np.float32]) -> int:
+        """Copy the weights of the layers, or of a narrower module those of its channels.
+
+        Args:
+            module: of the model's layers, with fewer channels perhaps, and normalised perhaps.
+            examples: inputs, shape [n, *input_shape], on which channels that read fewer ones
+                answer with the mean and the deviation that they had.
+
+        Returns:
+            How many layers begin with them.
+        """
+        kept = kept_weights(self.layers, module.layers, self.weights)
+        for name, values in kept.items():
+            state = module.steps[name].state_dict()
+            for key, value in values.items():
+                if key in state:
                     state[key].copy_(torch.from_numpy(value))
-                filled += 1
-        return filled
+        if self.layers.layers != module.layers.layers:
+            whole = build_module(self.layers, seed=0)
+            self.fill(whole, examples)
+            channels = kept_channels(self.layers, module.layers, self.weights)
+            rows = {name: torch.from_numpy(channels[name]) for name in kept}
+            match_moments(module, whole, rows, torch.from_numpy(examples))
+        return len(kept)
+
+    def is_kept(self, layers: Layers) -> bool:
+        """Tell whether every layer of a narrower form begins with weights of the model."""
+        return len(kept_weights(self.layers, layers, self.weights)) == len(self.weights)
 
     def begun(
-        self, orders: Sequence[ArmOrder], layers: Layers, folder: Path, *, seed: int
+        self,
+        orders: Sequence[ArmOrder],
+        layers: Layers,
+        folder: Path,
+        *,
+        seed: int,
+        examples: NDArray[np.float32],
     ) -> tuple[list[ArmOrder], int]:
         """Return orders that begin with the model's weights, and how many layers have them.
 
         Args:
             layers: of the student, which may be narrower.
             folder: where the weights of each repetition are written.
+            examples: see `fill`.
         """
         count, found = 0, []
         for order in orders:
             module = build_module(layers, seed=derive_seed(seed, "student", order.repetition))
-            count = self.fill(module)
+            count = self.fill(module, examples)
             if not count:
                 return list(orders), 0
             path = folder / f"start-{order.repetition}.safetensors"
             save_student(module, path)
             found.append(order.model_copy(update={"start_from": str(path)}))
         return found, count
+
+
+def prepared_alike(config: SearchConfig, pipeline: PipelineRecord) -> SearchConfig:
+    """Return a configuration that prepares data as the model expects it, for the student, too.
+
+    Its weights, with which the student begins, are for such inputs.
+
+    Args:
+        config: whose teacher is the model; says what it expects, perhaps.
+        pipeline: of the data as it is prepared without that.
+
+    Raises:
+        TeacherError: if raw values cannot be had back.
+    """
+    wanted = TeacherInput.parse(config.teacher.inputs[0] if config.teacher.inputs else "normalised")
+    seen, last = seen_input(wanted, pipeline), pipeline.steps[-1]
+    if not seen.is_scaled or last.kind != "normalise":
+        return config
+    mean, std = (np.array(cast(Any, last.values[name]), np.float64) for name in ("mean", "std"))
+    scale, offset = np.array(seen.scale), np.array(seen.offset)
+    values = {"mean": mean - std * offset / scale, "std": std / scale}
+    scaling = StepRecord(
+        kind=last.kind,
+        formula=last.formula,
+        values={name: tuple(value.tolist()) for name, value in values.items()},
+    )
+    left = TeacherInput(channels_last=wanted.channels_last).text
+    return config.model_copy(
+        update={
+            "reading": config.reading.model_copy(update={"scaling": scaling}),
+            "teacher": config.teacher.model_copy(update={"inputs": (left,)}),
+        }
+    )
 
 
 def normalised(layers: Layers) -> Layers:

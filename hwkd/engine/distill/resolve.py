@@ -11,8 +11,8 @@ from hwkd.core.progress import Progress
 from hwkd.core.run_record import DeviceRecord, RunRecord
 from hwkd.core.student import Layers, StudentSpec
 from hwkd.core.widened import widened
-from hwkd.engine.distill.finetune import FEWER_EPOCHS, Start, finetune_config, start_of
-from hwkd.engine.distill.own_model import SUFFIX, OwnModel, normalised
+from hwkd.engine.distill.finetune import FEWER_EPOCHS, RATE_RATIO, Start, finetune_config, start_of
+from hwkd.engine.distill.own_model import SUFFIX, OwnModel, normalised, prepared_alike
 from hwkd.engine.distill.request import DistillRequest, distill_config, with_epochs
 from hwkd.engine.search.run_teacher import TEACHER_FOLDER
 from hwkd.engine.setup.config import LimitsConfig, SearchConfig, TeacherConfig
@@ -94,9 +94,15 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
         config = config.model_copy(update={"device": request.device, **own})
         device = None
     config = distill_config(request, config)
+    if model is not None and request.scheme is None and model.is_kept(layers):
+        slower = config.training.model_copy(update={"rate_ratio": RATE_RATIO})
+        config = config.model_copy(update={"training": slower})
     if request.teachers:
         config = named_by_user(config)
     task, data = load_data(config, progress=progress)
+    if model is not None and config.teacher.inputs and not request.teachers:
+        config = prepared_alike(config, data.pipeline.record())
+        task, data = load_data(config, progress=progress)
     if (data.input_shape, data.num_outputs) != (spec.input_shape, spec.num_outputs):
         raise ConfigError(
             f"--student {request.student}: was made for inputs {spec.input_shape} and "

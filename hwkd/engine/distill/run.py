@@ -54,6 +54,8 @@ __all__ = ["DistillRequest", "run_distillation"]
 # Arms are judged by the task alone: nothing is compared that costs more than another.
 _GOAL = ObjectiveConfig(alpha=1.0, beta=0.0, gamma=0.0)
 _PROFILE_SECONDS = 1.0
+# Mean and deviation of a layer's outputs are known to a few per cent from so many.
+_EXAMPLES_OF_NORMS = 512
 # Rather fewer trainings within a time limit than any that is shorter.
 _LEAST_TRAINING_S = 10.0
 
@@ -120,7 +122,10 @@ def _distilled(
             orders = started(orders, resolved.start, store.path, context)
         elif resolved.own is not None and context.scheme is None:
             seed, whole = context.config.seed, len(resolved.own.weights)
-            orders, count = resolved.own.begun(orders, resolved.layers, store.path, seed=seed)
+            examples = context.data.train.inputs[:_EXAMPLES_OF_NORMS]
+            orders, count = resolved.own.begun(
+                orders, resolved.layers, store.path, seed=seed, examples=examples
+            )
             told.note(f"{count} of {whole} layers begin with the weights of {request.student}.")
         if orders[0].processes == 1 and not limit.is_limited:
             _train_here(store, orders, context, told)
