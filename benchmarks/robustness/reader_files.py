@@ -49,6 +49,7 @@ def make_run(folder: Path) -> None:
 def fill_folder(folder: Path) -> None:
     """Write one valid file of each kind beside a run in the folder `run`."""
     import numpy as np
+    from PIL import Image
 
     import hwkd
     from hwkd.io.cached_array import ArrayFacts, store_array
@@ -76,6 +77,16 @@ def fill_folder(folder: Path) -> None:
     (folder / "texts.csv").write_text("\n".join(["text,label", *lines]) + "\n")
     lines = [json.dumps({"text": text, "label": "ab"[i % 2]}) for i, text in enumerate(texts)]
     (folder / "texts.jsonl").write_text("\n".join(lines) + "\n")
+    for part in ("images", "masks"):
+        (folder / "scenes" / part).mkdir(parents=True)
+        for i in range(4):
+            levels = np.arange(64, dtype=np.uint8).reshape(8, 8) * (
+                i + 1 if part == "images" else 1
+            )
+            Image.fromarray(levels if part == "images" else levels // 32).save(
+                folder / "scenes" / part / f"{i}.png"
+            )
+    (folder / "scenes" / "classes.txt").write_text("ground\nthing\n")
     store_array(folder / "array", np.arange(12, dtype=np.float32).reshape(3, 4), ArrayFacts())
     rows = [f"{i / 10},{i % 5},{'ab'[i // 30]}" for i in range(60)]
     (folder / "recordings.csv").write_text("\n".join(["time,x,label", *rows]) + "\n")

@@ -239,6 +239,12 @@ def _clip(folder: Path) -> object:
     return read_wav(folder / "clip.wav")
 
 
+def _masks(folder: Path) -> object:
+    from hwkd.tasks.mask_folder import read_mask_folder
+
+    return read_mask_folder(folder / "scenes")
+
+
 WAYS: dict[str, Way] = {
     "run": Way(
         files=("run/run.json", "run/trials.jsonl"),
@@ -291,6 +297,9 @@ WAYS: dict[str, Way] = {
         covers=("read_recordings", "read_signal", "read_arrays"),
     ),
     "clip": Way(files=("clip.wav",), read=_clip, covers=("read_wav",)),
+    "masks": Way(
+        files=("scenes/*/*.png", "scenes/classes.txt"), read=_masks, covers=("read_mask_folder",)
+    ),
     "cached array": Way(files=("array/*",), read=_array, covers=("open_array",)),
     "unlabelled": Way(
         files=("unlabelled.npy",), read=_unlabelled,

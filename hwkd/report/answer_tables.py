@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hwkd.core.decision_record import Confusion, DecisionRecord, ReadTextRecord
+from hwkd.core.errors import RunFolderError
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.metric import Metric
 from hwkd.core.run_record import DataRecord
@@ -31,11 +32,23 @@ def answer_tables(final: FinalRecord, data: DataRecord) -> tuple[Block, ...]:
         blocks.append(Facts(title="Threshold, chosen on validation", rows=rows))
     if final.confusion:
         names = output_kind(data.kind).answers or data.class_names
+        if {len(names)} != {len(final.confusion), *map(len, final.confusion)}:
+            raise _of_other_classes(names)
         blocks.append(class_table(final.confusion, names))
         blocks.append(confusion_table(final.confusion, names))
     if final.worst_texts:
+        labels = [label for one in final.worst_texts for label in (one.label, one.named)]
+        if not 0 <= min(labels) <= max(labels) < len(data.class_names):
+            raise _of_other_classes(data.class_names)
         blocks.append(text_table(final.worst_texts, data.class_names))
     return tuple(blocks)
+
+
+def _of_other_classes(names: tuple[str, ...]) -> RunFolderError:
+    return RunFolderError(
+        f"the run counts answers of other classes than its {len(names)} ({', '.join(names[:6])}); "
+        "its record was changed or is damaged"
+    )
 
 
 def _stream_rows(found: DecisionRecord) -> tuple[tuple[str, str], ...]:

@@ -62,6 +62,7 @@ def test_validation_of_the_user_and_compared_arms_are_left_alone(context):
     assert not may_learn_all(given, LABELS_ALONE)
 
 
+@pytest.mark.slow
 def test_a_chosen_student_ships_weights_that_learned_more_with_the_scores_it_was_chosen_by(
     context, order, alone, tmp_path
 ):
@@ -76,6 +77,7 @@ def test_a_chosen_student_ships_weights_that_learned_more_with_the_scores_it_was
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
+@pytest.mark.slow
 def test_further_learning_that_goes_wrong_changes_nothing(
     context, order, alone, tmp_path, monkeypatch
 ):
@@ -95,6 +97,7 @@ def test_further_learning_that_goes_wrong_changes_nothing(
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+@pytest.mark.slow
 def test_what_time_ends_leaves_the_student_as_it_was_scored(context, order, tmp_path, monkeypatch):
     def ended(*arguments, **options):
         raise InterruptedTrial
@@ -109,6 +112,7 @@ def test_what_time_ends_leaves_the_student_as_it_was_scored(context, order, tmp_
     assert student_files(tmp_path, found).int8_path.is_file()
 
 
+@pytest.mark.slow
 def test_it_is_a_fifth_as_long_sees_every_example_and_leaves_the_scored_student_as_it_was(
     context, order
 ):

@@ -30,6 +30,7 @@ def _given(path: Path) -> dict[str, object]:
     return {**given, "methods": tuple(given["methods"])}
 
 
+@pytest.mark.slow
 def test_methods_come_from_a_toml_file(place: Path) -> None:
     (place / "methods.toml").write_text(
         '[[distill]]\nmethod = "kd"\ntemperature = 2\n[[distill]]\nmethod = "rkd"\nweight = 0.1\n'

@@ -70,6 +70,7 @@ def test_a_time_limit_bounds_the_call_and_says_what_was_given_up(
     assert given_up in run.all_caveats
 
 
+@pytest.mark.slow
 def test_an_interrupted_call_goes_on_where_it_was(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

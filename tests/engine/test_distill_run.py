@@ -119,6 +119,7 @@ def test_arms_are_judged_by_the_int8_file_that_would_ship(place: Path) -> None:
     assert scores.test_float == pytest.approx(accuracy(FLOAT_FILE, data.test))
 
 
+@pytest.mark.slow
 def test_unlabelled_pictures_join_and_controls_get_as_many_steps(place: Path) -> None:
     verdict = final_of(
         place, methods=("kd",), unlabelled=place / "more.npy", with_controls=True

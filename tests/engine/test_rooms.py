@@ -158,6 +158,7 @@ def test_the_smallest_linear_attention_student_is_a_tenth_of_the_smallest_whole_
     assert smallest(Room(scale=1 / 16)) < smallest(Room()) / 10
 
 
+@pytest.mark.slow
 def test_kept_rooms_are_taken_for_the_same_limits_and_input_alone(monkeypatch):
     shape = {"input_shape": (1, 12, 24), "num_outputs": 4}
     config = SearchConfig(device="cortex-m4", spaces=registered_spaces(), search_input=True)

@@ -114,6 +114,7 @@ def test_a_gate_that_no_size_meets_is_refused_before_training(tmp_path: Path) ->
     assert not list(tmp_path.glob("*out*"))
 
 
+@pytest.mark.slow
 def test_stages_teach_each_other_and_a_lost_score_ends_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +181,7 @@ def _rung(name: str, score: float) -> RungRecord:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_ladder_fits_errors_with_the_teacher_and_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

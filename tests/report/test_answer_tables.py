@@ -1,0 +1,34 @@
+"""What a record says of classes is held against their names before it is shown."""
+
+import pytest
+
+from hwkd.core.decision_record import ReadTextRecord
+from hwkd.core.errors import RunFolderError
+from hwkd.core.final_record import FinalRecord
+from hwkd.core.metric import ACCURACY
+from hwkd.core.run_record import DataRecord
+from hwkd.report.answer_tables import answer_tables
+
+DATA = DataRecord.model_construct(kind="classes", class_names=("a", "b"), metrics=(ACCURACY,))
+
+
+def shown(confusion=((3, 1), (0, 4)), label=1):
+    text = ReadTextRecord(text="words", label=label, named=0, chance=0.25)
+    return answer_tables(
+        FinalRecord.model_construct(decision=None, confusion=confusion, worst_texts=(text,)), DATA
+    )
+
+
+def test_counts_and_texts_are_shown_by_name():
+    of_class, of_pairs, of_texts = shown()
+    assert [cell.text for cell in of_class.rows[0]] == ["a", "4", "100.0 %", "75.0 %", "85.7 %"]
+    assert [row[0].text for row in of_pairs.rows] == ["a", "b"]
+    assert [cell.text for cell in of_texts.rows[0]][:3] == ["words", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    "spoilt", [{"confusion": ((3, 1),)}, {"confusion": ((3,), (1,))}, {"label": 2}]
+)
+def test_counts_of_other_classes_are_a_damaged_record(spoilt):
+    with pytest.raises(RunFolderError, match=r"other classes than its 2 \(a, b\)"):
+        shown(**spoilt)
