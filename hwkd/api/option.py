@@ -106,6 +106,10 @@ class Declared:
         return tuple(member for member in members if member is not NoneType)
 
     @property
+    def _may_be_none(self) -> bool:
+        return self.default is None or NoneType in get_args(self.kind)
+
+    @property
     def _origins(self) -> tuple[Any, ...]:
         return tuple(map(get_origin, self.kinds))
 
@@ -128,13 +132,13 @@ class Declared:
         """Refuse a value of another type, outside the choices or out of range.
 
         Args:
-            value: that was given; None is allowed where it is the default.
+            value: that was given; None is allowed where it is the default, or a type of the option.
             label: what the message calls the option; None is its label.
 
         Raises:
             ConfigError: names option, value and what is allowed.
         """
-        if value is None and self.default is None:
+        if value is None and self._may_be_none:
             return
         shown = self.label if label is None else label
         value = self.listed(value)

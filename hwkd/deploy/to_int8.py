@@ -94,6 +94,8 @@ def write_int8(
         ]
         for tensor, encoding in scales.items()
     }
+    # A rectifier becomes the ends of the range behind it; what lies before it may have no scale.
+    unlimited = [n.input[0] for n in model.graph.node if kind_of(n.op_type).clamps is not None]
     # Not `quantize_static`, which goes through six files and a calibration of its own to this call.
     inferred = onnx.shape_inference.infer_shapes(model)
     onnx.helper.set_model_props(inferred, _SHAPES_ARE_KNOWN)
@@ -103,7 +105,7 @@ def write_int8(
         reduce_range=False,
         weight_qType=QuantType.QInt8,
         activation_qType=QuantType.QInt8,
-        tensors_range=dict.fromkeys(scales, _OVERRIDDEN),
+        tensors_range=dict.fromkeys([*scales, *unlimited], _OVERRIDDEN),
         nodes_to_quantize=[],
         nodes_to_exclude=[],
         op_types_to_quantize=sorted({node.op_type for node in model.graph.node}),

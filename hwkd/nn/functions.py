@@ -71,9 +71,8 @@ def _max_pool(layer: Layer) -> Function:
 
 @FUNCTIONS.register("upsample")
 def _upsample(layer: Layer) -> Function:
-    # Unlike interpolate, it has no factors in float.
-    down, right = layer.kernel
-    return lambda x: x.repeat_interleave(down, dim=2).repeat_interleave(right, dim=3)
+    factors = tuple(map(float, layer.kernel))
+    return partial(F.interpolate, scale_factor=factors, mode="nearest")
 
 
 @FUNCTIONS.register("reshape")

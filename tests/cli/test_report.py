@@ -39,7 +39,7 @@ def test_json_is_the_one_object_that_was_promised(folder: Path):
         made[state] for state in ("completed", "rejected", "failed", "duplicates")
     )
     assert set(made["front"][0]) == {
-        "trial", "space", "error", "latency_s", "peak_ram_bytes", "flash_bytes",
+        "trial", "space", "error", "latency_s", "peak_ram_bytes", "flash_bytes", "passes",
     }  # fmt: skip
     assert made["best"]["test_accuracy_int8"] == 0.9767
     assert made["best"]["test_accuracy_float"] == 0.9783

@@ -31,6 +31,7 @@ class Batch:
     sample_ids: Tensor
     copy: int = 0
     epoch_ratio: float = 0.5
+    positions: Tensor | None = None
 
 
 def _batch(count: int = 4, copy: int = 0) -> Batch:

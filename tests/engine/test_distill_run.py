@@ -271,7 +271,7 @@ def test_a_teacher_that_the_run_left_out_is_spoken_of() -> None:
     run, _ = make_run()
     assert learned_without(run) is None
     alone = "Students learned from labels alone: its share of the time limit is 0.4 s."
-    without = run.model_copy(update={"teacher": None, "caveats": ("Estimates.", alone)})
+    without = run.model_copy(update={"teacher": None, "events": ("Estimates.", alone)})
     assert learned_without(without) == alone.rstrip(".")
     assert run.teacher is not None
     beaten = run.teacher.model_copy(update={"left_out": "candidate 3 was better"})

@@ -96,7 +96,7 @@ def test_what_cannot_go_on_is_one_line_and_writes_nothing(
     other = _named(tmp_path / "other.npz", np.array(["x", "y", "z"]))
     np.savez(
         tmp_path / "wide.npz",
-        x_train=np.random.default_rng(0).random((30, 9, 9)),
+        x_train=np.random.default_rng(0).uniform(0, 180, (30, 9, 9)),
         y_train=np.arange(30) % 3,
     )
     cases: list[tuple[Path, Path, type[Exception], str]] = [
