@@ -1,15 +1,10 @@
 """`hwkd.search`: from data to the best student that fits a device."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from hwkd.api.common import (
-    JUDGE,
-    MANY,
-    RUN,
-    WHAT,
     AcceleratorOption,
     CalibrationOption,
     ClassWeightsOption,
@@ -54,7 +49,28 @@ from hwkd.api.common import (
     WorkersOption,
 )
 from hwkd.api.idle import refuse_idle
-from hwkd.api.option import Here, Option, command_line, declares_options
+from hwkd.api.option import Here, command_line, declares_options
+from hwkd.api.search_options import (
+    AlphaOption,
+    ArtifactsOption,
+    BetaOption,
+    BriefEpochsOption,
+    CandidatesOption,
+    FinalOption,
+    FullEpochsOption,
+    GammaOption,
+    InputSizeOption,
+    LayoutOption,
+    MatchOption,
+    ObjectiveOption,
+    SamplerOption,
+    SearchInputOption,
+    SpacesOption,
+    TargetLatencyOption,
+    TeacherTimeOption,
+    TrialTimeoutOption,
+    VerifyOption,
+)
 from hwkd.core.choices import (
     ALPHA,
     BETA,
@@ -63,10 +79,7 @@ from hwkd.core.choices import (
     SAMPLER,
     TASK,
     TRIAL_TIMEOUT_S,
-    Layout,
-    ObjectiveMode,
 )
-from hwkd.core.units import Duration
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
@@ -86,23 +99,9 @@ def search(
             "Without it: what comes with the task; handwritten digits of scikit-learn for classes."
         ),
     ] = None,
-    input_size: Annotated[
-        str | None, Option("Resize images to HEIGHTxWIDTH, as 32x32.", panel=WHAT)
-    ] = None,
-    search_input: Annotated[
-        bool,
-        Option(
-            "Candidates also choose how they see their picture: pooled by 2 or 4, in grey, a "
-            "spectrogram as a signal.",
-            panel=WHAT,
-        ),
-    ] = False,
-    layout: Annotated[
-        Layout,
-        Option(
-            "Order of the axes of an NPZ file's arrays; auto reads it from the shape.", panel=WHAT
-        ),
-    ] = "auto",
+    input_size: InputSizeOption = None,
+    search_input: SearchInputOption = False,
+    layout: LayoutOption = "auto",
     metric: Metric = None,
     class_weights: ClassWeightsOption = "none",
     label: LabelOption = None,
@@ -121,121 +120,40 @@ def search(
     ] = (),
     teacher_weights: TeacherWeights = (),
     teacher_inputs: TeacherInputs = (),
-    teacher_time: Annotated[
-        Duration | None,
-        Option("Longest time to train a teacher, as 5min.", panel=WHAT, amount="5min"),
-    ] = None,
+    teacher_time: TeacherTimeOption = None,
     unlabelled: Unlabelled = None,
-    spaces: Annotated[
-        Sequence[str],
-        Option(
-            "Search space (see `hwkd spaces list`) or your own .py file; may be repeated. Without "
-            "it: all registered spaces.",
-            flag="space",
-            panel=WHAT,
-            opens="a Python file or a registered name",
-            suffix=".py",
-        ),
-    ] = (),
+    spaces: SpacesOption = (),
     max_latency: MaxLatency = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     max_weights: MaxWeights = None,
     max_energy: MaxEnergy = None,
     risk: RiskOption = "upper",
-    objective: Annotated[
-        ObjectiveMode,
-        Option(
-            "weighted: alpha*error + beta*KD + gamma*overrun. pareto: error, latency, peak RAM and "
-            "flash at once.",
-            panel=JUDGE,
-        ),
-    ] = "weighted",
-    alpha: Annotated[
-        float, Option("Weight of the int8 validation error.", minimum=0, panel=JUDGE)
-    ] = ALPHA,
-    beta: Annotated[
-        float, Option("Weight of the divergence from the teacher, per nat.", minimum=0, panel=JUDGE)
-    ] = BETA,
-    gamma: Annotated[
-        float, Option("Weight of max(0, latency / target - 1).", minimum=0, panel=JUDGE)
-    ] = GAMMA,
-    target_latency: Annotated[
-        Duration | None,
-        Option(
-            "Latency that --gamma counts from. Default: --max-latency, else the device's.",
-            panel=JUDGE,
-            amount="20ms",
-        ),
-    ] = None,
+    objective: ObjectiveOption = "weighted",
+    alpha: AlphaOption = ALPHA,
+    beta: BetaOption = BETA,
+    gamma: GammaOption = GAMMA,
+    target_latency: TargetLatencyOption = None,
     calibration: Annotated[
         CalibrationOption,
         Here("auto: min-max; for the best student whatever is best on validation."),
     ] = "auto",
     qat: Qat = "auto",
     methods: Methods = (),
-    match: Annotated[
-        bool,
-        Option(
-            "Search the spaces that suit the blocks of --teacher MODEL.onnx, in place of --space, "
-            "and say which and why.",
-            panel=WHAT,
-        ),
-    ] = False,
+    match: MatchOption = False,
     scheme: Annotated[
         SchemeOption, Here("Of the last trainings; candidates learn from labels alone.")
     ] = None,
-    brief_epochs: Annotated[
-        int | None,
-        Option(
-            "Epochs for each candidate. Default: from the size of the data.",
-            minimum=1,
-            panel=JUDGE,
-        ),
-    ] = None,
-    full_epochs: Annotated[
-        int | None,
-        Option(
-            "Epochs for the best student. Default: from the size of the data.",
-            minimum=1,
-            panel=JUDGE,
-        ),
-    ] = None,
+    brief_epochs: BriefEpochsOption = None,
+    full_epochs: FullEpochsOption = None,
     controls: ControlsOption = CONTROLS,
-    final: Annotated[
-        bool, Option("Train the best student in full and test it.", panel=JUDGE)
-    ] = True,
-    verify: Annotated[
-        bool,
-        Option(
-            "Compile the best student's C for the device's Cortex-M core, run it emulated and "
-            "compare it with ONNX Runtime; exit code 1 when it differs.",
-            panel=JUDGE,
-        ),
-    ] = False,
+    final: FinalOption = True,
+    verify: VerifyOption = False,
     trials: Annotated[TrialsOption, Here("Default: 40, or as many as --timeout allows.")] = None,
-    candidates: Annotated[
-        int | None,
-        Option(
-            "Candidates to sample at most, those counted that do not fit or repeat another. "
-            "Default: 25 for each student to train, or as many as --timeout allows.",
-            minimum=1,
-            panel=RUN,
-        ),
-    ] = None,
-    sampler: Annotated[
-        str,
-        Option(
-            "What chooses candidates. surrogate: our own, which learns accuracy and computes the "
-            "rest; tpe, nsga2, gp and random are Optuna's.",
-            panel=RUN,
-        ),
-    ] = SAMPLER,
+    candidates: CandidatesOption = None,
+    sampler: SamplerOption = SAMPLER,
     timeout: Annotated[TimeoutOption, Here("From its first line to the report.")] = None,
-    trial_timeout: Annotated[
-        Duration,
-        Option("A candidate that trains longer is recorded as failed.", panel=RUN, amount="10min"),
-    ] = f"{TRIAL_TIMEOUT_S / 60:g}min",
+    trial_timeout: TrialTimeoutOption = f"{TRIAL_TIMEOUT_S / 60:g}min",
     workers: Annotated[
         WorkersOption,
         Here("Default: one per core. 0, with --storage: only `hwkd worker` works.", minimum=0),
@@ -248,14 +166,7 @@ def search(
         Here("`hwkd worker` on other machines joins the run there. Default: in the run folder."),
     ] = None,
     study: StudyOption = None,
-    artifacts: Annotated[
-        str | None,
-        Option(
-            "Where weights lie that other machines read: a folder that all reach, or a URL as "
-            "s3://bucket/folder. Default: in the run folder.",
-            panel=MANY,
-        ),
-    ] = None,
+    artifacts: ArtifactsOption = None,
     track: TrackOption = (),
     listener: "SearchListener | None" = None,
 ) -> "SearchOutcome":

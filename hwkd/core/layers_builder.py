@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import TypeAlias
 
+from hwkd.core.input_sizes import is_tiny, max_stages, stem_stride
 from hwkd.core.student import Activation, Layer, Layers
 
 __all__ = [
@@ -27,10 +28,6 @@ Sides: TypeAlias = int | tuple[int, int]
 
 # How the first convolution reads the input.
 OVERLAPPING, PATCHES, SPARSE = "overlapping", "patches", "sparse"
-
-# A stem that leaves more positions than this (64 x 64) costs more than any microcontroller has.
-_MAX_POSITIONS_AFTER_STEM = 4096
-_MAX_TINY_POSITIONS = 256
 
 
 class LayersBuilder:
@@ -383,26 +380,3 @@ class LayersBuilder:
                 name=name, kind=kind, inputs=(source,), shape=shape, kernel=windows, stride=strides
             )
         )
-
-
-def stem_stride(input_shape: tuple[int, ...]) -> int:
-    """Return the smallest power of two that leaves a stem of at most 4096 positions.
-
-    Images up to 64 x 64 keep their full resolution at first; 96 x 96 is halved.
-    """
-    axes = len(input_shape) - 1
-    stride = 1
-    while prod(input_shape[1:]) > _MAX_POSITIONS_AFTER_STEM * stride**axes:
-        stride *= 2
-    return stride
-
-
-def max_stages(input_shape: tuple[int, ...]) -> int:
-    """Return how many stages, each after the first halving the map, suit an input: 1 to 4."""
-    longest = max(input_shape[1:]) // stem_stride(input_shape)
-    return max(1, min(4, longest.bit_length() - 1))
-
-
-def is_tiny(input_shape: tuple[int, ...]) -> bool:
-    """Tell whether an input has at most 256 positions (16 x 16): half the channels suffice."""
-    return prod(input_shape[1:]) <= _MAX_TINY_POSITIONS

@@ -203,7 +203,7 @@ def motion(people=6, seconds=6.0, seed=0):
     """Windows of a sensor of acceleration and one of rotation, worn left and right of a body."""
     random = np.random.default_rng(seed)
     time = np.arange(round(seconds * 50)) / 50
-    inputs, labels, wholes = [], [], []
+    inputs, labels, wholes = [], [], list[int]()
     poses = np.array([[900, -300, 100], [100, -300, 900], [-900, -600, 200]])
     for _person, label, side in itertools.product(range(people), range(3), (1, -1)):
         swing = np.sin(2 * np.pi * (0.8 + 0.3 * label) * time + random.uniform(0, 6))
