@@ -12,6 +12,7 @@ from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
 from hwkd.core.metric import Metric, Scores
 from hwkd.tasks.classes_out import ClassesOut
+from hwkd.tasks.no_threshold import NoThreshold
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,7 +92,7 @@ OUTPUT_KINDS.register(_MAPS.name)(_MAPS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MapsHead(ClassesOut):
+class MapsHead(ClassesOut, NoThreshold):
     """One logit for each class and position, shape [n, classes, height, width]; see `Head`.
 
     Targets are class numbers, shape [n, height, width]; -1 marks a position without a class.
@@ -170,20 +171,6 @@ class MapsHead(ClassesOut):
         counts = np.bincount(places[given >= 0], minlength=len(given) * self.size**2)
         whole: NDArray[np.int64] = counts.reshape(-1, self.size, self.size)
         return whole
-
-    def decide(
-        self,
-        outputs: NDArray[np.float32],
-        targets: NDArray[np.int16],
-        wholes: NDArray[np.int64] | None = None,
-    ) -> None:
-        """Return nothing: answers turn at no threshold."""
-        del outputs, targets, wholes
-
-    def at(self, decision: DecisionRecord | None) -> MapsHead:
-        """Return the head itself."""
-        del decision
-        return self
 
     def errors(
         self, outputs: NDArray[np.float32], targets: NDArray[np.int16]

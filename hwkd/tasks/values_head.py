@@ -12,6 +12,7 @@ from hwkd.core.c_literal import float_literal
 from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
 from hwkd.core.metric import Metric, Scores
+from hwkd.tasks.no_threshold import NoThreshold
 from hwkd.tasks.numbers_out import NumbersOut
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ OUTPUT_KINDS.register("values")(_VALUES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ValuesHead(NumbersOut):
+class ValuesHead(NumbersOut, NoThreshold):
     """One number per output, `(value - mean) / std` of the train targets; see `Head`.
 
     Attributes:
@@ -203,20 +204,6 @@ class ValuesHead(NumbersOut):
         """Return nothing: there are no classes."""
         del outputs, targets
         return ()
-
-    def decide(
-        self,
-        outputs: NDArray[np.float32],
-        targets: NDArray[np.float32],
-        wholes: NDArray[np.int64] | None = None,
-    ) -> None:
-        """Return nothing: answers turn at no threshold."""
-        del outputs, targets, wholes
-
-    def at(self, decision: DecisionRecord | None) -> ValuesHead:
-        """Return the head itself."""
-        del decision
-        return self
 
     def errors(
         self, outputs: NDArray[np.float32], targets: NDArray[np.float32]
