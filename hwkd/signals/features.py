@@ -52,6 +52,17 @@ class Features(Protocol):
         ...
 
 
+class NothingAfter:
+    """Features behind which nothing is moved; see `Features.after`."""
+
+    __slots__ = ()
+
+    def after(self, shape: Shape) -> tuple[Step, ...]:
+        """Return nothing."""
+        del shape
+        return ()
+
+
 @runtime_checkable
 class FittedFeatures(Features, Protocol):
     """Features that follow from the examples, as which words are worth knowing."""

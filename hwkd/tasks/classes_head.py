@@ -123,11 +123,6 @@ class ClassesHead(ClassesOut):
         """Return the head of so many classes that are called by their number."""
         return cls(names=tuple(str(label) for label in range(count)))
 
-    @property
-    def size(self) -> int:
-        """Number of classes."""
-        return len(self.names)
-
     def loss(
         self,
         outputs: Tensor,
@@ -172,7 +167,7 @@ class ClassesHead(ClassesOut):
             found |= self.hears.scores(outputs, targets, wholes, self.decision)
         if _VOTED in self.metrics:
             found[_VOTED.name] = _voted_accuracy(outputs, targets, wholes)
-        return {metric.name: found[metric.name] for metric in self.metrics}
+        return self.asked_for(found)
 
     def confusion(self, outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> Confusion:
         """Return how often each class was taken for which; none where there are too many."""

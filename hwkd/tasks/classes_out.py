@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
+from hwkd.tasks.named_outputs import NamedOutputs
 
-class ClassesOut:
+
+class ClassesOut(NamedOutputs):
     """Logits of shape [n, classes], or [n, classes, height, width]; see `hwkd.core.head.Head`."""
 
     __slots__ = ()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,8 +65,7 @@ def read_image_folder(
             (the message names it), or the decoded pixels would not fit in memory.
     """
     listing = list_pictures(path)
-    digest = _listing_digest(path, listing, input_size)
-    entry = cache_root() / "pixels" / digest
+    entry = pixels_entry(path, listing.files, input_size)
     if not entry.exists():
         require_writable_cache(entry.parent)
         _decode_all(path, listing, input_size, entry, progress)
@@ -96,21 +95,27 @@ def _rows(listing: PictureListing, split: str) -> NDArray[np.int64] | slice | No
     return rows
 
 
-def _listing_digest(path: Path, listing: PictureListing, input_size: tuple[int, int] | None) -> str:
-    """Hash names, sizes and times of all files, as git's index does; reading them would be slow.
+def pixels_entry(
+    path: Path, files: Iterable[str], input_size: tuple[int, int] | None, *, kind: str = ""
+) -> Path:
+    """Return where the decoded pixels of a folder are remembered.
 
-    The data fingerprint is computed from the decoded pixels, so a wrong hit could not go unseen by
-    caches that hang on it.
+    The name hashes names, sizes and times of all files, as git's index does; reading them would be
+    slow. The data fingerprint is computed from the decoded pixels, so a wrong hit could not go
+    unseen by caches that hang on it.
+
+    Args:
+        kind: what else than pictures the pixels are; empty for none.
     """
-    digest = hashlib.sha256(f"{_DECODER_VERSION} {input_size} ".encode())
+    digest = hashlib.sha256(f"{_DECODER_VERSION} {input_size} {kind}".encode())
     digest.update(os.fsencode(path.resolve()))
-    for file in listing.files:
+    for file in files:
         stat = os.stat(file)  # noqa: PTH116
         inside = os.fsencode(file.removeprefix(os.fspath(path)))
         digest.update(
             b"\0%s\0%d %d %d" % (inside, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
         )
-    return digest.hexdigest()
+    return cache_root() / "pixels" / digest.hexdigest()
 
 
 def _decode_all(

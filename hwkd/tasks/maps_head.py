@@ -111,11 +111,6 @@ class MapsHead(ClassesOut, NoThreshold):
     answer_mean: tuple[float, ...] = ()
     answer_std: tuple[float, ...] = ()
 
-    @property
-    def size(self) -> int:
-        """Number of classes."""
-        return len(self.names)
-
     def loss(
         self,
         outputs: Tensor,
@@ -151,7 +146,7 @@ class MapsHead(ClassesOut, NoThreshold):
             _IOU.name: float((shared / np.maximum(either, 1))[either > 0].mean()),
             _PIXELS.name: float(shared.sum() / max(1, counts.sum())),
         }
-        return {metric.name: found[metric.name] for metric in self.metrics}
+        return self.asked_for(found)
 
     def confusion(self, outputs: NDArray[np.float32], targets: NDArray[np.int16]) -> Confusion:
         """Return how many positions of each class were taken for which."""

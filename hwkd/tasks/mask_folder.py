@@ -16,10 +16,17 @@ from PIL import Image
 from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
+from hwkd.io.paths import require_writable_cache
 from hwkd.tasks.base import SplitName
 from hwkd.tasks.folder_tree import FolderNode, first_names, scan_folder
-from hwkd.tasks.image_folder import grey_where_all_are, most_frequent_size, require_room
+from hwkd.tasks.image_folder import (
+    grey_where_all_are,
+    most_frequent_size,
+    pixels_entry,
+    require_room,
+)
 from hwkd.tasks.pictures import decode_mask, decode_picture, pictures_quietly, read_picture_facts
+from hwkd.tasks.pixel_cache import remembered_pixels, store_pixels
 from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.tasks.split_names import name_words, split_meaning
 
@@ -60,36 +67,50 @@ def read_mask_folder(
     """
     pairs = _pairs(path)
     every = [pair for found in pairs.values() for pair in found]
-    with pictures_quietly():
-        facts = [read_picture_facts(pair.picture) for pair in every]
-        size = input_size or most_frequent_size(facts)
-        require_room(path, len(every), size)
-        pixels = np.empty((len(every), 3, *size), dtype=np.uint8)
-        masks = np.empty((len(every), *size), dtype=np.uint8)
-        for row, (pair, fact) in enumerate(zip(every, facts, strict=True)):
-            pixels[row] = decode_picture(
-                pair.picture, height=size[0], width=size[1], dtype=np.uint8
-            )
-            masks[row] = _mask(pair, (fact.height, fact.width), size)
-            if row % _REPORT_EVERY == 0 or row + 1 == len(every):
-                progress("decode pictures and masks", row + 1, len(every))
-    names, labels, notes = _classes(path, masks, every)
-    shown = f"pictures of {size[0]}x{size[1]} (height x width)"
-    resized = sum((fact.height, fact.width) != size for fact in facts)
-    if resized:
-        notes.append(f"{resized:,} pictures of other sizes were resized to {size[0]}x{size[1]}")
-    inputs, splits, start = grey_where_all_are(pixels), {}, 0
+    files = [file for pair in every for file in (pair.picture, pair.mask)]
+    entry = pixels_entry(path, files, input_size, kind="masks")
+    if not entry.exists():
+        require_writable_cache(entry.parent)
+        store_pixels(entry, *_decoded(path, every, input_size, progress))
+    stacked, notes = remembered_pixels(entry)
+    names, labels, of_masks = _classes(path, stacked[:, -1], every)
+    splits, start = {}, 0
     for name, found in pairs.items():
         rows = slice(start, start := start + len(found))
-        splits[name] = RawSplit(inputs=inputs[rows], labels=labels[rows])
+        splits[name] = RawSplit(inputs=stacked[rows, :-1], labels=labels[rows])
     return RawData(
         source=printable(path),
         class_names=names,
         train=splits["train"],
         validation=splits.get("validation"),
         test=splits.get("test"),
-        notes=(shown, *notes),
+        notes=(*notes, *of_masks),
     )
+
+
+def _decoded(
+    path: Path, pairs: list[_Pair], input_size: tuple[int, int] | None, progress: Progress
+) -> tuple[NDArray[np.uint8], list[str]]:
+    """Return the channels of each picture and its mask behind them, [n, .., height, width]."""
+    count = len(pairs)
+    with pictures_quietly():
+        facts = [read_picture_facts(pair.picture) for pair in pairs]
+        size = input_size or most_frequent_size(facts)
+        require_room(path, count, size)
+        pixels = np.empty((count, 3, *size), dtype=np.uint8)
+        masks = np.empty((count, 1, *size), dtype=np.uint8)
+        for row, (pair, fact) in enumerate(zip(pairs, facts, strict=True)):
+            pixels[row] = decode_picture(
+                pair.picture, height=size[0], width=size[1], dtype=np.uint8
+            )
+            masks[row] = _mask(pair, (fact.height, fact.width), size)
+            if row % _REPORT_EVERY == 0 or row + 1 == count:
+                progress("decode pictures and masks", row + 1, count)
+    notes = [f"pictures of {size[0]}x{size[1]} (height x width)"]
+    resized = sum((fact.height, fact.width) != size for fact in facts)
+    if resized:
+        notes.append(f"{resized:,} pictures of other sizes were resized to {size[0]}x{size[1]}")
+    return np.concatenate([grey_where_all_are(pixels), masks], axis=1), notes
 
 
 def _pairs(path: Path) -> dict[SplitName, list[_Pair]]:

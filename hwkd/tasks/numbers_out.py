@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hwkd.tasks.named_outputs import NamedOutputs
 
-class NumbersOut:
+
+class NumbersOut(NamedOutputs):
     """Means and differences of outputs as they are; see `hwkd.core.head.Head`."""
 
     __slots__ = ()

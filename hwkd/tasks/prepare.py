@@ -66,23 +66,15 @@ def prepare(
     # Samples of a known rate come from a sensor's integers, and stay integers in firmware.
     is_whole = bool(front) or data.sample_rate_hz is not None
     notes = _notes_on_repeated(data)
-    # What is not turned while it is learned, as samples are, is turned before its features.
-    if (
-        nature == "motion"
-        and shape[0] % AXES == 0
-        and any(isinstance(step, RowStep) for step in front)
-    ):
+    if _is_turned_before(front, shape, nature):
         train, note = with_copies(data.train, seed=split_seed)
         data = replace(data, train=train, notes=(*data.notes, *filter(None, [note])))
     extracted = _extracted(data, front, is_whole=is_whole)
     moments, on_moments = _moments(extracted)
     if _are_texts(front):
         moments = _about_zero(moments)
-    fitted: Step = (Standardise.of if is_whole else Normalise.of)(*moments)
-    if reading.scaling is not None:
-        fitted = step_of(reading.scaling)
-        require_like_scaling(moments[1], fitted, where=f"--data {data.source}")
-    ends = (fitted, *recipe.after(shape))
+    scaled = _scaling(moments, reading, is_whole=is_whole, source=data.source)
+    ends = (scaled, *recipe.after(shape))
     pipeline = _pipeline(data.train.inputs, (*front, *ends))
     nature = _nature(front, shape, nature)
     splits = {
@@ -129,6 +121,31 @@ def _about_zero(
     """Return mean 0 and the root mean square: what a text does not have stays 0."""
     mean, deviation = moments
     return (0.0,) * len(mean), tuple(map(math.hypot, mean, deviation))
+
+
+def _is_turned_before(front: tuple[Step, ...], shape: tuple[int, ...], raw: Nature) -> bool:
+    """Tell whether motion is varied before its features; as samples it is while it is learned."""
+    are_axes = raw == "motion" and shape[0] % AXES == 0
+    return are_axes and any(isinstance(step, RowStep) for step in front)
+
+
+def _scaling(
+    moments: tuple[tuple[float, ...], tuple[float, ...]],
+    reading: Reading,
+    *,
+    is_whole: bool,
+    source: str,
+) -> Step:
+    """Return the step that takes off means and divides by deviations, or the one that is given.
+
+    Raises:
+        DataError: if the given one does not suit the data.
+    """
+    if reading.scaling is None:
+        return (Standardise.of if is_whole else Normalise.of)(*moments)
+    given = step_of(reading.scaling)
+    require_like_scaling(moments[1], given, where=f"--data {source}")
+    return given
 
 
 def _nature(front: tuple[Step, ...], shape: tuple[int, ...], raw: Nature) -> Nature:

@@ -135,11 +135,6 @@ class ReconstructionHead(NumbersOut):
     answer_mean: tuple[float, ...] = ()
     answer_std: tuple[float, ...] = ()
 
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return len(self.names)
-
     def loss(
         self,
         outputs: Tensor,
@@ -206,7 +201,7 @@ class ReconstructionHead(NumbersOut):
             _FALSE.name: alarms[~is_anomaly].mean(),
             _FOUND.name: alarms[is_anomaly].mean(),
         }
-        return {metric.name: float(found[metric.name]) for metric in self.metrics}
+        return self.asked_for(found)
 
     def confusion(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Confusion:
         """Return how often normal examples and anomalies were taken for which."""

@@ -22,7 +22,7 @@ from hwkd.tasks.folder_tree import first_names
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit, class_indices
 from hwkd.tasks.splits import with_all_splits
-from hwkd.tasks.text_source import TEXT_FORMATS, Labelled, read_texts
+from hwkd.tasks.text_source import TEXT_FORMATS, read_texts
 
 _KNOWN = frozenset({"metric", "class_weights", "label", "features", "input_size"})
 _FEATURES = "words"
@@ -83,11 +83,12 @@ def _raw(source: Path, reading: Reading) -> RawData:
     labels = {name: np.array([each.label for each in split]) for name, split in found.items()}
     indices, names = class_indices(labels, source=printable(source))
 
-    def split(name: str, examples: Sequence[Labelled]) -> RawSplit:
-        inputs = as_bytes([each.text for each in examples], length)
-        return RawSplit(inputs=inputs, labels=indices[name])  # type: ignore[index]
-
-    parts = {name: split(name, examples) for name, examples in found.items()}
+    parts = {
+        name: RawSplit(
+            inputs=as_bytes([each.text for each in examples], length), labels=indices[name]
+        )
+        for name, examples in found.items()
+    }
     return RawData(
         source=printable(source),
         class_names=names,

@@ -146,11 +146,6 @@ class ValuesHead(NumbersOut, NoThreshold):
             constant_error=tuple(np.abs(scaled - constant).mean(axis=0).tolist()),
         )
 
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return len(self.names)
-
     def standardised(self, targets: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return raw targets, shape [n, outputs], as the network learns them."""
         scaled = (targets - np.array(self.answer_mean)) / np.array(self.answer_std)
@@ -198,7 +193,7 @@ class ValuesHead(NumbersOut, NoThreshold):
             _RMSE.name: float(np.sqrt(squared / len(known)).mean()),
             _R2.name: float(1 - unexplained.mean()),
         }
-        return {metric.name: found[metric.name] for metric in self.metrics}
+        return self.asked_for(found)
 
     def confusion(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Confusion:
         """Return nothing: there are no classes."""

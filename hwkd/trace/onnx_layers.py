@@ -275,8 +275,9 @@ def _hard_sigmoid(reading: Reading, node: Node) -> None:
 
 for _kind in ("Add", "Mul"):
     READERS.register(_kind)(partial(_elementwise, kind=kind_of(_kind).layer))
-for _kind in ("MaxPool", "AveragePool"):
-    READERS.register(_kind)(partial(_pool, kind=kind_of(_kind).layer))
+for _kind in LAYER_KINDS.names():
+    if LAYER_KINDS.get(_kind).is_pooling:
+        READERS.register(LAYER_KINDS.get(_kind).onnx)(partial(_pool, kind=_kind))
 for _kind in ("Reshape", "Flatten", "Squeeze", "Unsqueeze"):
     READERS.register(_kind)(_reshape)
 for _kind in ("Softmax", "LogSoftmax"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hwkd.core.catalog import FEATURES
-from hwkd.signals.features import checked_signal, filters
+from hwkd.signals.features import NothingAfter, checked_signal, filters
 from hwkd.signals.recipes.spectra import framed
 from hwkd.signals.step import Shape, Step
 from hwkd.signals.steps.channels import Channels
@@ -15,7 +15,7 @@ from hwkd.signals.steps.vector import VectorMagnitude
 
 @FEATURES.register("imu")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Imu:
+class Imu(NothingAfter):
     """Statistics of short windows of every axis and of the length of each three.
 
     Attributes:
@@ -50,8 +50,3 @@ class Imu:
             return before
         frames = framed(self.window_s, self.stride_s, shape[1] // self.decimate, rate, "imu")
         return (*before, frames, Statistics(), Channels())
-
-    def after(self, shape: Shape) -> tuple[Step, ...]:
-        """Return nothing; see `Features.after`."""
-        del shape
-        return ()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hwkd.core.catalog import FEATURES
 from hwkd.core.errors import ConfigError
+from hwkd.signals.features import NothingAfter
 from hwkd.signals.step import Shape, Step, require_text
 from hwkd.signals.steps.codes import Codes
 from hwkd.signals.steps.word_weights import MOST_BYTES, MOST_WEIGHT, WordWeights
@@ -20,7 +21,7 @@ _MOST_WORDS = 2**14
 
 @FEATURES.register("words")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WordFeatures:
+class WordFeatures(NothingAfter):
     """The weight of each of the words that tell most about the class, whatever their order.
 
     Attributes:
@@ -72,15 +73,10 @@ class WordFeatures:
             ),
         )
 
-    def after(self, shape: Shape) -> tuple[Step, ...]:
-        """Return nothing; see `Features.after`."""
-        del shape
-        return ()
-
 
 @FEATURES.register("word-codes")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WordCodes:
+class WordCodes(NothingAfter):
     """Words in their order.
 
     Attributes:
@@ -96,15 +92,10 @@ class WordCodes:
         del rate_hz
         return _coded("words", self.count, self.size, shape)
 
-    def after(self, shape: Shape) -> tuple[Step, ...]:
-        """Return nothing; see `Features.after`."""
-        del shape
-        return ()
-
 
 @FEATURES.register("bytes")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ByteCodes:
+class ByteCodes(NothingAfter):
     """Bytes in their order, small letters for capitals.
 
     Attributes:
@@ -119,11 +110,6 @@ class ByteCodes:
         """Return the step; see `Features.steps`."""
         del rate_hz
         return _coded("bytes", min(self.count, shape[-1]), self.size, shape)
-
-    def after(self, shape: Shape) -> tuple[Step, ...]:
-        """Return nothing; see `Features.after`."""
-        del shape
-        return ()
 
 
 def _coded(
