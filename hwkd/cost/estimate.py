@@ -141,10 +141,11 @@ def _latency(
 ) -> LatencyEstimate:
     """Add up the operators of each type; the ends of their intervals are added too."""
     parts = []
-    for own in dict.fromkeys((dtype, *found.dtypes.values())):
+    dtypes = found.dtypes
+    for own in dict.fromkeys((dtype, *dtypes.values())):
         spent = Spent()
         for name, cost in found.ops.items():
-            if found.dtypes.get(name, dtype) == own:
+            if not dtypes or dtypes.get(name, dtype) == own:
                 spent.add(cost, scale)
         basis = f"estimated: {stack.name} {stack.version}, {models[own].fitted_on}"
         parts.append(with_interval(models[own], spent, basis))

@@ -43,16 +43,18 @@ def plan_memory(graph: OpGraph, model: MemoryModel, element_bytes: int) -> Memor
         graph: the operators that run (after fusion).
         element_bytes: size of an activation element, 1 or 4.
     """
-    ops = graph.ops
-    buffers, streamed = _tensor_buffers(graph, model, element_bytes)
-    tensors = tuple(buffers)
+    ops, alignment = graph.ops, model.alignment_bytes
+    tensors, streamed = _tensor_buffers(graph, model, element_bytes)
+    buffers = [*tensors]
     scratch: dict[str, int] = {}
     for index, op in enumerate(ops):
+        name = op.name
         size = scratch_bytes(op, graph.tensors, model, element_bytes)
-        size += streamed.get(op.name, 0)
+        if name in streamed:
+            size += streamed[name]
         if size:
-            scratch[op.name] = size
-            buffers.append(Buffer(op.name, _aligned(size, model.alignment_bytes), index, index))
+            scratch[name] = size
+            buffers.append(Buffer(name, size + -size % alignment, index, index))
     if model.in_place:
         lives = Lives(
             sizes={buffer.name: buffer.size for buffer in tensors},
@@ -116,10 +118,10 @@ def _tensor_buffers(
                 first[following.outputs[0]] -= 1
                 del first[op.outputs[0]]
     alignment, tensors = model.alignment_bytes, graph.tensors
-    buffers = [
-        Buffer(name, _aligned(tensors[name].size_bytes(element_bytes), alignment), at, last[name])
-        for name, at in first.items()
-    ]
+    buffers = []
+    for name, at in first.items():
+        size = tensors[name].size_bytes(element_bytes)
+        buffers.append(Buffer(name, size + -size % alignment, at, last[name]))
     return buffers, streamed
 
 
@@ -164,7 +166,3 @@ def _overhead_bytes(graph: OpGraph, model: MemoryModel, element_bytes: int) -> i
         elif kind == "MatMul" and model.matmul_keeps_right_operand and len(op.inputs) == 2:
             total += tensors[op.inputs[1]].size_bytes(element_bytes)
     return round(total)
-
-
-def _aligned(size: int, alignment: int) -> int:
-    return size + -size % alignment
