@@ -175,8 +175,9 @@ def _per_op(
 ) -> tuple[OpCost, ...]:
     """Return the operators that run, in order, each followed by those that it does the work of."""
     absorbed: dict[str, list[Op]] = {}
-    for op in graph.ops:
-        host = fused.fused_into.get(op.name)
+    fused_into = fused.fused_into
+    for op in graph.ops if fused_into else ():
+        host = fused_into.get(op.name)
         if host is not None:
             absorbed.setdefault(host, []).append(op)
     live, flash = memory.live_bytes, storage.per_op_bytes

@@ -44,8 +44,8 @@ def plan_memory(graph: OpGraph, model: MemoryModel, element_bytes: int) -> Memor
         element_bytes: size of an activation element, 1 or 4.
     """
     ops, alignment = graph.ops, model.alignment_bytes
-    tensors, streamed = _tensor_buffers(graph, model, element_bytes)
-    buffers = [*tensors]
+    buffers, last, streamed = _tensor_buffers(graph, model, element_bytes)
+    tensors = tuple(buffers)
     scratch: dict[str, int] = {}
     for index, op in enumerate(ops):
         name = op.name
@@ -57,8 +57,8 @@ def plan_memory(graph: OpGraph, model: MemoryModel, element_bytes: int) -> Memor
             buffers.append(Buffer(name, size + -size % alignment, index, index))
     if model.in_place:
         lives = Lives(
-            sizes={buffer.name: buffer.size for buffer in tensors},
-            last={buffer.name: buffer.last for buffer in tensors},
+            sizes={name: size for name, size, _, _ in tensors},
+            last=last,
             alive=_alive(tensors, len(ops)),
             scratch=scratch,
             streamed=streamed,
@@ -95,8 +95,8 @@ def _alive(buffers: Sequence[Buffer], steps: int) -> list[int]:
 
 def _tensor_buffers(
     graph: OpGraph, model: MemoryModel, element_bytes: int
-) -> tuple[list[Buffer], dict[str, int]]:
-    """Return every tensor with its lifetime; and for pooled convolutions the rows that wait.
+) -> tuple[list[Buffer], dict[str, int], dict[str, int]]:
+    """Return every tensor with its lifetime, its end, and of pooled convolutions waiting rows.
 
     A tensor lives from the operator that writes it (an input: from the first operator) to the last
     one that reads it; an output of the graph to the end.
@@ -122,7 +122,7 @@ def _tensor_buffers(
     for name, at in first.items():
         size = tensors[name].size_bytes(element_bytes)
         buffers.append(Buffer(name, size + -size % alignment, at, last[name]))
-    return buffers, streamed
+    return buffers, last, streamed
 
 
 def _streamed_rows(graph: OpGraph, element_bytes: int) -> dict[str, int]:

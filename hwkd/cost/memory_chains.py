@@ -11,14 +11,14 @@ class Step(NamedTuple):
     """One operator, or the copy with padding that comes before it; sizes in bytes.
 
     Attributes:
-        index: of the operator.
+        place: of the operator.
         source: tensor that the output may lie over; None where there is none.
         drop: how far the target starts below the source; None where they must lie apart.
         held: what else exists.
         apart: what it takes with its target elsewhere.
     """
 
-    index: int
+    place: int
     source: str | None
     target: str
     read: int

@@ -62,7 +62,7 @@ def live_bytes(graph: OpGraph, model: MemoryModel, element_bytes: int, lives: Li
     sizes = best_chains(steps) if model.cuts_chains else longest_chains(steps)
     found: dict[int, int] = {}
     for step, size in zip(steps, sizes, strict=True):
-        index = step.index
+        index = step.place
         if size > found.get(index, 0):
             found[index] = size
     return [found.get(index, alive) + kept_apart for index, alive in enumerate(lives.alive)]
