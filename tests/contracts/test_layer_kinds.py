@@ -12,10 +12,11 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.errors import ExportError
 from hwkd.core.kinds import ACTIVATIONS, LAYER_KINDS, OPERATORS, Kind, add_kind
 from hwkd.core.layers_builder import LayersBuilder
-from hwkd.core.student import Layer, Layers
+from hwkd.core.student import Layer, Layers, StudentSpec
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.graph import build_graph
 from hwkd.deploy.calibrate import activation_ranges
@@ -29,6 +30,7 @@ from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
 from hwkd.deploy.verify_run import build_host, run_host
 from hwkd.deploy.weight_correction import stored_weights
 from hwkd.io.device_catalog import load_device
+from hwkd.io.discovery import discover
 from hwkd.nn.build import build_module
 from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.nn.functions import FUNCTIONS
@@ -74,6 +76,17 @@ def example(what: str) -> Layers:
             )
         case "softmax over channels and rows":
             x = b.softmax(b.softmax(mix, "first", axis=1), "what", axis=0)
+        case "attention in windows":
+            choices = {
+                "activation": "relu", "stem_channels": 4, "stem_stride": 1, "stem_kernel": 3,
+                "halvings": 1, "convs_per_halving": 1, "dim": 8, "heads": 2, "key_dim": 4,
+                "blocks": 1, "kernel": 3, "feed_forward_ratio": 1, "window": 2,
+            }  # fmt: skip
+            discover("hwkd.search_spaces")
+            space = SEARCH_SPACES.get("local_attention")
+            return space.layers(
+                StudentSpec(space=space.name, params=choices, input_shape=(2, 8, 8), num_outputs=3)
+            )
         case "softmax of classes":
             b.softmax(b.classifier(mix, 3), "what")
             return b.build()
@@ -83,7 +96,10 @@ def example(what: str) -> Layers:
     return b.build()
 
 
-WHAT = (*LAYER_KINDS, "concat of rows", "softmax over channels and rows", "softmax of classes")
+WHAT = (
+    *LAYER_KINDS, "concat of rows", "softmax over channels and rows", "softmax of classes",
+    "attention in windows",
+)  # fmt: skip
 each_kind = pytest.mark.parametrize("what", WHAT)
 
 

@@ -33,6 +33,9 @@ from hwkd.qgraph.ir import (
 
 Places: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
 
+# Nested loops of the kernel that copies.
+COPY_LOOPS = 5
+
 
 @dataclass(frozen=True, kw_only=True)
 class Arranged:
@@ -212,7 +215,7 @@ class _Arranger:
     def _with_strides(self, op: MatMul) -> MatMul:
         for position, name in enumerate(op.inputs):
             if strides_of(as_matrices(self._places[name])) is None:
-                op = self._reading(op, position, row_major(self._tensors[name].shape))
+                op = self._reading(op, position, _as_matrices_by_copy(self._places[name]))
         shape = self._tensors[op.output].shape
         wish = self._wishes.get(op.output)
         if wish is None or strides_of(as_matrices(wish)) is None:
@@ -255,6 +258,18 @@ def _with_last(axis: int, shape: tuple[int, ...]) -> Places:
     """Return offsets in the order of the logical indices, but for one axis that is fastest."""
     moved = (*shape[:axis], *shape[axis + 1 :], shape[axis])
     return np.moveaxis(row_major(moved), -1, axis)
+
+
+def _as_matrices_by_copy(places: Places) -> Places:
+    """Return where one copy can put matrices: rows after rows, or columns where that nests less.
+
+    Windows of several heads are cut out of channels, which one loop passes only in their order.
+    """
+    rows = row_major(places.shape)
+    loops = loop_nest(places, rows)
+    if loops is not None and len(loops) <= COPY_LOOPS:
+        return rows
+    return row_major((*places.shape[:-2], *places.shape[:-3:-1])).swapaxes(-1, -2)
 
 
 def as_matrices(places: Places) -> Places:
