@@ -12,7 +12,6 @@ from hwkd.core.room import WHOLE, Room
 from hwkd.core.stem import append_stem, choose_activation, choose_stem, choose_stem_window
 from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
 
-
 Attention: TypeAlias = Literal["linear", "local"]
 
 _WINDOWS = (2, 4, 8)
