@@ -19,6 +19,7 @@ from hwkd.qgraph.ir import (
     Conv,
     Crop,
     FullyConnected,
+    LayerNorm,
     MatMul,
     Paste,
     Pool,
@@ -122,7 +123,7 @@ def _wishes(graph: QuantGraph) -> dict[str, Places]:
             wish = channels_last(source.shape)
         elif isinstance(op, View) and wish is not None:
             wish = _undo(op, wish, source)
-        elif not isinstance(op, Table | Binary | Softmax):
+        elif not isinstance(op, Table | Binary | Softmax | LayerNorm):
             wish = None
         if wish is not None:
             wishes.setdefault(source.name, wish)
@@ -191,6 +192,10 @@ class _Arranger:
             op = self._binary(op)
         elif isinstance(op, Softmax):
             op = self._softmax(op)
+        elif isinstance(op, LayerNorm):
+            if strides_of(as_rows(self._places[op.inputs[0]], op.axis)) is None:
+                op = self._reading(op, 0, row_major(shape))
+            self._put(op.output, self._places[op.inputs[0]])
         elif isinstance(op, Table):
             self._put(op.output, self._places[op.inputs[0]])
         elif not (isinstance(op, Paste) and op.output in self._places):
@@ -280,3 +285,8 @@ def as_matrices(places: Places) -> Places:
 def as_vectors(places: Places, axis: int) -> Places:
     """Return offsets as [vectors, length] for a reduction over `axis`."""
     return np.moveaxis(places, axis, -1).reshape(-1, places.shape[axis])
+
+
+def as_rows(places: Places, axis: int) -> Places:
+    """Return offsets as [rows, length] for what works along the axes from `axis` on."""
+    return places.reshape(int(np.prod(places.shape[:axis])), -1)

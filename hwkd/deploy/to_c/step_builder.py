@@ -35,8 +35,8 @@ INSTRUCTION_SETS: tuple[InstructionSet, ...] = ("portable", "dsp", "helium")
 Kernels: TypeAlias = Literal["hwkd", "cmsis-nn"]
 KERNELS: tuple[Kernels, ...] = ("hwkd", "cmsis-nn")
 
-# Has a header of its own: few networks need it, and the others' files stay as they are.
-OFFSET_CONV = "hwkd_offset_conv"
+# Each has a header of its own: few networks need it, and the others' files stay as they are.
+OFFSET_CONV, LAYER_NORM = "hwkd_offset_conv", "hwkd_layer_norm"
 # sizeof(hwkd_channel)
 _CHANNEL_BYTES: dict[Rounding, int] = {"float": 8, "q31": 12, "tflite": 12}
 # An int8 product is at most 128 * 255 with the zero point taken out, or both factors' so.
