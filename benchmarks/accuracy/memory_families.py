@@ -3,9 +3,9 @@
 Which output lies over which input is not fitted. Fitted to published rows are how much working
 memory version 10 and later keep apart, and the laws of runtime RAM and code by operator and
 channel: each is fitted again without the family that it is tested on. Left out everywhere are rows
-that repeat an older version's, networks without a list of layers or with other weights than it
-has, and efficientnet on 7.3, whose list is that of another version; for code the st_yolo_lc rows of 8.1, which hold more than the
-network. Runtime RAM below 1 KiB is compared with 1 KiB.
+that repeat an older version's, networks without a list of layers or with other weights than it has,
+and efficientnet on 7.3, whose list is that of another version; for code the st_yolo_lc rows of 8.1,
+which hold more than the network. Runtime RAM below 1 KiB is compared with 1 KiB.
 """
 
 from __future__ import annotations

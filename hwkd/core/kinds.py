@@ -251,7 +251,9 @@ _ONLY_IN_FILES = (
       for name in ("LeakyRelu", "Tanh")),
     Kind(onnx="PRelu", work="activation"),
     Kind(onnx="Sub", takes_activation=True, work="elementwise"),
-    *(Kind(onnx=name, work="elementwise") for name in ("Div", "Max", "Min")),
+    Kind(onnx="Div", work="elementwise"),
+    # Nothing is scaled: int8 kernels compare as many values at a time as they move.
+    *(Kind(onnx=name, work="copy") for name in ("Max", "Min")),
     Kind(
         onnx="ConvTranspose", reads_channels=True, takes_activation=True,
         takes_scale_and_shift=True,
