@@ -66,7 +66,7 @@ CMSIS_NN = Kinship(
     misfit_ratio=0.0,
 )  # fmt: skip
 # Loops that were counted, so their level is known too; the kernel of one form can be of another
-# kind than counted: a minimum without scaling takes a twentieth of what a sum with it does.
+# kind than counted.
 HELIUM = _alone(0.25, 0.3, per_form=0.8, common=0.2)
 # Timer noise of repeated operators is 0.5%; MLPerf submitters repeat within 2%. Rows of another
 # board or of other settings of the same stack were found 5 to 15% apart.
