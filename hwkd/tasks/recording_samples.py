@@ -221,8 +221,8 @@ class _Archive:
                 flat = flat[order[places.ravel()]]
         if len(flat) != samples:
             raise DataError(
-                f"{self.where}: {len(given.ravel()):,} {what} for {samples:,} samples; give one for "
-                "each sample, or `recording` and one for each recording"
+                f"{self.where}: {len(given.ravel()):,} {what} for {samples:,} samples; give one "
+                "for each sample, or `recording` and one for each recording"
             )
         return np.array([printable(str(value)) for value in flat.tolist()])
 

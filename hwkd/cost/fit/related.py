@@ -19,7 +19,7 @@ import numpy as np
 
 from hwkd.core.device import WORK, FormEvidence
 from hwkd.cost.fit.design import COLUMNS, Array, Measurement
-from hwkd.cost.latency_terms import op_work
+from hwkd.cost.latency_terms import Work, op_work
 
 _STEPS = 25
 _SMALL_STEP = 1e-3
@@ -94,10 +94,11 @@ def fit_related(stacks: Sequence[RelatedRows], prior: Array, kinship: Kinship) -
         prior: cycles per unit to start from, in the order of `COLUMNS`; what is 0 stays 0.
         kinship: how alike they are.
     """
-    terms = _Terms.of([row for stack in stacks for row in stack.rows], prior)
-    start = terms.start(prior)
     rows = [row for stack in stacks for row in stack.rows]
-    amounts = terms.amounts(rows)
+    works = [_works_of(row) for row in rows]
+    terms = _Terms.of(works, prior)
+    start = terms.start(prior)
+    amounts = terms.amounts(works)
     parts = _parts(stacks, len(terms.columns))
     work = np.zeros((len(rows), len(stacks) * len(terms.columns)))
     for own, unknowns in parts:
@@ -111,6 +112,12 @@ def fit_related(stacks: Sequence[RelatedRows], prior: Array, kinship: Kinship) -
         shown = left[unknowns, unknowns] * kinship.evidence_ratio**2
         fits.append(terms.fitted(start, amounts, own, deviations[unknowns], shown))
     return fits
+
+
+def _works_of(row: Measurement) -> list[Work]:
+    """Return what each operator of a network costs; none of what costs nothing."""
+    found = (op_work(op, row.graph.tensors) for op in row.graph.ops)
+    return [work for work in found if work is not None]
 
 
 def _parts(stacks: Sequence[RelatedRows], width: int) -> list[tuple[slice, slice]]:
@@ -197,14 +204,9 @@ class _Terms:
     forms: Mapping[str, str]
 
     @classmethod
-    def of(cls, rows: Sequence[Measurement], prior: Array) -> _Terms:
+    def of(cls, works: Sequence[Sequence[Work]], prior: Array) -> _Terms:
         forms = {f"other {op_class}": op_class for op_class in WORK}
-        seen = {}
-        for row in rows:
-            for op in row.graph.ops:
-                work = op_work(op, row.graph.tensors)
-                if work is not None:
-                    seen[work.form] = work.op_class
+        seen = {work.form: work.op_class for row in works for work in row}
         forms |= dict(sorted(seen.items()))
         columns = tuple(
             (form, i)
@@ -218,15 +220,12 @@ class _Terms:
         """Return the prior of each column."""
         return np.array([prior[i] for _, i in self.columns])
 
-    def amounts(self, rows: Sequence[Measurement]) -> Array:
+    def amounts(self, works: Sequence[Sequence[Work]]) -> Array:
         """Return how much of each term each measured network does."""
         place = {column: j for j, column in enumerate(self.columns)}
-        found = np.zeros((len(rows), len(self.columns)))
-        for number, row in enumerate(rows):
-            for op in row.graph.ops:
-                work = op_work(op, row.graph.tensors)
-                if work is None:
-                    continue
+        found = np.zeros((len(works), len(self.columns)))
+        for number, row in enumerate(works):
+            for work in row:
                 for i, amount in enumerate(work.amounts, _FIRST[work.op_class]):
                     j = place.get((work.form, i))
                     if j is not None:
