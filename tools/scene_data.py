@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,8 @@ def make_detect(out: Path) -> Path:
     categories = [{"id": label, "name": name} for label, name in enumerate(CLASSES)]
     for split, random, stamps in _splits("detect"):
         (out / split).mkdir(parents=True, exist_ok=True)
-        images, annotations = [], []
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
         for scene in range(_SCENES[split]):
             picture, owners, things = _scene(stamps, random, _DETECT_SIDE)
             name = f"{split}{scene:04}.png"

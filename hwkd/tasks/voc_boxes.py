@@ -35,8 +35,8 @@ def read_voc(root: Path, files: list[Path], pictures: PictureFiles) -> BoxListin
         DataError: names the file, and the object, that cannot be used.
     """
     by_stem: dict[str, list[str]] = {}
-    for file in pictures.files:
-        by_stem.setdefault(Path(file).stem, []).append(file)
+    for picture in pictures.files:
+        by_stem.setdefault(Path(picture).stem, []).append(picture)
     lists, given = _lists(root), _given_names(root)
     named: list[tuple[str, SplitName, list[tuple[str, ListedBox]]]] = []
     for file in files:
