@@ -99,6 +99,7 @@ def prepare(
         texts={name: split.inputs for name, split in data.given().items()}
         if pipeline.is_text
         else None,
+        features=reading.features or RAW,
     )
 
 
