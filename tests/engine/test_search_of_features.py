@@ -13,6 +13,7 @@ import hwkd
 from hwkd.cli.app import main
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.errors import ConfigError
+from hwkd.core.run_record import SettingRecord
 from hwkd.engine.setup.context import make_context
 from hwkd.engine.setup.prepare import prepare_data
 from hwkd.io.student_folder import read_student
@@ -87,7 +88,7 @@ def test_students_of_several_settings_go_the_whole_way(tmp_path, motion, capsys)
     assert len({record.spec.features for record in done}) > 1
     assert main(["search", "--resume", str(folder), "--trials", "5"]) == 0
     run, trials = read_run(folder)
-    by_features = {each.features: each for each in run.settings}
+    by_features: dict[str | None, SettingRecord] = {each.features: each for each in run.settings}
     assert run.data.pipeline == by_features[run.final.spec.features].pipeline
     other = next(r for r in done if r.spec.features != run.final.spec.features)
     out = tmp_path / "other"
