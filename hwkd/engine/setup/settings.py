@@ -8,8 +8,6 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.progress import Progress
 from hwkd.core.run_record import SettingRecord
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.loaded_set import needs_live_teacher
-from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.resolve import load_data
 from hwkd.signals.features import settings_of
 from hwkd.tasks.base import SPLITS, TaskData
@@ -63,6 +61,9 @@ def _record(features: str, data: TaskData) -> SettingRecord:
 
 def _require_answers_alone(config: SearchConfig) -> None:
     """Refuse what shows the teacher a student's own inputs, whose shape differs by setting."""
+    from hwkd.engine.setup.loaded_set import needs_live_teacher  # torch
+    from hwkd.engine.setup.methods import configured_methods
+
     transfer = config.transfer
     given = {
         "--unlabelled": transfer.unlabelled is not None,
