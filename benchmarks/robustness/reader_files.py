@@ -109,6 +109,7 @@ def fill_folder(folder: Path) -> None:
                 folder / "scenes" / part / f"{i}.png"
             )
     (folder / "scenes" / "classes.txt").write_text("ground\nthing\n")
+    _fill_boxes(folder / "boxes")
     store_array(folder / "array", np.arange(12, dtype=np.float32).reshape(3, 4), ArrayFacts())
     rows = [f"{i / 10},{i % 5},{'ab'[i // 30]}" for i in range(60)]
     (folder / "recordings.csv").write_text("\n".join(["time,x,label", *rows]) + "\n")
@@ -121,6 +122,32 @@ def fill_folder(folder: Path) -> None:
         clip.writeframes(bytes(1600))
     _fill_beside_data(folder)
     _fill_pipelines(folder / "pipelines")
+
+
+def _fill_boxes(folder: Path) -> None:
+    """Write two pictures with a box each in every format."""
+    import numpy as np
+    from PIL import Image
+
+    for kind in ("coco", "yolo", "voc"):
+        (folder / kind).mkdir(parents=True)
+        for i in range(2):
+            levels = np.arange(64, dtype=np.uint8).reshape(8, 8) * (i + 1)
+            Image.fromarray(levels).save(folder / kind / f"{i}.png")
+            if kind == "yolo":
+                (folder / kind / f"{i}.txt").write_text(f"{i} .5 .5 .25 .5\n")
+            if kind == "voc":
+                edges = "<xmin>1</xmin><ymin>2</ymin><xmax>6</xmax><ymax>7</ymax>"
+                thing = f"<object><name>c{i}</name><bndbox>{edges}</bndbox></object>"
+                (folder / kind / f"{i}.xml").write_text(f"<annotation>{thing}</annotation>\n")
+    content = {
+        "images": [{"id": i, "file_name": f"{i}.png"} for i in range(2)],
+        "annotations": [{"image_id": i, "category_id": i, "bbox": [1, 2, 3, 4]} for i in range(2)],
+        "categories": [{"id": i, "name": f"c{i}"} for i in range(2)],
+    }
+    (folder / "coco" / "list.json").write_text(json.dumps(content))
+    (folder / "yolo" / "classes.txt").write_text("a\nb\n")
+    (folder / "yolo" / "data.yaml").write_text("names: [a, b]\n")
 
 
 def _fill_beside_data(folder: Path) -> None:

@@ -254,6 +254,12 @@ def _masks(folder: Path) -> object:
     return read_mask_folder(folder / "scenes")
 
 
+def _boxes(folder: Path) -> object:
+    from hwkd.tasks.box_folder import read_box_folder
+
+    return [read_box_folder(folder / "boxes" / kind) for kind in ("coco", "yolo", "voc")]
+
+
 WAYS: dict[str, Way] = {
     "run": Way(
         files=("run/run.json", "run/trials.jsonl"),
@@ -312,6 +318,10 @@ WAYS: dict[str, Way] = {
     "clip": Way(files=("clip.wav",), read=_clip, covers=("read_wav",)),
     "masks": Way(
         files=("scenes/*/*.png", "scenes/classes.txt"), read=_masks, covers=("read_mask_folder",)
+    ),
+    "boxes": Way(
+        files=("boxes/*/*.json", "boxes/*/*.txt", "boxes/*/*.xml", "boxes/*/*.yaml"), read=_boxes,
+        covers=("read_box_folder", "read_coco", "read_yolo", "read_voc", "read_names"),
     ),
     "cached array": Way(files=("array/*",), read=_array, covers=("open_array",)),
     "unlabelled": Way(

@@ -42,6 +42,7 @@ class Kind:
         activation: name of the activation; "" where it is none.
         inputs: activations that a layer reads; 0 stands for two or more.
         operands: constants that the ONNX node of a layer reads, by name.
+        constants: elements of a layer's operands that take room beside it in flash.
         weights: elements of a layer's weights, from it and the shape of its (first) input without
             batch; a layer with weights has one bias for each channel, and takes a normalisation.
         macs: multiply-accumulates of a layer for batch 1, from the same.
@@ -68,6 +69,7 @@ class Kind:
     inputs: int = 1
     attributes: Callable[[Layer], Mapping[str, Any]] = _none
     operands: Callable[[Layer], Mapping[str, Operand]] = _none
+    constants: Callable[[Layer], int] = lambda _: 0
     weights: Callable[[Layer, Shape], int] | None = None
     macs: Callable[[Layer, Shape], int] = _no_macs
     rounding: Rounding = "real"
@@ -199,10 +201,27 @@ _LAYERS = (
         onnx="Concat", layer="concat", inputs=0, moves=True,
         attributes=lambda layer: {"axis": layer.axis + 1}, work="copy",
     ),
+    Kind(
+        onnx="Slice", layer="slice", keeps_scale=True, moves=True,
+        operands=lambda layer: {
+            f"{layer.name}.starts": (layer.start,),
+            f"{layer.name}.ends": (layer.start + layer.shape[layer.axis],),
+            f"{layer.name}.axes": (layer.axis + 1,),
+        },
+        work="copy",
+    ),
     # TensorFlow Lite's kernels write steps of 1/256 from -128 and no others.
     Kind(
         onnx="Softmax", layer="softmax", int8_range=(0.0, 255 / 256),
         attributes=lambda layer: {"axis": layer.axis + 1}, work="softmax",
+    ),
+    # Along the last axis. Scale and shift, which would follow, are weights of the layer behind it.
+    # Two passes over a vector, as a softmax, whose price it has: nobody timed it.
+    Kind(
+        onnx="LayerNormalization", layer="layer_norm",
+        attributes=lambda _: {"axis": -1, "epsilon": 1e-5},
+        operands=lambda layer: {f"{layer.name}.scale": (1.0,) * layer.shape[-1]},
+        constants=lambda layer: layer.shape[-1], work="softmax",
     ),
 )  # fmt: skip
 _ACTIVATIONS = (
@@ -222,10 +241,14 @@ _ACTIVATIONS = (
         onnx="HardSigmoid", activation="hard_sigmoid", is_channelwise=True, work="activation",
         attributes=lambda _: {"alpha": 1.0 / 6.0, "beta": 0.5},
     ),
+    Kind(
+        onnx="Sigmoid", activation="sigmoid", int8_range=(0.0, 255 / 256), is_channelwise=True,
+        work="activation",
+    ),
 )  # fmt: skip
 _ONLY_IN_FILES = (
     *(Kind(onnx=name, is_channelwise=True, work="activation")
-      for name in ("LeakyRelu", "Sigmoid", "Tanh")),
+      for name in ("LeakyRelu", "Tanh")),
     Kind(onnx="PRelu", work="activation"),
     Kind(onnx="Sub", takes_activation=True, work="elementwise"),
     *(Kind(onnx=name, work="elementwise") for name in ("Div", "Max", "Min")),
@@ -238,7 +261,7 @@ _ONLY_IN_FILES = (
     *(Kind(onnx=name, work="mean") for name in ("ReduceMean", "ReduceMax")),
     Kind(onnx="Pad", moves=True, is_channelwise=True, work="copy"),
     *(Kind(onnx=name, moves=True, work="copy")
-      for name in ("Flatten", "Slice", "Split", "Squeeze", "Unsqueeze")),
+      for name in ("Flatten", "Split", "Squeeze", "Unsqueeze")),
     *(Kind(onnx=name, moves=True)
       for name in ("DepthToSpace", "Expand", "Gather", "GatherElements", "GatherND",
                    "SpaceToDepth", "Tile")),

@@ -222,6 +222,23 @@ class LayersBuilder:
         axis = self._axis(source, name, axis)
         return self._append("softmax", name, (source,), self._shapes[source], axis=axis)
 
+    def layer_norm(self, source: str, name: str) -> str:
+        """Append values of mean 0 and deviation 1 along the last axis; channels are brought there.
+
+        There is no scale and no shift: a convolution or linear layer behind it holds them.
+        """
+        return self._append("layer_norm", name, (source,), self._shapes[source])
+
+    def slice(self, source: str, name: str, *, start: int, stop: int, axis: int = 0) -> str:
+        """Append a stretch along one axis, by default of the channels; counts as in `concat`."""
+        axis, shape = self._axis(source, name, axis), self._shapes[source]
+        if not 0 <= start < stop <= shape[axis]:
+            raise ValueError(f"{name}: {source} {shape} has no {start} to {stop} on axis {axis}")
+        cut = (*shape[:axis], stop - start, *shape[axis + 1 :])
+        return self._put(
+            Layer(name=name, kind="slice", inputs=(source,), shape=cut, axis=axis, start=start)
+        )
+
     def hard_swish(self, source: str, name: str) -> str:
         """Append a hard swish of its own, where no layer before it can take it as activation."""
         return self._append("hard_swish", name, (source,), self._shapes[source])

@@ -17,7 +17,7 @@ from typing import Literal, Protocol, TypeAlias
 from hwkd.core.strict_model import STORED, StoredInt
 
 ParamValue: TypeAlias = StoredInt | float | str | bool
-Activation: TypeAlias = Literal["none", "relu", "relu6", "hard_swish", "hard_sigmoid"]
+Activation: TypeAlias = Literal["none", "relu", "relu6", "hard_swish", "hard_sigmoid", "sigmoid"]
 
 
 # Not frozen: freezing triples the time of creation, and screening creates thousands a second.
@@ -37,7 +37,8 @@ class Layer:
         norm: batch normalisation follows during training and is folded into the weights at export.
         activation: applied last; its own operator in ONNX, fused by every runtime that we know.
         permutation: axes of a transpose, batch excluded and counted from 0.
-        axis: of a concatenation or a softmax, batch excluded and counted from 0.
+        axis: of a concatenation, a softmax or a slice, batch excluded and counted from 0.
+        start: of a slice, the first place along `axis` that it keeps.
     """
 
     __pydantic_config__ = STORED
@@ -54,6 +55,7 @@ class Layer:
     activation: Activation = "none"
     permutation: tuple[StoredInt, ...] = ()
     axis: StoredInt = 0
+    start: StoredInt = 0
 
 
 _NAMED_BY_EVERY_KEY = frozenset(

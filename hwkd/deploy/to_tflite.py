@@ -25,11 +25,13 @@ from hwkd.qgraph.ir import (
     Concat,
     Conv,
     FullyConnected,
+    LayerNorm,
     MatMul,
     Pad,
     Pool,
     QuantGraph,
     QuantOp,
+    Slice,
     Softmax,
     Table,
     Upsample,
@@ -50,7 +52,7 @@ from hwkd.qgraph.tflite_rounding import (
 _ADD, _AVERAGE_POOL, _CONCATENATION, _CONV, _DEPTHWISE = 0, 1, 2, 3, 4
 _FULLY_CONNECTED, _MAX_POOL, _MUL, _SOFTMAX = 9, 17, 18, 25
 _RELU_OPERATOR = 19
-_RESIZE_NEAREST = 97
+_RESIZE_NEAREST, _SLICE = 97, 65
 _MAXIMUM, _MINIMUM = 55, 57
 _PAD, _MEAN, _QUANTIZE, _HARD_SWISH, _BATCH_MATMUL = 34, 40, 114, 117, 126
 _SAME: Final = 0
@@ -63,6 +65,7 @@ _TABLE_OPERATORS: Final = {
     "relu": (_RELU_OPERATOR, None),
     "hard_swish": (_HARD_SWISH, Options(kind=91)),
 }
+_WITHOUT_OPERATOR: Final[Mapping[type, str]] = {LayerNorm: "a layer normalisation"}
 # Operators that may have a ReLU fused.
 _Limited: TypeAlias = Conv | FullyConnected | Binary | Pool
 
@@ -95,7 +98,7 @@ class _Writer:
             Conv: self._conv, FullyConnected: self._fully_connected, MatMul: self._matmul,
             Binary: self._binary, Table: self._table, Pool: self._pool, Softmax: self._softmax,
             View: self._view, Concat: self._concat, Pad: self._pad,
-            Upsample: self._upsample,
+            Upsample: self._upsample, Slice: self._slice,
         }  # fmt: skip
 
     def file(self, metadata: Mapping[str, str]) -> bytes:
@@ -105,6 +108,8 @@ class _Writer:
             graph.input, graph.tensors[graph.input]
         )
         for op in graph.ops:
+            if type(op) in _WITHOUT_OPERATOR:
+                raise refused(op, _WITHOUT_OPERATOR[type(op)])
             self._writers[type(op)](op)
         outputs = [self._tensors.numbers[name] for name in graph.outputs.values()]
         return self._file.to_bytes(
@@ -281,6 +286,16 @@ class _Writer:
         self._file.add_operator(
             _RESIZE_NEAREST, sources, self._tensors.output(op), Options(kind=74)
         )
+
+    def _slice(self, op: Slice) -> None:
+        target = self._graph.tensors[op.output]
+        order = list(stored_order(len(target.shape)))
+        sources = [
+            self._rescaled(op, op.inputs[0], is_as_it_is=op.table is None),
+            self._tensors.integers(f"{op.name}/starts", np.array(op.starts)[order]),
+            self._tensors.integers(f"{op.name}/sizes", np.array(target.shape)[order]),
+        ]
+        self._file.add_operator(_SLICE, sources, self._tensors.output(op), Options(kind=48))
 
     def _pad(self, op: Pad) -> None:
         source, target = (self._graph.tensors[name] for name in (op.inputs[0], op.output))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from math import prod
 from typing import TypeAlias
 
 import numpy as np
@@ -13,14 +14,18 @@ import onnx
 from hwkd.core.kinds import kind_of
 from hwkd.core.registry import Registry
 from hwkd.qgraph.elementwise import rescale_table
+from hwkd.qgraph.encodings import dequantised
 from hwkd.qgraph.ir import (
     Binary,
     Concat,
     Conv,
+    Float32Array,
     FullyConnected,
+    LayerNorm,
     MatMul,
     Pad,
     QuantOp,
+    Slice,
     Softmax,
     Upsample,
     View,
@@ -322,6 +327,69 @@ def _resize(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[Quan
             table=rescale_table(source, target),
         )
     ]
+
+
+@CONVERTERS.register("Slice")
+def _slice(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+    _refuse_limits(node, segment, limits)
+    source, target = segment.tensor(node, 0), segment.output
+    given = [segment.arrays.get(name) for name in node.input[1:] if name]
+    if len(given) < 2 or any(values is None for values in given):
+        raise segment.refuse(node, "the sizes are computed at run time; make them constants")
+    starts, _, *others = (
+        [int(value) for value in values] for values in given if values is not None
+    )
+    axes = others[0] if others else range(len(starts))
+    if any(step != 1 for step in (others[1] if len(others) > 1 else ())):
+        raise segment.refuse(node, "takes every second value or fewer; steps of 1 are supported")
+    kept = [0] * len(source.shape)
+    for start, axis in zip(starts, axes, strict=True):
+        size = source.shape[axis]
+        kept[axis] = min(max(start + size * (start < 0), 0), size)
+    return [
+        Slice(
+            name=node.name or node.output[0],
+            inputs=(source.name,),
+            output=target.name,
+            starts=tuple(kept),
+            table=rescale_table(source, target),
+        )
+    ]
+
+
+@CONVERTERS.register("LayerNormalization")
+def _layer_norm(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+    _refuse_limits(node, segment, limits)
+    if any(node.output[1:]):
+        raise segment.refuse(node, "gives its means and deviations, too; nothing may read them")
+    source = segment.tensor(node, 0)
+    axis = segment.attribute(node, "axis", -1) % len(source.shape)
+    size = prod(source.shape[axis:])
+    return [
+        LayerNorm(
+            name=node.name or node.output[0],
+            inputs=(source.name,),
+            output=segment.output.name,
+            axis=axis,
+            scales=_real_constant(node, segment, 1, size),
+            shifts=_real_constant(node, segment, 2, size),
+            epsilon=float(segment.attribute(node, "epsilon", 1e-5)),
+        )
+    ]
+
+
+def _real_constant(
+    node: onnx.NodeProto, segment: Segment, position: int, size: int
+) -> Float32Array:
+    """Return a constant operand as `size` real numbers; zeros where it is left out."""
+    name = node.input[position] if position < len(node.input) else ""
+    if not name:
+        return np.zeros(size, np.float32)
+    item = segment.constants.get(name)
+    values = segment.arrays.get(name) if item is None else dequantised(item.values, item.encoding)
+    if values is None or values.size != size:
+        raise segment.refuse(node, f"its operand {name!r} is no constant of {size} values")
+    return np.asarray(values, np.float32).reshape(-1)
 
 
 def _refuse_limits(node: onnx.NodeProto, segment: Segment, limits: _Range) -> None:

@@ -158,6 +158,23 @@ class Softmax(_Node):
     axis: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LayerNorm(_Node):
+    """Mean 0 and deviation 1 of each row, then a scale and a shift.
+
+    Attributes:
+        axis: the first of those that make a row; the last ones do.
+        scales: real values, one for each element of a row.
+        shifts: likewise.
+        epsilon: added to the variance.
+    """
+
+    axis: int
+    scales: Float32Array
+    shifts: Float32Array
+    epsilon: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View(_Node):
     """Reshape or Transpose: the same elements under other indices.
@@ -180,6 +197,19 @@ class Concat(_Node):
 
     axis: int
     tables: tuple[Int8Array | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Slice(_Node):
+    """A stretch of the input along each axis.
+
+    Attributes:
+        starts: the first place that is kept, along each axis.
+        table: the 256 values that rescale it, or None where none is needed.
+    """
+
+    starts: tuple[int, ...]
+    table: Int8Array | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -238,7 +268,7 @@ class Paste(_Part):
 
 QuantOp: TypeAlias = (
     Conv | FullyConnected | MatMul | Binary | Table | Pool | Softmax | View | Concat | Pad
-    | Upsample | Relayout | Crop | Paste
+    | Upsample | Slice | LayerNorm | Relayout | Crop | Paste
 )  # fmt: skip
 
 

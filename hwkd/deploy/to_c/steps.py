@@ -11,9 +11,9 @@ from hwkd.core.c_literal import float_literal
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.arena import Overlap
 from hwkd.deploy.to_c.c_text import Constants, Known, struct
-from hwkd.deploy.to_c.layout import Arranged, as_matrices, as_vectors, strides_of
+from hwkd.deploy.to_c.layout import Arranged, as_matrices, as_rows, as_vectors, strides_of
 from hwkd.deploy.to_c.overlap import lag_bytes
-from hwkd.deploy.to_c.step_builder import CStep, Kernels, StepBuilder
+from hwkd.deploy.to_c.step_builder import LAYER_NORM, CStep, Kernels, StepBuilder
 from hwkd.deploy.to_c.weighted_steps import conv_step, fully_connected_step
 from hwkd.qgraph.ir import (
     Binary,
@@ -21,11 +21,13 @@ from hwkd.qgraph.ir import (
     Conv,
     Crop,
     FullyConnected,
+    LayerNorm,
     MatMul,
     Pad,
     Paste,
     Pool,
     Relayout,
+    Slice,
     Softmax,
     Table,
     Upsample,
@@ -168,6 +170,30 @@ def _softmax(step: StepBuilder, op: Softmax) -> None:
     step.may_overwrite = (source.name,)
 
 
+def _layer_norm(step: StepBuilder, op: LayerNorm) -> None:
+    source, target = step.tensor(op.inputs[0]), step.tensor(op.output)
+    rows = as_rows(step.arranged.places[source.name], op.axis)
+    strides = strides_of(rows)
+    assert strides is not None
+    (count, length), epsilon = rows.shape, np.float64(op.epsilon) / np.float64(source.scale) ** 2
+    per_step = np.float64(1) / np.float64(target.scale)
+    scales = (op.scales * per_step).astype(np.float32)
+    shifts = (op.shifts * per_step).astype(np.float32)
+    layer = struct(
+        rows=count,
+        row_stride=strides[0],
+        length=length,
+        stride=strides[1],
+        scales=step.constants.floats(step.symbol("scales"), scales),
+        shifts=step.constants.floats(step.symbol("shifts"), shifts),
+        epsilon=float_literal(np.float32(epsilon * length * length)),
+        out_zero=target.zero_point,
+    )
+    name = step.constants.struct("hwkd_layer_norm", step.symbol("layer"), layer)
+    step.call(LAYER_NORM, "layer_norm", f"&{name}, {step.operand(0)}, {{out}}")
+    step.may_overwrite = (source.name,)
+
+
 def _table(step: StepBuilder, op: Table) -> None:
     values = step.table_values(op.table, op.inputs[0], op.output)
     table = step.constants.int8(step.symbol("table"), values)
@@ -205,6 +231,15 @@ def _upsample(step: StepBuilder, op: Upsample) -> None:
     if table is not None:
         table = step.table_values(table, op.inputs[0], op.output)
     step.copy(0, source=read, table=table)
+
+
+def _slice(step: StepBuilder, op: Slice) -> None:
+    sizes = step.tensor(op.output).shape
+    region = tuple(slice(start, start + size) for start, size in zip(op.starts, sizes, strict=True))
+    table = op.table
+    if table is not None:
+        table = step.table_values(table, op.inputs[0], op.output)
+    step.copy(0, source=region, table=table)
 
 
 def _relayout(step: StepBuilder, _: Relayout) -> None:
@@ -246,6 +281,8 @@ _BUILD: dict[type, Callable[[StepBuilder, Any], None]] = {
     Concat: _concat,
     Pad: _pad,
     Upsample: _upsample,
+    Slice: _slice,
+    LayerNorm: _layer_norm,
     Relayout: _relayout,
     Crop: _crop,
     Paste: _paste,
