@@ -71,7 +71,7 @@ def prune(
         ),
     ] = None,
     batch: Annotated[int, Option("Windows of a step.", minimum=1, panel=_TRAINING)] = 16,
-    rate: Annotated[
+    learning_rate: Annotated[
         float,
         Option(
             "Highest learning rate; new weights learn at three times of it.",
@@ -79,7 +79,7 @@ def prune(
             panel=_TRAINING,
         ),
     ] = 1e-3,
-    calibration: Annotated[
+    windows: Annotated[
         int, Option("Windows on which it is seen what matters.", minimum=1, panel=_TRAINING)
     ] = 64,
     steps: Annotated[
@@ -120,8 +120,8 @@ def prune(
 
     require_free_out(Path(out))
     chosen = TokenDivergence.parse(divergence)
-    if rate <= 0.0:
-        raise ConfigError("--rate 0: nothing would be learned; give a number above 0")
+    if learning_rate <= 0.0:
+        raise ConfigError("--learning-rate 0: nothing would be learned; give a number above 0")
     seconds = None if timeout is None else parse_duration_s(timeout, option="--timeout")
     require_transformers()
     from hwkd.language.prune import PruneOrder, prune_decoder
@@ -137,12 +137,12 @@ def prune(
             top=top,
             length=length,
             batch=batch,
-            rate=rate,
+            rate=learning_rate,
             steps=1000 if steps is None and seconds is None else steps,
             seconds=seconds,
             begun=begun,
             controls=controls,
-            calibration=calibration,
+            calibration=windows,
             seed=seed,
         ),
         progress=progress or silent,

@@ -303,7 +303,7 @@ def test_other_options_that_cannot_be_are_refused(place, tmp_path):
         ({"divergence": "generalised:share=2"}, "between 0 and 1"),
         ({"length": 100}, "has 64 positions"),
         ({"timeout": "1s"}, "are the least"),
-        ({"rate": 0.0}, "above 0"),
+        ({"learning_rate": 0.0}, "above 0"),
     ):
         with pytest.raises(HwkdError, match=said):
             asked(**options)
