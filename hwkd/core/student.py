@@ -39,6 +39,7 @@ class Layer:
         permutation: axes of a transpose, batch excluded and counted from 0.
         axis: of a concatenation, a softmax or a slice, batch excluded and counted from 0.
         start: of a slice, the first place along `axis` that it keeps.
+        frozen: its weights stay as they were drawn.
     """
 
     __pydantic_config__ = STORED
@@ -56,6 +57,7 @@ class Layer:
     permutation: tuple[StoredInt, ...] = ()
     axis: StoredInt = 0
     start: StoredInt = 0
+    frozen: bool = False
 
 
 _NAMED_BY_EVERY_KEY = frozenset(
