@@ -147,6 +147,8 @@ class StudentSpec:
         params: choice name -> value.
         input_shape: without batch.
         num_outputs: classes (or regression outputs).
+        features: setting that its inputs are computed by, as `--features` takes it; None where a
+            search has one for all.
     """
 
     __pydantic_config__ = STORED
@@ -155,6 +157,12 @@ class StudentSpec:
     params: Mapping[str, ParamValue]
     input_shape: tuple[StoredInt, ...]
     num_outputs: StoredInt
+    features: str | None = None
+
+    @property
+    def home(self) -> str:
+        """Name of the space as a search knows it: with the setting, where candidates choose one."""
+        return self.space if self.features is None else home_name(self.space, self.features)
 
     @cached_property
     def key(self) -> str:
@@ -164,9 +172,15 @@ class StudentSpec:
             "params": dict(self.params),
             "input_shape": list(self.input_shape),
             "num_outputs": self.num_outputs,
+            **({} if self.features is None else {"features": self.features}),
         }
         text = json.dumps(payload, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def home_name(space: str, features: str) -> str:
+    """Return the name of a space whose students read features of one setting."""
+    return f"{space}@{features}"
 
 
 class Chooser(Protocol):
