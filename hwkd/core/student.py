@@ -18,6 +18,7 @@ from hwkd.core.strict_model import STORED, StoredInt
 
 ParamValue: TypeAlias = StoredInt | float | str | bool
 Activation: TypeAlias = Literal["none", "relu", "relu6", "hard_swish", "hard_sigmoid", "sigmoid"]
+Interpolation: TypeAlias = Literal["nearest", "half_pixel", "align_corners"]
 
 
 # Not frozen: freezing triples the time of creation, and screening creates thousands a second.
@@ -33,11 +34,12 @@ class Layer:
         kernel: (height, width) of a convolution or pooling window; of upsampling, how often each
             position is repeated.
         stride: (height, width).
-        pads: (top, left, bottom, right), zeros.
+        pads: (top, left, bottom, right), zeros; of a transposed convolution what is cut off.
         norm: batch normalisation follows during training and is folded into the weights at export.
         activation: applied last; its own operator in ONNX, fused by every runtime that we know.
         permutation: axes of a transpose, batch excluded and counted from 0.
         axis: of a concatenation, a softmax or a slice, batch excluded and counted from 0.
+        mode: of upsampling: how values between the given ones are found, as ONNX names it.
         start: of a slice, the first place along `axis` that it keeps.
         frozen: its weights stay as they were drawn.
     """
@@ -57,6 +59,7 @@ class Layer:
     permutation: tuple[StoredInt, ...] = ()
     axis: StoredInt = 0
     start: StoredInt = 0
+    mode: Interpolation = "nearest"
     frozen: bool = False
 
 
