@@ -59,9 +59,9 @@ class DiscrepancySpace:
 
     def layers(self, spec: StudentSpec) -> Layers:
         """Describe the network of a spec."""
-        size, width = spec.num_outputs, int(spec.params["width"])
+        size, width = prod(spec.input_shape), int(spec.params["width"])
         builder = LayersBuilder(spec.input_shape)
-        flat = builder.reshape(builder.image, "flat", (prod(spec.input_shape),))
+        flat = builder.reshape(builder.image, "flat", (size,))
         # Normalised, so that its features have the deviation of the inputs, which is 1.
         frozen = builder.linear(
             flat, "frozen1", int(spec.params["frozen_width"]),
@@ -75,7 +75,11 @@ class DiscrepancySpace:
         x = builder.linear(x, "decode", width, norm=True, activation="relu")
         # Features of either sign are alike: the sum with their negatives is the difference.
         x = builder.linear(x, "imitate", size)
-        builder.add(builder.add(x, frozen, "difference"), flat, "logits")
+        is_repeated = spec.num_outputs == size
+        x = builder.add(x, frozen, "difference")
+        x = builder.add(x, flat, "logits" if is_repeated else "repeated")
+        if not is_repeated:
+            builder.linear(x, "logits", spec.num_outputs)
         return builder.build()
 
 
