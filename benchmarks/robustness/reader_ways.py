@@ -225,6 +225,15 @@ def _texts(folder: Path) -> object:
     return [read_texts(folder / f"texts.{kind}") for kind in ("csv", "jsonl")]
 
 
+def _decoder(folder: Path) -> object:
+    from hwkd.language.corpus import open_tokenizer, read_corpus
+    from hwkd.language.decoder_folder import open_decoder
+
+    decoder = open_decoder(folder / "decoder")
+    tokenizer = open_tokenizer(folder / "decoder" / "tokenizer.json", decoder.words)
+    return read_corpus(folder / "speech.txt", tokenizer, length=8)
+
+
 def _recordings(folder: Path) -> object:
     from hwkd.core.reading import AS_USUAL
     from hwkd.tasks.recordings import read_recordings, read_signal
@@ -298,6 +307,10 @@ WAYS: dict[str, Way] = {
     ),
     "table": Way(files=("table.csv",), read=_table, covers=("read_csv", "read_table")),
     "texts": Way(files=("texts.csv", "texts.jsonl"), read=_texts, covers=("read_texts",)),
+    "decoder": Way(
+        files=("decoder/*", "speech.txt"), read=_decoder,
+        covers=("open_decoder", "open_tokenizer", "read_corpus"),
+    ),
     "recordings": Way(
         files=("recordings.csv", "recordings.npz"), read=_recordings,
         covers=("read_recordings", "read_signal", "read_arrays"),
