@@ -77,7 +77,8 @@ def thing_loss(
     """
     from torch.nn import functional
 
-    wanted = wanted_outputs(boxes, classes=classes, grid=tuple(outputs.shape[2:]))
+    height, width = outputs.shape[2:]
+    wanted = wanted_outputs(boxes, classes=classes, grid=(height, width))
     logits = outputs[:, :classes]
     there, absent = functional.logsigmoid(logits), functional.logsigmoid(-logits)
     is_centre = wanted.heat == 1

@@ -129,7 +129,7 @@ def f1_errors(counted: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def count_errors(counted: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return by how much each picture's number of things is wrong."""
-    return np.abs(counted[:, 1] - counted[:, 2]).astype(np.float64)
+    return np.asarray(np.abs(counted[:, 1] - counted[:, 2]), dtype=np.float64)
 
 
 def _overlap(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -123,7 +123,7 @@ def greedy(outputs, classes):
                 min(width * CELL_UNITS, x + right), min(height * CELL_UNITS, y + bottom),
             )  # fmt: skip
             cells.append((-values[label], row * width + column, label, edges))
-    kept = []
+    kept: list[tuple[float, int, tuple[int, ...]]] = []
     for score, _, label, edges in sorted(cells):
         if score > 4.0 or len(kept) == 32:
             break
