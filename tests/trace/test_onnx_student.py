@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.errors import ConfigError, ModelFileError
+from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.progress import silent
 from hwkd.core.widened import outputs_of, widened
 from hwkd.deploy.to_onnx import export_onnx
@@ -111,6 +112,22 @@ def test_a_foreign_network_computes_what_its_file_does(tmp_path: Path) -> None:
         logits = module.eval()(torch.from_numpy(x.transpose(0, 3, 1, 2).copy()))
     found = torch.softmax(logits, dim=1).numpy()
     np.testing.assert_allclose(found, session.run(None, {"pictures": x})[0], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["half_pixel", "align_corners"])
+def test_maps_that_grow_are_read_as_they_were_written(mode: str, tmp_path: Path) -> None:
+    b = LayersBuilder((2, 6, 6))
+    x = b.conv_transpose(b.conv("input", "deep", 3, stride=2), "grown", 4, kernel=4, norm=False)
+    x = b.conv(b.upsample(x, "finer", factor=(2, 1), mode=mode), "mix", 3, norm=False)
+    b.classifier(x, 3)
+    layers = b.build()
+    module = build_module(layers, seed=0).eval()
+    export_onnx(module, layers, tmp_path / "net.onnx")
+    own = OwnModel.read(tmp_path / "net.onnx")
+    assert [replace(layer, norm=False) for layer in layers.layers] == [*own.layers.layers]
+    again, inputs = build_module(own.layers, seed=1), torch.randn(2, 2, 6, 6)
+    own.fill(again, inputs.numpy())
+    torch.testing.assert_close(again.eval()(inputs), module(inputs), rtol=1e-3, atol=1e-5)
 
 
 def _transformer(path: Path, *, scaled_by: str = "Div") -> Path:

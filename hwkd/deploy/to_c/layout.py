@@ -17,6 +17,7 @@ from hwkd.qgraph.foreign_text import fresh_name
 from hwkd.qgraph.ir import (
     Binary,
     Conv,
+    ConvTranspose,
     Crop,
     FullyConnected,
     LayerNorm,
@@ -27,6 +28,7 @@ from hwkd.qgraph.ir import (
     QuantOp,
     QuantTensor,
     Relayout,
+    ResizeLinear,
     Softmax,
     Table,
     View,
@@ -119,7 +121,7 @@ def _wishes(graph: QuantGraph) -> dict[str, Places]:
     for op in reversed(graph.ops):
         source = graph.tensors[op.inputs[0]]
         wish = wishes.get(op.output)
-        if isinstance(op, Conv | Pool | Crop | Paste):
+        if isinstance(op, Conv | ConvTranspose | ResizeLinear | Pool | Crop | Paste):
             wish = channels_last(source.shape)
         elif isinstance(op, View) and wish is not None:
             wish = _undo(op, wish, source)
@@ -179,7 +181,7 @@ class _Arranger:
     def _placed(self, op: QuantOp) -> QuantOp:
         """Return the operator with inputs that lie right; gives its output a place."""
         shape = self._tensors[op.output].shape
-        if isinstance(op, Conv | Pool):
+        if isinstance(op, Conv | ConvTranspose | ResizeLinear | Pool):
             op = self._reading(op, 0, channels_last(self._tensors[op.inputs[0]].shape))
             self._put(op.output, channels_last(shape))
         elif isinstance(op, FullyConnected):

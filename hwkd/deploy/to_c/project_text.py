@@ -25,12 +25,12 @@ from hwkd.deploy.to_c.project import (
     Sample,
 )
 from hwkd.deploy.to_c.raw_input import COMPARED, RAW_FILE
-from hwkd.deploy.to_c.step_builder import LAYER_NORM, OFFSET_CONV
+from hwkd.deploy.to_c.step_builder import LAYER_NORM, OFFSET_CONV, RESIZE, TRANSPOSED_CONV
 from hwkd.deploy.to_c.stream import listens, stream_files
 from hwkd.qgraph.foreign_text import c_comment, c_string
 from hwkd.qgraph.ir import QuantTensor
 
-_WITH_OWN_HEADER = (CMSIS_NN, OFFSET_CONV, LAYER_NORM)
+_WITH_OWN_HEADER = (CMSIS_NN, OFFSET_CONV, LAYER_NORM, RESIZE, TRANSPOSED_CONV)
 _HEADERS = ("hwkd_kernels.h", "hwkd_requantise.h", "hwkd_dsp.h", "hwkd_helium.h", "hwkd_dense.h")
 _BYTES_PER_LINE = 24
 SAMPLE_FILE = "model_sample.h"
@@ -44,7 +44,8 @@ def project_files(project: Project) -> dict[str, str]:
     texts |= {name: _kernel_text(name) for name in own_headers}
     if project.uses_cmsis_nn:
         texts |= cmsis_files()
-    texts |= {} if project.answer is None else answer_files(project.answer)
+    if project.answer is not None:
+        texts |= answer_files(project.answer, project.output.shape[1:])
     if project.raw is not None:
         texts |= project.raw.headers
         texts[RAW_FILE] = project.raw.file(
