@@ -146,7 +146,9 @@ def _most_probable(
     rows, unknowns = work.shape
     # The smaller system of the two that say the same.
     by_unknowns = rows > unknowns
-    before = np.linalg.inv(covariance + _JITTER * np.eye(unknowns)) if by_unknowns else covariance
+    before: Array = covariance
+    if by_unknowns:
+        before = np.array(np.linalg.inv(covariance + _JITTER * np.eye(unknowns)))
     deviations: Array = np.zeros(unknowns)
     for _ in range(_STEPS):
         cycles = work * np.exp(deviations)
