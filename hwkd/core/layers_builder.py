@@ -204,6 +204,7 @@ class LayersBuilder:
         *,
         norm: bool = False,
         activation: Activation = "none",
+        frozen: bool = False,
     ) -> str:
         """Append a fully connected layer on a vector."""
         if len(self._shapes[source]) != 1:
@@ -211,7 +212,7 @@ class LayersBuilder:
                 f"{name}: {source} has shape {self._shapes[source]}, expected a vector"
             )
         return self._append(
-            "linear", name, (source,), (features,), norm=norm, activation=activation
+            "linear", name, (source,), (features,), norm=norm, activation=activation, frozen=frozen
         )
 
     def add(self, first: str, second: str, name: str, *, activation: Activation = "none") -> str:
@@ -378,11 +379,12 @@ class LayersBuilder:
         norm: bool = False,
         activation: Activation = "none",
         axis: int = 0,
+        frozen: bool = False,
     ) -> str:
         return self._put(
             Layer(
                 name=name, kind=kind, inputs=inputs, shape=shape, norm=norm,
-                activation=activation, axis=axis,
+                activation=activation, axis=axis, frozen=frozen,
             )
         )  # fmt: skip
 

@@ -41,6 +41,7 @@ class Layer:
         axis: of a concatenation, a softmax or a slice, batch excluded and counted from 0.
         mode: of upsampling: how values between the given ones are found, as ONNX names it.
         start: of a slice, the first place along `axis` that it keeps.
+        frozen: its weights stay as they were drawn.
     """
 
     __pydantic_config__ = STORED
@@ -59,6 +60,7 @@ class Layer:
     axis: StoredInt = 0
     start: StoredInt = 0
     mode: Interpolation = "nearest"
+    frozen: bool = False
 
 
 _NAMED_BY_EVERY_KEY = frozenset(

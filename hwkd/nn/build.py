@@ -66,6 +66,7 @@ class StudentModule(nn.Module):
         self.steps = nn.ModuleDict()
         for layer in layers.layers:
             self.steps[layer.name] = _step(layer, shapes[layer.inputs[0]])
+            self.steps[layer.name].requires_grad_(not layer.frozen)
             shapes[layer.name] = layer.shape
         self._last_uses = _last_uses(layers)
 
