@@ -126,6 +126,20 @@ def _window(layer: Layer) -> dict[str, Any]:
     return {"kernel_shape": layer.kernel, "strides": layer.stride, "pads": layer.pads}
 
 
+def _conv_attributes(layer: Layer) -> dict[str, Any]:
+    # Files of students without dilation stay as they are, byte for byte.
+    dilated = {} if layer.dilation == (1, 1) else {"dilations": layer.dilation}
+    return {**_window(layer), "group": layer.groups, **dilated}
+
+
+def _crop_operands(layer: Layer) -> dict[str, Operand]:
+    top, left = layer.pads[:2]
+    ends = (top + layer.shape[1], left + layer.shape[2])
+    return {
+        f"{layer.name}.starts": (top, left), f"{layer.name}.ends": ends, "crop.axes": (2, 3),
+    }  # fmt: skip
+
+
 def _conv_weights(layer: Layer, source: Shape) -> int:
     return layer.shape[0] * (source[0] // layer.groups) * layer.kernel[0] * layer.kernel[1]
 
@@ -141,7 +155,7 @@ def _linear_weights(layer: Layer, source: Shape) -> int:
 _LAYERS = (
     Kind(
         onnx="Conv", layer="conv", rounding="scaled", weights=_conv_weights, macs=_conv_macs,
-        attributes=lambda layer: {**_window(layer), "group": layer.groups},
+        attributes=_conv_attributes,
         is_window=True, reads_channels=True, takes_activation=True, takes_scale_and_shift=True,
         work="conv",
     ),
@@ -194,6 +208,10 @@ _LAYERS = (
         },
         work="copy",
     ),
+    Kind(
+        onnx="Slice", layer="crop", keeps_scale=True, moves=True, is_channelwise=True,
+        operands=_crop_operands, work="copy",
+    ),
     # Its int8 operands have scales of their own, so that simulated rounding rescales each.
     Kind(
         onnx="Concat", layer="concat", inputs=0, moves=True,
@@ -238,7 +256,7 @@ _ONLY_IN_FILES = (
     *(Kind(onnx=name, work="mean") for name in ("ReduceMean", "ReduceMax")),
     Kind(onnx="Pad", moves=True, is_channelwise=True, work="copy"),
     *(Kind(onnx=name, moves=True, work="copy")
-      for name in ("Flatten", "Slice", "Split", "Squeeze", "Unsqueeze")),
+      for name in ("Flatten", "Split", "Squeeze", "Unsqueeze")),
     *(Kind(onnx=name, moves=True)
       for name in ("DepthToSpace", "Expand", "Gather", "GatherElements", "GatherND",
                    "SpaceToDepth", "Tile")),

@@ -33,11 +33,12 @@ class Layer:
         kernel: (height, width) of a convolution or pooling window; of upsampling, how often each
             position is repeated.
         stride: (height, width).
-        pads: (top, left, bottom, right), zeros.
+        pads: (top, left, bottom, right), zeros; of a crop, what it leaves out.
         norm: batch normalisation follows during training and is folded into the weights at export.
         activation: applied last; its own operator in ONNX, fused by every runtime that we know.
         permutation: axes of a transpose, batch excluded and counted from 0.
         axis: of a concatenation or a softmax, batch excluded and counted from 0.
+        dilation: (height, width) of a convolution: from one tap of its window to the next.
     """
 
     __pydantic_config__ = STORED
@@ -54,6 +55,7 @@ class Layer:
     activation: Activation = "none"
     permutation: tuple[StoredInt, ...] = ()
     axis: StoredInt = 0
+    dilation: tuple[StoredInt, StoredInt] = (1, 1)
 
 
 _NAMED_BY_EVERY_KEY = frozenset(

@@ -24,6 +24,7 @@ from hwkd.qgraph.ir import (
     Binary,
     Concat,
     Conv,
+    Crop,
     FullyConnected,
     MatMul,
     Pad,
@@ -52,6 +53,7 @@ _FULLY_CONNECTED, _MAX_POOL, _MUL, _SOFTMAX = 9, 17, 18, 25
 _RELU_OPERATOR = 19
 _RESIZE_NEAREST = 97
 _MAXIMUM, _MINIMUM = 55, 57
+_SLICE = 65
 _PAD, _MEAN, _QUANTIZE, _HARD_SWISH, _BATCH_MATMUL = 34, 40, 114, 117, 126
 _SAME: Final = 0
 _VALID: Final = 1
@@ -95,7 +97,7 @@ class _Writer:
             Conv: self._conv, FullyConnected: self._fully_connected, MatMul: self._matmul,
             Binary: self._binary, Table: self._table, Pool: self._pool, Softmax: self._softmax,
             View: self._view, Concat: self._concat, Pad: self._pad,
-            Upsample: self._upsample,
+            Upsample: self._upsample, Crop: self._crop,
         }  # fmt: skip
 
     def file(self, metadata: Mapping[str, str]) -> bytes:
@@ -281,6 +283,16 @@ class _Writer:
         self._file.add_operator(
             _RESIZE_NEAREST, sources, self._tensors.output(op), Options(kind=74)
         )
+
+    def _crop(self, op: Crop) -> None:
+        begins = (0, op.rows[0], op.columns[0], 0)
+        sizes = stored_shape(self._graph.tensors[op.output].shape)
+        sources = [
+            self._tensors.input(op.inputs[0]),
+            self._tensors.integers(f"{op.name}/begins", begins),
+            self._tensors.integers(f"{op.name}/sizes", sizes),
+        ]
+        self._file.add_operator(_SLICE, sources, self._tensors.output(op), Options(kind=48))
 
     def _pad(self, op: Pad) -> None:
         source, target = (self._graph.tensors[name] for name in (op.inputs[0], op.output))

@@ -75,6 +75,12 @@ def _upsample(layer: Layer) -> Function:
     return partial(F.interpolate, scale_factor=factors, mode="nearest")
 
 
+@FUNCTIONS.register("crop")
+def _crop(layer: Layer) -> Function:
+    (top, left), (_, height, width) = layer.pads[:2], layer.shape
+    return lambda x: x[:, :, top : top + height, left : left + width]
+
+
 @FUNCTIONS.register("reshape")
 def _reshape(layer: Layer) -> Function:
     shape = layer.shape

@@ -17,6 +17,7 @@ from hwkd.qgraph.ir import (
     Binary,
     Concat,
     Conv,
+    Crop,
     FullyConnected,
     MatMul,
     Pad,
@@ -28,6 +29,7 @@ from hwkd.qgraph.ir import (
 from hwkd.qgraph.pooling import PoolKind, convert_mean, convert_pool, window_pads
 from hwkd.qgraph.segment import Segment
 from hwkd.qgraph.weighted import read_bias, read_weights
+from hwkd.trace.parts import part_of
 from hwkd.trace.repeats import REPEATS_ONLY, repeats
 
 _Range: TypeAlias = tuple[int, int]
@@ -320,6 +322,26 @@ def _resize(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[Quan
             output=target.name,
             factors=factors,
             table=rescale_table(source, target),
+        )
+    ]
+
+
+@CONVERTERS.register("Slice")
+def _slice(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+    _refuse_limits(node, segment, limits)
+    source, target = segment.tensor(node, 0), segment.output
+    starts, _, axes, steps = part_of([segment.arrays.get(name) for name in node.input[1:]])
+    is_image = len(source.shape) == 4 and (axes, steps) == ((2, 3), (1, 1)) and min(starts) >= 0
+    if not is_image or rescale_table(source, target) is not None:
+        raise segment.refuse(node, "no rows and columns of an image in its own scale")
+    (top, left), (height, width) = starts, target.shape[2:]
+    return [
+        Crop(
+            name=node.name or node.output[0],
+            inputs=(source.name,),
+            output=target.name,
+            rows=(top, top + height),
+            columns=(left, left + width),
         )
     ]
 

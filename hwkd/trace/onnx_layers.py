@@ -15,6 +15,7 @@ from hwkd.core.student import Layer
 from hwkd.trace.onnx_nodes import Node
 from hwkd.trace.onnx_ops import Pads, geometry
 from hwkd.trace.onnx_reading import Reading, Shape
+from hwkd.trace.parts import part_of
 from hwkd.trace.repeats import REPEATS_ONLY, repeats
 
 # ONNX operator -> what takes a node of it into a reading.
@@ -28,18 +29,16 @@ def _window(
 ) -> dict[str, tuple[int, ...]]:
     shapes = {name: shape for name, (_, shape) in reading.source.types.items()}
     kernel, stride, own, dilation = geometry(node, shapes, reading.source.constants)
-    if dilation != (1, 1):
-        raise reading.refused(node, f"is dilated by {dilation}, which no layer is")
     pads = tuple(a + b for a, b in zip(own, padded, strict=True))
-    return {"kernel": kernel, "stride": stride, "pads": pads}
+    return {"kernel": kernel, "stride": stride, "pads": pads, "dilation": dilation}
 
 
 def _slid(reading: Reading, node: Node, source: Shape, window: dict[str, tuple[int, ...]]) -> Shape:
     """Return height and width behind a window, which must be those of the file."""
     top, left, bottom, right = window["pads"]
     sizes = (source[1] + top + bottom, source[2] + left + right)
-    steps = zip(sizes, window["kernel"], window["stride"], strict=True)
-    found = tuple((size - kernel) // stride + 1 for size, kernel, stride in steps)
+    steps = zip(sizes, window["kernel"], window["stride"], window["dilation"], strict=True)
+    found = tuple((size - (taps - 1) * apart - 1) // step + 1 for size, taps, step, apart in steps)
     written = reading.file_shape(node.outputs[0])[1:]
     if (1,) * (2 - len(written)) + written != found:
         raise reading.refused(node, f"gives {written} positions where a layer gives {found}")
@@ -159,6 +158,8 @@ def _pool(reading: Reading, node: Node, *, kind: str) -> None:
     window, shape = _window(reading, node), reading.shapes[source]
     if any(window["pads"]):
         raise reading.refused(node, f"pools with padding {window['pads']}, which no layer does")
+    if window["dilation"] != (1, 1):
+        raise reading.refused(node, f"pools dilated by {window['dilation']}, which no layer does")
     sizes = _slid(reading, node, shape, window)
     reading.add(node, kind, (source,), (shape[0], *sizes), **window)
 
@@ -204,6 +205,19 @@ def _concat(reading: Reading, node: Node) -> None:
     names = tuple(reading.plain(node, index) for index in range(len(node.inputs)))
     shape = reading.file_shape(node.outputs[0])
     reading.add(node, "concat", names, shape, axis=_axis(reading, node, None))
+
+
+@READERS.register("Slice")
+def _crop(reading: Reading, node: Node) -> None:
+    operands = [reading.constant(node, index) for index in range(1, len(node.inputs))]
+    starts, _, axes, steps = part_of(operands)
+    shape = reading.file_shape(node.outputs[0])
+    if axes != (2, 3) or steps != (1, 1) or len(shape) != 3 or min(starts) < 0:
+        raise reading.refused(node, "cuts out no rows and columns of an image")
+    source = reading.image(node)
+    (top, left), (_, height, width) = starts, reading.shapes[source]
+    pads = (top, left, height - top - shape[1], width - left - shape[2])
+    reading.add(node, "crop", (source,), shape, pads=pads)
 
 
 @READERS.register("Resize")

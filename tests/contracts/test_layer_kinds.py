@@ -60,6 +60,11 @@ def example(what: str) -> Layers:
             x = b.max_pool(mix, "what", kernel=2)
         case "hard_swish":
             x = b.hard_swish(b.add(stem, mix, "sum"), "what")
+        case "crop":
+            x = b.conv(b.crop(mix, "what", before=(1, 2), shape=(6, 5)), "rest", 4, kernel=3)
+        case "dilated conv":
+            wide = b.conv(mix, "what", 4, kernel=3, dilation=(1, 3), activation="relu")
+            x = b.depthwise(wide, "apart", kernel=(3, 1), dilation=2, padded=False)
         case "upsample":
             x = b.conv(b.upsample(b.conv(mix, "deep", 3, stride=2), "what", factor=(2, 3)), "up", 4)
         case "transpose":
@@ -83,7 +88,7 @@ def example(what: str) -> Layers:
     return b.build()
 
 
-WHAT = (*LAYER_KINDS, "concat of rows", "softmax over channels and rows", "softmax of classes")
+WHAT = (*LAYER_KINDS, "dilated conv", "concat of rows", "softmax over channels and rows", "softmax of classes")
 each_kind = pytest.mark.parametrize("what", WHAT)
 
 
