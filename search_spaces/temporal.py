@@ -169,9 +169,14 @@ def _middle(builder: LayersBuilder, source: str, behind: str, name: str, stride:
         return source
     # Of one position, too, a convolution of 1x1 has room for its stride.
     kept = max((left - 1) * step + 1, step)
-    return builder.crop(
-        source, f"{name}_middle", before=(0, (width - kept) // 2), shape=(1, kept)
-    )
+    return builder.crop(source, f"{name}_middle", before=(0, (width - kept) // 2), shape=(1, kept))
 
 
 SEARCH_SPACES.register("temporal")(TemporalSpace())
+SEARCH_SPACES.register("streaming")(
+    TemporalSpace(
+        name="streaming",
+        summary="temporal without padding over time: `hwkd export --streaming` (only when named)",
+        is_padded=False,
+    )
+)

@@ -25,7 +25,7 @@ class Stream:
 
     @property
     def lead_frames(self) -> int:
-        """Frames before the first that fill the first hop, so that the first window ends with one."""
+        """Frames before the first, so that the first window ends with a hop."""
         return -self.window_frames % self.hop_frames
 
     @property

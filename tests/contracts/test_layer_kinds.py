@@ -88,7 +88,13 @@ def example(what: str) -> Layers:
     return b.build()
 
 
-WHAT = (*LAYER_KINDS, "dilated conv", "concat of rows", "softmax over channels and rows", "softmax of classes")
+WHAT = (
+    *LAYER_KINDS,
+    "dilated conv",
+    "concat of rows",
+    "softmax over channels and rows",
+    "softmax of classes",
+)
 each_kind = pytest.mark.parametrize("what", WHAT)
 
 

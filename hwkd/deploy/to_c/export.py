@@ -69,11 +69,11 @@ def build_project(
         ModelFileError: if the file cannot be read.
         ExportError: if the model cannot be written as C; names the node.
     """
+    if streaming and patches is not None:
+        raise ConfigError(f"--patch {patches} with --streaming: a frame has no patches; give one")
     network = read_qdq(model_path)
     chosen: Rounding = rounding or ("q31" if kernels == "cmsis-nn" else "float")
     forms = [network] if patches is None else patched_graphs(network, patches)
-    if streaming and patches is not None:
-        raise ConfigError(f"--patch {patches} with --streaming: a frame has no patches; give one")
     whole = [arrange(form) for form in forms]
     stream = None
     if streaming:

@@ -171,7 +171,8 @@ def read_exported(folder: Path, raw_input: Callable[[PipelineRecord], RawInput])
         ) from error
     return Exported(
         folder=folder, rounding=rounding, kernels=kernels, labels=tuple(labels), answer=answer,
-        raw=raw, patches=patches, streaming=streaming, source=source, facts=known, about=about, sample=sample,
+        raw=raw, patches=patches, streaming=streaming, source=source, facts=known, about=about,
+        sample=sample,
     )  # fmt: skip
 
 

@@ -214,9 +214,7 @@ class _Streamer:
             isinstance(op, Concat) and op.axis == 1
         )
         if not is_known or not is_row:
-            raise self._refuse(
-                op, "needs all of the window at once; search with --space streaming"
-            )
+            raise self._refuse(op, "needs all of the window at once; search with --space streaming")
 
     def _require_an_end(self) -> None:
         graph = self._whole.graph
@@ -257,9 +255,7 @@ class _Streamer:
     def _needed(self) -> dict[str, int]:
         """Return base -> columns that it holds, the new ones last."""
         found = {
-            name: self._new(name)
-            for name, alias in self._aliases.items()
-            if alias.base == name
+            name: self._new(name) for name, alias in self._aliases.items() if alias.base == name
         }
         for op in self._body:
             for name in op.inputs:
