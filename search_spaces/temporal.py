@@ -169,7 +169,8 @@ def _middle(builder: LayersBuilder, source: str, behind: str, name: str, stride:
         return source
     # Of one position, too, a convolution of 1x1 has room for its stride.
     kept = max((left - 1) * step + 1, step)
-    return builder.crop(source, f"{name}_middle", before=(0, (width - kept) // 2), shape=(1, kept))
+    start = (width - kept) // 2
+    return builder.slice(source, f"{name}_middle", start=start, stop=start + kept, axis=2)
 
 
 SEARCH_SPACES.register("temporal")(TemporalSpace())

@@ -24,13 +24,13 @@ from hwkd.qgraph.ir import (
     Binary,
     Concat,
     Conv,
-    Crop,
     Keep,
     Pad,
     Pool,
     QuantOp,
     QuantTensor,
     RunningMean,
+    Slice,
     Table,
 )
 
@@ -53,7 +53,7 @@ class _Track:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Alias:
-    """Where the columns of a tensor lie: a crop is part of another's.
+    """Where the columns of a tensor lie: a slice is part of another's.
 
     Attributes:
         base: tensor that holds them.
@@ -183,13 +183,11 @@ class _Streamer:
             self._body.append(op)
             return
         out = self._whole.graph.tensors[op.output].shape
-        if isinstance(op, Crop):
-            left, right = op.columns
+        if isinstance(op, Slice) and op.table is None and out[1] == track.channels:
             before = self._base(op.inputs[0])
-            self._aliases[op.output] = _Alias(
-                base=before.base, behind=before.behind + track.columns - right
-            )
-            self._tracks[op.output] = replace(track, columns=right - left)
+            behind = track.columns - op.starts[-1] - out[-1]
+            self._aliases[op.output] = _Alias(base=before.base, behind=before.behind + behind)
+            self._tracks[op.output] = replace(track, columns=out[-1])
             return
         self._require_streams(op, track)
         stride = op.stride[1] if isinstance(op, Conv | Pool) else 1
