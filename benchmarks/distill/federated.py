@@ -2,15 +2,17 @@
 
 python -m benchmarks.distill.federated [--clients 10] [--alpha 0.3] [--rounds 5] [--seeds 3]
 
-FedAvg and FedDF send weights, FedMD sends logits of public samples. Central training sees all
-samples. Accuracy is that of the float student on the test split. It says where logits cost more
-than weights would. Noise on shared logits is in the last rows.
+FedAvg and FedDF send weights, FedMD sends logits of public samples, FedGKT maps and logits of the
+clients' own (the public samples are at no client then, so that all have the same). Central
+training sees all samples. Accuracy is that of the float student on the test split. It says where
+logits cost more than weights would. Noise on shared logits is in the last rows.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from math import prod
 
 import numpy as np
 import torch
@@ -21,11 +23,12 @@ from benchmarks.lib.verdict import report
 from hwkd.core.student import Layers
 from hwkd.core.teaching import TrainingSet
 from hwkd.distill.scheme_spec import parse_scheme
-from hwkd.distill.schemes.federated import FedAvg, FederatedScheme
+from hwkd.distill.schemes.federated import FedAvg, FederatedScheme, Sizes
 from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.arms.scheme_course import train_scheme
 from hwkd.engine.arms.scheme_stages import SchemeData
 from hwkd.nn.build import build_module
+from hwkd.nn.cut import part_between
 from hwkd.tasks.base import TaskData
 from hwkd.train.batches import TensorBatches
 from hwkd.train.config import TrainConfig
@@ -62,6 +65,20 @@ def accuracy(layers: Layers, data: TaskData, text: str | None, *, epochs: int, s
     return accuracy_ratio(outputs, data.test.labels)
 
 
+def sizes_of(layers: Layers, samples: int, stage: int) -> Sizes:
+    """Return the numbers that may be sent, of a network whose first stages clients have."""
+    state = build_module(layers, seed=0).state_dict()
+    _, trunk = part_between(layers, 0, stage)
+    names = {layer.name for layer in trunk}
+    return Sizes(
+        weights=sum(value.numel() for value in state.values()),
+        samples=samples,
+        classes=layers.layers[-1].shape[0],
+        trunk=sum(value.numel() for key, value in state.items() if key.split(".")[1] in names),
+        maps=prod(trunk[-1].shape),
+    )
+
+
 def main(arguments: list[str]) -> int:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -79,14 +96,13 @@ def main(arguments: list[str]) -> int:
     torch.set_num_threads(1)
     data = load_data(None)
     layers = student(chosen.size, data)
-    weights = sum(value.numel() for value in build_module(layers, seed=0).state_dict().values())
     among = f"clients={chosen.clients},alpha={chosen.alpha},rounds={chosen.rounds}"
     among += f",draw={chosen.draw}"
     texts: list[str | None] = [None]
     texts += [
         f"{name}:{among},public={public}"
         for public in chosen.public
-        for name in ("fedavg", "feddf", "fedmd")
+        for name in ("fedavg", "feddf", "fedmd", "fedgkt")
     ]
     texts += [
         f"{name}:{among},public={chosen.public[1]},noise={noise}"
@@ -107,9 +123,9 @@ def main(arguments: list[str]) -> int:
             continue
         scheme = parse_scheme(text)
         assert isinstance(scheme, FederatedScheme)
-        size = {"weights": weights, "samples": len(data.train), "classes": data.num_outputs}
-        sent = scheme.bytes_per_round(**size)
-        dear = FedAvg(clients=chosen.clients).bytes_per_round(**size)
+        sizes = sizes_of(layers, len(data.train), getattr(scheme, "stage", 0))
+        sent = scheme.bytes_per_round(sizes)
+        dear = FedAvg(clients=chosen.clients).bytes_per_round(sizes)
         noise = getattr(scheme, "noise", 0.0)
         print(
             f"| {scheme.name} | {round(scheme.public * len(data.train))} | {noise:g} | "
