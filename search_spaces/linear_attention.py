@@ -1,9 +1,10 @@
-"""Linear-attention students: a convolutional stem, then attention whose cost grows linearly."""
+"""Attention students: a convolutional stem, then attention whose cost grows with the map alone."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from math import log
+from typing import Literal, TypeAlias, cast
 
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.layers_builder import LayersBuilder, is_tiny, max_stages
@@ -11,20 +12,32 @@ from hwkd.core.room import WHOLE, Room
 from hwkd.core.stem import append_stem, choose_activation, choose_stem, choose_stem_window
 from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
 
+Attention: TypeAlias = Literal["linear", "local"]
 
-@dataclass(frozen=True)
-class LinearAttentionSpace:
-    """Separable convolutions down to a small map, then blocks of linear attention and feed-forward.
+_WINDOWS = (2, 4, 8)
 
-    Queries and keys pass a ReLU, values meet keys first, and the normalisation follows the
-    attention instead of dividing inside it (TransNormer, arXiv:2210.10340): matrix products,
-    additions and convolutions are all that runs. The ReLU is capped at 6, because three factors
-    multiply: without the cap a deviation in the input comes back cubed from every block. A
-    depthwise convolution before each attention tells positions apart (arXiv:2102.10882).
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionSpace:
+    """Separable convolutions down to a small map, then blocks of attention and feed-forward.
+
+    A depthwise convolution before each attention tells positions apart (arXiv:2102.10882).
+
+    Attributes:
+        attention: "linear": queries and keys pass a ReLU, values meet keys first, and the
+            normalisation follows the attention instead of dividing inside it (TransNormer,
+            arXiv:2210.10340): matrix products, additions and convolutions are all that runs. The
+            ReLU is capped at 6, because three factors multiply: without the cap a deviation in the
+            input comes back cubed from every block. "local": softmax attention inside windows that
+            tile the map (arXiv:2103.14030, without shifts: the depthwise convolution joins
+            windows); where a window holds the map, of all positions.
+        is_default: searched without being named.
     """
 
-    name: str = "linear_attention"
-    summary: str = "convolutional stem, then linear attention without division"
+    name: str
+    summary: str
+    attention: Attention
+    is_default: bool
 
     def suggest(
         self,
@@ -51,6 +64,8 @@ class LinearAttentionSpace:
             "kernel": chooser.categorical("kernel", (3, 5)),
             "feed_forward_ratio": chooser.integer("feed_forward_ratio", 1, room.most(1, 3)),
         }
+        if self.attention == "local":
+            params["window"] = chooser.categorical("window", _WINDOWS)
         params |= choose_stem_window(chooser, room)
         return StudentSpec(
             space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
@@ -76,7 +91,14 @@ class LinearAttentionSpace:
             name = f"block{block}"
             local = builder.depthwise(x, f"{name}_local", kernel=kernel)
             x = builder.add(x, local, f"{name}_local_skip")
-            x = _attention(builder, x, name, heads=int(p["heads"]), key_dim=int(p["key_dim"]))
+            heads, key_dim = int(p["heads"]), int(p["key_dim"])
+            if self.attention == "linear":
+                mixed = _linear(builder, x, name, heads=heads, key_dim=key_dim)
+            else:
+                window = int(p["window"])
+                mixed = _local(builder, x, name, heads=heads, key_dim=key_dim, window=window)
+            projected = builder.conv(mixed, f"{name}_projected", dim)
+            x = builder.add(x, projected, f"{name}_attention_skip")
             hidden = int(p["feed_forward_ratio"]) * dim
             wide = builder.conv(x, f"{name}_expand", hidden, activation=activation)
             narrow = builder.conv(wide, f"{name}_reduce", dim)
@@ -104,8 +126,8 @@ def _separable(
     return builder.add(source, x, f"{name}_skip", activation=activation)
 
 
-def _attention(builder: LayersBuilder, source: str, name: str, *, heads: int, key_dim: int) -> str:
-    """Append (values x keys') x queries, a normalised projection and the skip connection."""
+def _linear(builder: LayersBuilder, source: str, name: str, *, heads: int, key_dim: int) -> str:
+    """Append (values x keys') x queries, a map of the source's shape."""
     dim, height, width = builder.shape(source)
     positions = height * width
     keys_shape = (heads, key_dim, positions)
@@ -118,9 +140,81 @@ def _attention(builder: LayersBuilder, source: str, name: str, *, heads: int, ke
     values = builder.reshape(values, f"{name}_value_heads", (heads, dim // heads, positions))
     memory = builder.matmul(values, keys, f"{name}_memory")
     mixed = builder.matmul(memory, queries, f"{name}_mixed")
-    mixed = builder.reshape(mixed, f"{name}_mixed_map", (dim, height, width))
-    projected = builder.conv(mixed, f"{name}_projected", dim)
-    return builder.add(source, projected, f"{name}_attention_skip")
+    return builder.reshape(mixed, f"{name}_mixed_map", (dim, height, width))
 
 
-SEARCH_SPACES.register("linear_attention")(LinearAttentionSpace())
+def _local(
+    builder: LayersBuilder, source: str, name: str, *, heads: int, key_dim: int, window: int
+) -> str:
+    """Append values x softmax(queries' x keys)' inside windows, a map of the source's shape.
+
+    No layer divides by the root of the key dimension: the normalisation of the queries learns it.
+    """
+    dim, height, width = builder.shape(source)
+    sides = _side(height, window), _side(width, window)
+    parts = {"query": key_dim, "key": key_dim, "value": dim // heads}
+    tiles = {
+        part: _tiled(builder, builder.conv(source, f"{name}_{part}", heads * depth), depth, sides)
+        for part, depth in parts.items()
+    }
+    queries = builder.transpose(tiles["query"], f"{name}_query_transposed", (0, 2, 1))
+    scores = builder.matmul(queries, tiles["key"], f"{name}_scores")
+    weights = builder.softmax(scores, f"{name}_weights")
+    weights = builder.transpose(weights, f"{name}_weights_transposed", (0, 2, 1))
+    mixed = builder.matmul(tiles["value"], weights, f"{name}_mixed")
+    return _untiled(builder, mixed, (dim, height, width), sides)
+
+
+def _side(size: int, window: int) -> int:
+    """Return the divisor of a size that is nearest to a window, in ratio; 1 only of 1."""
+    divisors = [side for side in range(2, size + 1) if size % side == 0]
+    return min(divisors, key=lambda side: abs(log(side / window)), default=1)
+
+
+def _tiled(builder: LayersBuilder, source: str, depth: int, sides: tuple[int, int]) -> str:
+    """Append the map of several heads as (windows x heads, depth, positions of a window)."""
+    channels, height, width = builder.shape(source)
+    down, right = height // sides[0], width // sides[1]
+    x = source
+    if down > 1:
+        x = builder.reshape(x, f"{source}_rows", (channels, down, sides[0], width))
+        x = builder.transpose(x, f"{source}_by_row", (1, 0, 2, 3))
+    if right > 1:
+        x = builder.reshape(x, f"{source}_columns", (channels * height, right, sides[1]))
+        x = builder.transpose(x, f"{source}_by_column", (1, 0, 2))
+    windows = down * right * channels // depth
+    return builder.reshape(x, f"{source}_heads", (windows, depth, sides[0] * sides[1]))
+
+
+def _untiled(
+    builder: LayersBuilder, source: str, shape: tuple[int, int, int], sides: tuple[int, int]
+) -> str:
+    """Append the map that windows came from; the reverse of `_tiled`."""
+    channels, height, width = shape
+    down, right = height // sides[0], width // sides[1]
+    x = source
+    if right > 1:
+        x = builder.reshape(x, f"{source}_columns", (right, channels * height, sides[1]))
+        x = builder.transpose(x, f"{source}_side_by_side", (1, 0, 2))
+    if down > 1:
+        x = builder.reshape(x, f"{source}_rows", (down, channels, sides[0], width))
+        x = builder.transpose(x, f"{source}_stacked", (1, 0, 2, 3))
+    return builder.reshape(x, f"{source}_map", shape)
+
+
+SEARCH_SPACES.register("linear_attention")(
+    AttentionSpace(
+        name="linear_attention",
+        summary="convolutional stem, then linear attention without division",
+        attention="linear",
+        is_default=True,
+    )
+)
+SEARCH_SPACES.register("local_attention")(
+    AttentionSpace(
+        name="local_attention",
+        summary="convolutional stem, then softmax attention inside windows (only when named)",
+        attention="local",
+        is_default=False,
+    )
+)

@@ -36,6 +36,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from safetensors.torch import save_file
 from sklearn.datasets import load_digits
+from support.decoders import write_decoder, write_text
 from support.made_once import MadeOnce
 from support.recordings import write_recordings
 from support.scenes import write_scenes
@@ -64,6 +65,7 @@ EMULATION = ("qemu-system-arm", "arm-none-eabi-gcc")
 SHORTENED = {
     "distill": ("--epochs", "1", "--seeds", "1"),
     "finetune": ("--epochs", "1"),
+    "prune": ("--steps", "2", "--length", "16"),
     "generate": ("--by", "inversion:samples=20,steps=2,batch=20"),
     "serve": ("--port", "0", "--max-time", "1s"),
     "verify": ("--inputs", "16"),
@@ -137,6 +139,7 @@ def _write_template(folder: Path) -> None:
     _write_shuttle(folder / "shuttle.csv", generator)
     write_recordings(folder / "watch.csv")
     write_texts(folder / "reviews.csv")
+    write_text(folder / "speeches")
     write_scenes(folder / "scenes", examples=60)
     _write_windows_teacher(folder / "teacher.onnx")
     np.save(folder / "more.npy", generator.uniform(0, 16, size=(64, 8, 8)).astype(np.float32))
@@ -290,6 +293,9 @@ class _WouldStartTrialsError(Exception):
 def _run_hwkd(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     if "--track" in arguments:
         pytest.importorskip(arguments[arguments.index("--track") + 1])
+    if arguments[0] == "prune":
+        pytest.importorskip("transformers")
+        write_decoder(Path("decoder"))
     if arguments[0] == "search" and "--resume" not in arguments:
         monkeypatch.setattr("hwkd.engine.search.run.run_search", _prepare_only)
         if "--teacher" not in arguments:  # one is trained, if `workplace` has none

@@ -28,14 +28,15 @@ MAY_IMPORT = {
     "profiling": {"inference"},
     "deploy": {"inference", "qgraph", "trace"},
     "train": {"inference"},
+    "language": {"deploy", "distill", "train"},
     "report": set(),
     "engine": {
         "cost", "deploy", "distill", "nn", "profiling", "propose", "qgraph", "signals", "tasks",
         "trace", "train",
     },
     "api": {
-        "cost", "deploy", "distill", "engine", "inference", "nn", "profiling", "qgraph", "report",
-        "signals", "tasks", "trace",
+        "cost", "deploy", "distill", "engine", "inference", "language", "nn", "profiling", "qgraph",
+        "report", "signals", "tasks", "trace",
     },
     "cli": {"api", "report", "tasks"},
 }  # fmt: skip

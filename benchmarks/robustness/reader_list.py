@@ -111,6 +111,7 @@ OPENING_ELSEWHERE: Mapping[str, str] = {
     "io/fact_files": "devices, runtimes and cores, above",
     "io/run_lock": _WRITES,
     "io/run_text": _WRITES,
+    "language/pruned_folder": _OWN,
     "io/trusted_code": "a digest of bytes",
     "profiling/onnx_runtime": "what ONNX Runtime's profiler wrote a moment ago",
     "report/html": _PACKAGED,

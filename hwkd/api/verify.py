@@ -177,8 +177,10 @@ def _samples(
     from hwkd.engine.run.run_folder import RunFolder
     from hwkd.engine.setup.config import SearchConfig
     from hwkd.engine.setup.resolve import load_data
+    from hwkd.io.student_folder import read_student
 
     config = SearchConfig.from_toml(RunFolder(model).config_path)
+    config = config.in_setting(read_student(model).record.spec.features)
     _, data = load_data(config, progress=progress)
     test = data.test
     # Files list their classes one after another: the first of them are no sample of the split.

@@ -42,6 +42,7 @@ class Kind:
         activation: name of the activation; "" where it is none.
         inputs: activations that a layer reads; 0 stands for two or more.
         operands: constants that the ONNX node of a layer reads, by name.
+        constants: elements of a layer's operands that take room beside it in flash.
         weights: elements of a layer's weights, from it and the shape of its (first) input without
             batch; a layer with weights has one bias for each channel, and takes a normalisation.
         macs: multiply-accumulates of a layer for batch 1, from the same.
@@ -51,6 +52,8 @@ class Kind:
         keeps_scale: the int8 result of a layer has the scale of its input.
         int8_range: smallest and largest real value of the int8 result where kernels fix them,
             None where they follow from the data.
+        is_transposed: spreads each input over a window; its weights have input channels first in a
+            file, and output channels first everywhere else.
         is_window: slides a window of `kernel` with `stride` and `pads` over positions.
         is_pooling: one that a runtime may compute inside the convolution before it.
         reads_channels: its input is channels and then positions; over time alone, of height 1.
@@ -68,12 +71,14 @@ class Kind:
     inputs: int = 1
     attributes: Callable[[Layer], Mapping[str, Any]] = _none
     operands: Callable[[Layer], Mapping[str, Operand]] = _none
+    constants: Callable[[Layer], int] = lambda _: 0
     weights: Callable[[Layer, Shape], int] | None = None
     macs: Callable[[Layer, Shape], int] = _no_macs
     rounding: Rounding = "real"
     keeps_scale: bool = False
     int8_range: tuple[float, float] | None = None
     moves: bool = False
+    is_transposed: bool = False
     is_window: bool = False
     is_pooling: bool = False
     reads_channels: bool = False
@@ -134,6 +139,25 @@ def _conv_macs(layer: Layer, source: Shape) -> int:
     return _conv_weights(layer, source) * layer.shape[1] * layer.shape[2]
 
 
+def _transposed_macs(layer: Layer, source: Shape) -> int:
+    return _conv_weights(layer, source) * source[1] * source[2]
+
+
+def _resize_attributes(layer: Layer) -> dict[str, Any]:
+    if layer.mode == "nearest":
+        return {
+            "mode": "nearest", "nearest_mode": "floor",
+            "coordinate_transformation_mode": "asymmetric",
+        }  # fmt: skip
+    return {"mode": "linear", "coordinate_transformation_mode": layer.mode}
+
+
+def _resize_macs(layer: Layer, source: Shape) -> int:
+    """Between values, each output is a sum of four."""
+    del source
+    return 0 if layer.mode == "nearest" else 4 * prod(layer.shape)
+
+
 def _linear_weights(layer: Layer, source: Shape) -> int:
     return layer.shape[0] * source[0]
 
@@ -182,27 +206,47 @@ _LAYERS = (
         attributes=lambda layer: {"perm": (0, *(axis + 1 for axis in layer.permutation))},
         work="copy",
     ),
-    # Neighbours repeat a value, so that nothing is computed; there is no region of interest.
+    # Pads asymmetric as they are stand for ONNX's `output_padding`, too.
+    Kind(
+        onnx="ConvTranspose", layer="conv_transpose", rounding="scaled", weights=_conv_weights,
+        macs=_transposed_macs, attributes=_window, is_transposed=True, reads_channels=True,
+        takes_activation=True, takes_scale_and_shift=True, work="transposed",
+    ),
+    # There is no region of interest.
     Kind(
         onnx="Resize", layer="upsample", keeps_scale=True, moves=True, is_channelwise=True,
-        attributes=lambda _: {
-            "mode": "nearest", "nearest_mode": "floor",
-            "coordinate_transformation_mode": "asymmetric",
-        },
+        attributes=_resize_attributes, macs=_resize_macs,
         operands=lambda layer: {
             f"{layer.name}.roi": (), f"{layer.name}.scales": (1.0, 1.0, *map(float, layer.kernel)),
         },
-        work="copy",
+        work="resize",
     ),
     # Its int8 operands have scales of their own, so that simulated rounding rescales each.
     Kind(
         onnx="Concat", layer="concat", inputs=0, moves=True,
         attributes=lambda layer: {"axis": layer.axis + 1}, work="copy",
     ),
+    Kind(
+        onnx="Slice", layer="slice", keeps_scale=True, moves=True,
+        operands=lambda layer: {
+            f"{layer.name}.starts": (layer.start,),
+            f"{layer.name}.ends": (layer.start + layer.shape[layer.axis],),
+            f"{layer.name}.axes": (layer.axis + 1,),
+        },
+        work="copy",
+    ),
     # TensorFlow Lite's kernels write steps of 1/256 from -128 and no others.
     Kind(
         onnx="Softmax", layer="softmax", int8_range=(0.0, 255 / 256),
         attributes=lambda layer: {"axis": layer.axis + 1}, work="softmax",
+    ),
+    # Along the last axis. Scale and shift, which would follow, are weights of the layer behind it.
+    # Two passes over a vector, as a softmax, whose price it has: nobody timed it.
+    Kind(
+        onnx="LayerNormalization", layer="layer_norm",
+        attributes=lambda _: {"axis": -1, "epsilon": 1e-5},
+        operands=lambda layer: {f"{layer.name}.scale": (1.0,) * layer.shape[-1]},
+        constants=lambda layer: layer.shape[-1], work="softmax",
     ),
 )  # fmt: skip
 _ACTIVATIONS = (
@@ -222,23 +266,23 @@ _ACTIVATIONS = (
         onnx="HardSigmoid", activation="hard_sigmoid", is_channelwise=True, work="activation",
         attributes=lambda _: {"alpha": 1.0 / 6.0, "beta": 0.5},
     ),
+    Kind(
+        onnx="Sigmoid", activation="sigmoid", int8_range=(0.0, 255 / 256), is_channelwise=True,
+        work="activation",
+    ),
 )  # fmt: skip
 _ONLY_IN_FILES = (
     *(Kind(onnx=name, is_channelwise=True, work="activation")
-      for name in ("LeakyRelu", "Sigmoid", "Tanh")),
+      for name in ("LeakyRelu", "Tanh")),
     Kind(onnx="PRelu", work="activation"),
     Kind(onnx="Sub", takes_activation=True, work="elementwise"),
     *(Kind(onnx=name, work="elementwise") for name in ("Div", "Max", "Min")),
-    Kind(
-        onnx="ConvTranspose", reads_channels=True, takes_activation=True,
-        takes_scale_and_shift=True,
-    ),
     *(Kind(onnx=name, reads_channels=True) for name in ("ConvInteger", "LpPool")),
     Kind(onnx="GlobalMaxPool", reads_channels=True, is_channelwise=True, work="mean"),
     *(Kind(onnx=name, work="mean") for name in ("ReduceMean", "ReduceMax")),
     Kind(onnx="Pad", moves=True, is_channelwise=True, work="copy"),
     *(Kind(onnx=name, moves=True, work="copy")
-      for name in ("Flatten", "Slice", "Split", "Squeeze", "Unsqueeze")),
+      for name in ("Flatten", "Split", "Squeeze", "Unsqueeze")),
     *(Kind(onnx=name, moves=True)
       for name in ("DepthToSpace", "Expand", "Gather", "GatherElements", "GatherND",
                    "SpaceToDepth", "Tile")),

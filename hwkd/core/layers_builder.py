@@ -11,7 +11,7 @@ from math import prod
 from typing import TypeAlias
 
 from hwkd.core.input_sizes import is_tiny, max_stages, stem_stride
-from hwkd.core.student import Activation, Layer, Layers
+from hwkd.core.student import Activation, Interpolation, Layer, Layers
 
 __all__ = [
     "OVERLAPPING",
@@ -120,6 +120,36 @@ class LayersBuilder:
             )
         )
 
+    def conv_transpose(
+        self,
+        source: str,
+        name: str,
+        channels: int,
+        *,
+        kernel: int = 2,
+        stride: int = 2,
+        norm: bool = True,
+        activation: Activation = "none",
+    ) -> str:
+        """Append a transposed convolution that makes the map `stride` times as large.
+
+        Windows are as wide as the stride or an even number wider, of which half is cut off on each
+        side.
+        """
+        _, height, width = self._image_shape(source)
+        over = kernel - stride
+        if over < 0 or over % 2:
+            raise ValueError(f"{name}: a window of {kernel} at a stride of {stride}")
+        cut = over // 2
+        return self._put(
+            Layer(
+                name=name, kind="conv_transpose", inputs=(source,),
+                shape=(channels, height * stride, width * stride), kernel=(kernel, kernel),
+                stride=(stride, stride), pads=(cut, cut, cut, cut), norm=norm,
+                activation=activation,
+            )
+        )  # fmt: skip
+
     def stem(
         self,
         channels: int,
@@ -174,6 +204,7 @@ class LayersBuilder:
         *,
         norm: bool = False,
         activation: Activation = "none",
+        frozen: bool = False,
     ) -> str:
         """Append a fully connected layer on a vector."""
         if len(self._shapes[source]) != 1:
@@ -181,7 +212,7 @@ class LayersBuilder:
                 f"{name}: {source} has shape {self._shapes[source]}, expected a vector"
             )
         return self._append(
-            "linear", name, (source,), (features,), norm=norm, activation=activation
+            "linear", name, (source,), (features,), norm=norm, activation=activation, frozen=frozen
         )
 
     def add(self, first: str, second: str, name: str, *, activation: Activation = "none") -> str:
@@ -222,6 +253,23 @@ class LayersBuilder:
         axis = self._axis(source, name, axis)
         return self._append("softmax", name, (source,), self._shapes[source], axis=axis)
 
+    def layer_norm(self, source: str, name: str) -> str:
+        """Append values of mean 0 and deviation 1 along the last axis; channels are brought there.
+
+        There is no scale and no shift: a convolution or linear layer behind it holds them.
+        """
+        return self._append("layer_norm", name, (source,), self._shapes[source])
+
+    def slice(self, source: str, name: str, *, start: int, stop: int, axis: int = 0) -> str:
+        """Append a stretch along one axis, by default of the channels; counts as in `concat`."""
+        axis, shape = self._axis(source, name, axis), self._shapes[source]
+        if not 0 <= start < stop <= shape[axis]:
+            raise ValueError(f"{name}: {source} {shape} has no {start} to {stop} on axis {axis}")
+        cut = (*shape[:axis], stop - start, *shape[axis + 1 :])
+        return self._put(
+            Layer(name=name, kind="slice", inputs=(source,), shape=cut, axis=axis, start=start)
+        )
+
     def hard_swish(self, source: str, name: str) -> str:
         """Append a hard swish of its own, where no layer before it can take it as activation."""
         return self._append("hard_swish", name, (source,), self._shapes[source])
@@ -243,13 +291,22 @@ class LayersBuilder:
         """Append maximum pooling without padding; the stride defaults to the window."""
         return self._pool("max_pool", source, name, kernel, stride or kernel)
 
-    def upsample(self, source: str, name: str, *, factor: Sides) -> str:
-        """Append a larger map in which each position is repeated, by default in both directions."""
+    def upsample(
+        self, source: str, name: str, *, factor: Sides, mode: Interpolation = "nearest"
+    ) -> str:
+        """Append a map that is `factor` times as large, by repeated or interpolated values."""
         channels, height, width = self._image_shape(source)
         down, right = (factor, factor) if isinstance(factor, int) else factor
         shape = (channels, height * down, width * right)
         return self._put(
-            Layer(name=name, kind="upsample", inputs=(source,), shape=shape, kernel=(down, right))
+            Layer(
+                name=name,
+                kind="upsample",
+                inputs=(source,),
+                shape=shape,
+                kernel=(down, right),
+                mode=mode,
+            )
         )
 
     def reshape(self, source: str, name: str, shape: tuple[int, ...]) -> str:
@@ -322,11 +379,12 @@ class LayersBuilder:
         norm: bool = False,
         activation: Activation = "none",
         axis: int = 0,
+        frozen: bool = False,
     ) -> str:
         return self._put(
             Layer(
                 name=name, kind=kind, inputs=inputs, shape=shape, norm=norm,
-                activation=activation, axis=axis,
+                activation=activation, axis=axis, frozen=frozen,
             )
         )  # fmt: skip
 

@@ -15,7 +15,13 @@ from hwkd.core.strict_model import StoredInt, StrictModel
 Planner: TypeAlias = Literal["greedy_by_size", "live_peak"]
 InPlaceRule: TypeAlias = Literal["overwrite", "overwrite_equal", "slide"]
 ScratchRule: TypeAlias = Literal[
-    "cmsis_average_pool", "cmsis_conv", "esp_nn_conv", "hwkd_conv", "tflm_mean", "x_cube_conv"
+    "cmsis_average_pool",
+    "cmsis_conv",
+    "esp_nn_conv",
+    "hwkd_conv",
+    "tflm_mean",
+    "tflm_transposed",
+    "x_cube_conv",
 ]
 
 

@@ -103,6 +103,8 @@ def _channels(base: int, width: float) -> int:
 
 def _following_shape(layer: Layer, old: Mapping[str, _Shape], new: Mapping[str, _Shape]) -> _Shape:
     sources = [new[name] for name in layer.inputs]
+    if len(sources) == 1 and layer.shape == old[layer.inputs[0]]:
+        return sources[0]
     before, after = old[layer.inputs[0]], sources[0]
     if layer.kind == "reshape":
         return _reshaped(layer, before, after)

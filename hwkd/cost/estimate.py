@@ -141,10 +141,11 @@ def _latency(
 ) -> LatencyEstimate:
     """Add up the operators of each type; the ends of their intervals are added too."""
     parts = []
-    for own in dict.fromkeys((dtype, *found.dtypes.values())):
+    dtypes = found.dtypes
+    for own in dict.fromkeys((dtype, *dtypes.values())):
         spent = Spent()
         for name, cost in found.ops.items():
-            if found.dtypes.get(name, dtype) == own:
+            if not dtypes or dtypes.get(name, dtype) == own:
                 spent.add(cost, scale)
         basis = f"estimated: {stack.name} {stack.version}, {models[own].fitted_on}"
         parts.append(with_interval(models[own], spent, basis))
@@ -174,8 +175,9 @@ def _per_op(
 ) -> tuple[OpCost, ...]:
     """Return the operators that run, in order, each followed by those that it does the work of."""
     absorbed: dict[str, list[Op]] = {}
-    for op in graph.ops:
-        host = fused.fused_into.get(op.name)
+    fused_into = fused.fused_into
+    for op in graph.ops if fused_into else ():
+        host = fused_into.get(op.name)
         if host is not None:
             absorbed.setdefault(host, []).append(op)
     live, flash = memory.live_bytes, storage.per_op_bytes

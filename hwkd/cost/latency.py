@@ -18,7 +18,7 @@ from hwkd.core.measure import LatencyEstimate
 from hwkd.cost.latency_terms import Work, op_work
 
 Weakness: TypeAlias = Literal[
-    "outside the fitted range", "in grouped convolutions, priced as depthwise ones"
+    "outside the fitted range", "in grouped or transposed convolutions, priced as depthwise ones"
 ]
 # Each end of the interval moves by this (as a natural logarithm) times the share of the latency
 # that rests on weak evidence, beside what else is uncertain.
@@ -31,7 +31,7 @@ _WIDENING: Mapping[Weakness, float] = {
     # Nobody published times of convolutions with several groups of several channels. The same work
     # as a plain convolution costs, on nine of ten of our stacks, between a sixth and six times of
     # what it costs as a depthwise one, and libraries do it either way, or by a reference kernel.
-    "in grouped convolutions, priced as depthwise ones": 1.8,
+    "in grouped or transposed convolutions, priced as depthwise ones": 1.8,
 }
 # Terms are sums of work, so they fail little by little: fitted to the smallest quarter of the
 # operators of two boards, nine of ten others are within 13% at any size; fitted to the largest
@@ -81,11 +81,34 @@ class Spent:
 
     def add(self, cost: OpCycles, unit: float = 1.0) -> None:
         """Count one more operator; `unit` is how much one cycle is."""
-        amount = cost.cycles * unit
-        self.by_form[cost.form] = self.by_form.get(cost.form, 0.0) + amount
-        if cost.weakness is not None:
-            self.weak[cost.weakness] = self.weak.get(cost.weakness, 0.0) + amount
-            self.widened += amount * cost.widening
+        cycles, form, weakness, widening = cost
+        amount = cycles * unit
+        self.by_form[form] = self.by_form.get(form, 0.0) + amount
+        if weakness is not None:
+            self.weak[weakness] = self.weak.get(weakness, 0.0) + amount
+            self.widened += amount * widening
+
+
+class _FormBand(NamedTuple):
+    """How far one form of operator may be off, laid out for speed.
+
+    Attributes:
+        up, down: how far its ends lie from its cycles, as ratios of them.
+        deviation: of its logarithm; 0 where nothing is known of it.
+    """
+
+    evidence: FormEvidence | None
+    up: float = 0.0
+    down: float = 0.0
+    deviation: float = 0.0
+
+    @classmethod
+    def of(cls, known: FormEvidence | None) -> _FormBand:
+        if known is None:
+            return cls(None)
+        deviation = _deviation(known)
+        reach = _NORMAL_TAIL * deviation
+        return cls(known, exp(reach) - 1, 1 - exp(-reach), deviation)
 
 
 class LatencyTable:
@@ -96,6 +119,7 @@ class LatencyTable:
         self._found: dict[Hashable, OpCycles | None] = {}
         self._ranges = model.fitted_range
         self._evidence = model.evidence
+        self._bands: dict[str, _FormBand] = {}
         self._cycles = {
             name: tuple(table.get(amount, 0.0) for amount in WORK[name])
             for name, table in model.cycles.items()
@@ -126,6 +150,13 @@ class LatencyTable:
             found = self._found[key] = self._op_cycles(op, tensors)
             return found
 
+    def band(self, form: str) -> _FormBand:
+        """Return how far a form may be off."""
+        found = self._bands.get(form)
+        if found is None:
+            found = self._bands[form] = _FormBand.of(_known(self.model, form))
+        return found
+
     def _op_cycles(self, op: Op, tensors: Mapping[str, Tensor]) -> OpCycles | None:
         work = op_work(op, tensors)
         per_unit = None if work is None else self._cycles.get(work.op_class)
@@ -137,7 +168,7 @@ class LatencyTable:
             form = f"{form}, other {work.op_class}"
         else:
             cycles *= known.factor
-        why: Weakness = "in grouped convolutions, priced as depthwise ones"
+        why: Weakness = "in grouped or transposed convolutions, priced as depthwise ones"
         if work.is_stand_in:
             return OpCycles(cycles, form, why, _WIDENING[why])
         distance = _distance(work, self._ranges.get(work.op_class))
@@ -156,6 +187,7 @@ def with_interval(model: LatencyModel, spent: Spent, basis: str) -> LatencyEstim
     Args:
         spent: seconds, by form of operator.
     """
+    table = LatencyTable.of(model)
     value_s = sum(spent.by_form.values())
     per_s = 1.0 / value_s if value_s else 0.0
     by_form = {form: part * per_s for form, part in spent.by_form.items()}
@@ -164,10 +196,10 @@ def with_interval(model: LatencyModel, spent: Spent, basis: str) -> LatencyEstim
     weak = [f"{share:.0%} of it {why}" for why, share in shares.items() if share > _NEGLIGIBLE]
     if weak:
         basis += f"; {' and '.join(weak)}, interval widened"
-    untimed = _never_timed(model, by_form)
+    untimed = _never_timed(table, by_form)
     if untimed:
         basis += f"; never timed: {', '.join(_band(model, *item) for item in untimed.items())}"
-    below, above = _spread_of(model, by_form)
+    below, above = _spread_of(table, by_form)
     low, high = log(model.interval.low_ratio), log(model.interval.high_ratio)
     return LatencyEstimate(
         value_s=value_s,
@@ -187,13 +219,14 @@ def _deviation(known: FormEvidence) -> float:
     return sqrt(known.spread**2 + sum([part * part for part in known.shared]))
 
 
-def _never_timed(model: LatencyModel, by_form: Mapping[str, float]) -> dict[str, float]:
+def _never_timed(table: LatencyTable, by_form: Mapping[str, float]) -> dict[str, float]:
     """Return the shares of forms that the fit has no row of, the small ones left out."""
     found: dict[str, float] = {}
     for form, share in by_form.items():
-        known = _known(model, form)
-        if known is not None and not known.rows and share > _NEGLIGIBLE:
-            found[form] = share
+        if share > _NEGLIGIBLE:
+            known = table.band(form).evidence
+            if known is not None and not known.rows:
+                found[form] = share
     return found
 
 
@@ -209,7 +242,7 @@ def _band(model: LatencyModel, form: str, share: float) -> str:
     )
 
 
-def _spread_of(model: LatencyModel, by_form: Mapping[str, float]) -> tuple[float, float]:
+def _spread_of(table: LatencyTable, by_form: Mapping[str, float]) -> tuple[float, float]:
     """Return how far below and above the latency may be for what is not known of its forms.
 
     Forms are as wrong together as the fit found: shares of one direction are added before they are
@@ -217,23 +250,22 @@ def _spread_of(model: LatencyModel, by_form: Mapping[str, float]) -> tuple[float
     away. A form whose cycles are a guess stretches its own end by its factor and not by its share
     of the logarithm.
     """
-    if not model.evidence:
+    if not table.model.evidence:
         return 0.0, 0.0
     lower: list[float] = []
     upper: list[float] = []
     own_lower = own_upper = 0.0
     for form, share in by_form.items():
-        known = _known(model, form)
-        deviation = _deviation(known) if known is not None else 0.0
+        known, far_up, far_down, deviation = table.band(form)
         if known is None or not deviation:
             continue
-        reach = _NORMAL_TAIL * deviation
-        up, down = share * (exp(reach) - 1) / deviation, share * (1 - exp(-reach)) / deviation
+        up, down = share * far_up / deviation, share * far_down / deviation
         own_upper += (up * known.spread) ** 2
         own_lower += (down * known.spread) ** 2
+        shared = known.shared
         if not upper:
-            upper, lower = [0.0] * len(known.shared), [0.0] * len(known.shared)
-        for j, part in enumerate(known.shared):
+            upper, lower = [0.0] * len(shared), [0.0] * len(shared)
+        for j, part in enumerate(shared):
             upper[j] += up * part
             lower[j] += down * part
     above = sqrt(own_upper + sum([part * part for part in upper]))

@@ -43,20 +43,22 @@ def plan_memory(graph: OpGraph, model: MemoryModel, element_bytes: int) -> Memor
         graph: the operators that run (after fusion).
         element_bytes: size of an activation element, 1 or 4.
     """
-    ops = graph.ops
-    buffers, streamed = _tensor_buffers(graph, model, element_bytes)
+    ops, alignment = graph.ops, model.alignment_bytes
+    buffers, last, streamed = _tensor_buffers(graph, model, element_bytes)
     tensors = tuple(buffers)
     scratch: dict[str, int] = {}
     for index, op in enumerate(ops):
+        name = op.name
         size = scratch_bytes(op, graph.tensors, model, element_bytes)
-        size += streamed.get(op.name, 0)
+        if name in streamed:
+            size += streamed[name]
         if size:
-            scratch[op.name] = size
-            buffers.append(Buffer(op.name, _aligned(size, model.alignment_bytes), index, index))
+            scratch[name] = size
+            buffers.append(Buffer(name, size + -size % alignment, index, index))
     if model.in_place:
         lives = Lives(
-            sizes={buffer.name: buffer.size for buffer in tensors},
-            last={buffer.name: buffer.last for buffer in tensors},
+            sizes={name: size for name, size, _, _ in tensors},
+            last=last,
             alive=_alive(tensors, len(ops)),
             scratch=scratch,
             streamed=streamed,
@@ -93,8 +95,8 @@ def _alive(buffers: Sequence[Buffer], steps: int) -> list[int]:
 
 def _tensor_buffers(
     graph: OpGraph, model: MemoryModel, element_bytes: int
-) -> tuple[list[Buffer], dict[str, int]]:
-    """Return every tensor with its lifetime; and for pooled convolutions the rows that wait.
+) -> tuple[list[Buffer], dict[str, int], dict[str, int]]:
+    """Return every tensor with its lifetime, its end, and of pooled convolutions waiting rows.
 
     A tensor lives from the operator that writes it (an input: from the first operator) to the last
     one that reads it; an output of the graph to the end.
@@ -116,11 +118,11 @@ def _tensor_buffers(
                 first[following.outputs[0]] -= 1
                 del first[op.outputs[0]]
     alignment, tensors = model.alignment_bytes, graph.tensors
-    buffers = [
-        Buffer(name, _aligned(tensors[name].size_bytes(element_bytes), alignment), at, last[name])
-        for name, at in first.items()
-    ]
-    return buffers, streamed
+    buffers = []
+    for name, at in first.items():
+        size = tensors[name].size_bytes(element_bytes)
+        buffers.append(Buffer(name, size + -size % alignment, at, last[name]))
+    return buffers, last, streamed
 
 
 def _streamed_rows(graph: OpGraph, element_bytes: int) -> dict[str, int]:
@@ -164,7 +166,3 @@ def _overhead_bytes(graph: OpGraph, model: MemoryModel, element_bytes: int) -> i
         elif kind == "MatMul" and model.matmul_keeps_right_operand and len(op.inputs) == 2:
             total += tensors[op.inputs[1]].size_bytes(element_bytes)
     return round(total)
-
-
-def _aligned(size: int, alignment: int) -> int:
-    return size + -size % alignment

@@ -13,14 +13,13 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from math import inf
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from hwkd.core.graph import Op, OpGraph, Tensor
 from hwkd.core.kinds import kind_of
 from hwkd.core.memory_model import MemoryModel
+from hwkd.cost.memory_chains import Step, best_chains, longest_chains
 from hwkd.cost.memory_scratch import is_depthwise
 
 # Convolutions over so few channels read the image as it is; others read a copy with its padding.
@@ -47,35 +46,6 @@ class Lives:
     streamed: Mapping[str, int]
 
 
-@dataclass(slots=True)
-class _Step:
-    """One operator, or the copy with padding that comes before it; sizes in bytes.
-
-    Attributes:
-        source: tensor that the output may lie over; None where there is none.
-        drop: how far the target starts below the source; None where they must lie apart.
-        held: what else exists.
-    """
-
-    index: int
-    source: str | None
-    target: str
-    read: int
-    written: int
-    drop: int | None
-    scratch: int
-    held: int
-
-    @property
-    def apart(self) -> int:
-        """What it takes with its target elsewhere."""
-        return self.read + self.written + self.scratch + self.held
-
-
-# Steps that lie over each other, and what each of them takes.
-_Sizes: TypeAlias = tuple[Sequence[_Step], Sequence[int]]
-
-
 def live_bytes(graph: OpGraph, model: MemoryModel, element_bytes: int, lives: Lives) -> list[int]:
     """Return for each operator the bytes that it, its chain and what waits take together.
 
@@ -84,21 +54,17 @@ def live_bytes(graph: OpGraph, model: MemoryModel, element_bytes: int, lives: Li
         model: names the rule for each kind, and how chains are cut.
         element_bytes: 1 or 4.
     """
-    steps: list[_Step] = []
-    pooled = ""
-    for index, op in enumerate(graph.ops):
-        if not op.inputs or op.inputs[0] != pooled:  # else it runs inside the convolution before it
-            steps += _steps_of(index, graph, model, element_bytes, lives)
-        pooled = op.outputs[0] if op.name in lives.streamed else ""
-    kept_apart = 0
+    kept_apart, scratch = 0, lives.scratch
     if model.scratch_apart_ratio:
-        kept_apart = round(model.scratch_apart_ratio * max([s.scratch for s in steps], default=0))
-        for step in steps:
-            step.scratch = 0
+        kept_apart = round(model.scratch_apart_ratio * max(_own_scratch(graph, lives), default=0))
+        scratch = {}
+    steps = _steps(graph, model, element_bytes, lives, scratch)
+    sizes = best_chains(steps) if model.cuts_chains else longest_chains(steps)
     found: dict[int, int] = {}
-    for chain, sizes in _best_chains(steps) if model.cuts_chains else _longest_chains(steps):
-        for step, size in zip(chain, sizes, strict=True):
-            found[step.index] = max(size, found.get(step.index, 0))
+    for step, size in zip(steps, sizes, strict=True):
+        index = step.place
+        if size > found.get(index, 0):
+            found[index] = size
     return [found.get(index, alive) + kept_apart for index, alive in enumerate(lives.alive)]
 
 
@@ -109,46 +75,64 @@ def padded_copies(graph: OpGraph, model: MemoryModel) -> int:
     return sum([_reads_copy(op, graph.tensors[op.inputs[0]], model) for op in graph.ops])
 
 
-def _steps_of(
-    index: int, graph: OpGraph, model: MemoryModel, element_bytes: int, lives: Lives
-) -> Iterator[_Step]:
-    """Yield an operator's steps: mostly one, two where it reads a copy with padding."""
-    op, tensors = graph.ops[index], graph.tensors
-    rule = model.in_place.get(op.kind)
-    pool = graph.ops[index + 1] if op.name in lives.streamed else None
-    target = (pool or op).outputs[0]
-    source = _dying_input(op, index, graph, lives) if rule else None
-    read, written = lives.sizes[source] if source else 0, lives.sizes[target]
-    held = lives.alive[index] - read - written
-    scratch = lives.scratch.get(op.name, 0)
-    before = tensors[op.inputs[0]]
-    is_window = kind_of(op.kind).is_window and len(before.shape) > 2
-    pads = op.pads
-    if _reads_copy(op, before, model):
-        before = _padded(op, before)
-        pads = _NO_PADS
-        copied = before.elements * element_bytes
-        drop = copied - read if rule == "slide" and source else None
-        name = f"{target} with padding"
-        yield _Step(index, source, name, read, copied, drop, 0, held)
-        source = name if source or model.slides_over_copies else None
-        read = copied
-    drop = None
-    if source is None:
-        pass
-    elif model.depthwise_over_input and is_depthwise(op, before, tensors[target]):
-        drop = 0
-    elif rule == "slide" and is_window:
-        stride = op.stride[0] * (pool.stride[0] if pool else 1)
-        drop = element_bytes * (_ahead(before, tensors[target], stride) + pads[0] * _row(before))
-    elif rule == "slide":
-        drop = written - read
-    elif rule == "overwrite" or _is_equal(op, tensors):
-        drop = 0
+def _own_scratch(graph: OpGraph, lives: Lives) -> list[int]:
+    """Return the working memory of operators that do not run inside the one before."""
+    pooled = {op.outputs[0] for op in graph.ops if op.name in lives.streamed}
+    return [
+        lives.scratch.get(op.name, 0) for op in graph.ops if not pooled.intersection(op.inputs[:1])
+    ]
+
+
+def _steps(
+    graph: OpGraph,
+    model: MemoryModel,
+    element_bytes: int,
+    lives: Lives,
+    scratch_of: Mapping[str, int],
+) -> list[Step]:
+    """Return the steps of all operators: mostly one, two where one reads a copy with padding."""
+    ops, tensors = graph.ops, graph.tensors
+    sizes, alive, streamed = lives.sizes, lives.alive, lives.streamed
     limit = model.in_place_limit_bytes
-    if limit is not None and max(read, written) > limit:
+    found: list[Step] = []
+    pooled = ""
+    for index, op in enumerate(ops):
+        is_pooled = op.inputs[0] == pooled  # it runs inside the convolution before it
+        pool = ops[index + 1] if op.name in streamed else None
+        pooled = op.outputs[0] if pool else ""
+        if is_pooled:
+            continue
+        rule = model.in_place.get(op.kind)
+        target = (pool or op).outputs[0]
+        source = _dying_input(op, index, graph, lives) if rule else None
+        read, written = sizes[source] if source else 0, sizes[target]
+        held = alive[index] - read - written
+        before, after, top = tensors[op.inputs[0]], tensors[target], op.pads[0]
+        row = _row(before)
+        if op.pads != _NO_PADS and _reads_copy(op, before, model):
+            row, rows = _padded(op, before.shape)
+            copied = before.shape[0] * rows * row * element_bytes
+            drop = copied - read if rule == "slide" and source else None
+            copy = f"{target} with padding"
+            apart = read + copied + held
+            found.append(Step(index, source, copy, read, copied, drop, 0, held, apart))
+            source = copy if source or model.slides_over_copies else None
+            read, top = copied, 0
         drop = None
-    yield _Step(index, source, target, read, written, drop, scratch, held)
+        if source is not None and (limit is None or (read <= limit and written <= limit)):
+            if model.depthwise_over_input and is_depthwise(op, before, after):
+                drop = 0
+            elif rule == "slide" and len(before.shape) > 2 and kind_of(op.kind).is_window:
+                stride = op.stride[0] * (pool.stride[0] if pool else 1)
+                drop = element_bytes * (_ahead(row, after, stride) + top * row)
+            elif rule == "slide":
+                drop = written - read
+            elif rule == "overwrite" or _is_equal(op, tensors):
+                drop = 0
+        scratch = scratch_of.get(op.name, 0)
+        apart = read + written + scratch + held
+        found.append(Step(index, source, target, read, written, drop, scratch, held, apart))
+    return found
 
 
 def _dying_input(op: Op, index: int, graph: OpGraph, lives: Lives) -> str | None:
@@ -177,26 +161,31 @@ def _is_equal(op: Op, tensors: Mapping[str, Tensor]) -> bool:
     return all(tensors[name].elements == wanted for name in op.inputs)
 
 
-def _padded(op: Op, before: Tensor) -> Tensor:
+def _padded(op: Op, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return the elements of one row of an image with its padding, and how many rows."""
     top, left, bottom, right = op.pads
-    shape = before.shape
-    rows = (shape[2] + top + bottom,) if len(shape) > 3 else ()
-    return Tensor(name="", shape=(*shape[:2], *rows, shape[-1] + left + right))
+    rows = shape[2] + top + bottom if len(shape) > 3 else 1
+    return shape[1] * (shape[-1] + left + right), rows
 
 
-def _ahead(before: Tensor, after: Tensor, stride: int) -> int:
+def _ahead(row_before: int, after: Tensor, stride: int) -> int:
     """Return by how many elements a result must start below the input that it is written over.
 
     One row at least, and more the longer an output grows beyond its input.
+
+    Args:
+        row_before: elements of one row of the input.
 
     Source:
         offsets in the memory map of a generated network.c (three pooled 3x3 convolutions on
         64x64x1): 896 bytes between output and input for 31x31x32 -> 14x14x64, 27,776 for
         64x64x1 -> 31x31x32.
     """
-    rows = after.shape[2] if len(after.shape) > 3 else 1
+    shape = after.shape
+    rows = shape[2] if len(shape) > 3 else 1
     row = _row(after)
-    return max(row, row * (rows + 1) - _row(before) * stride * rows)
+    further = row * (rows + 1) - row_before * stride * rows
+    return row if row > further else further
 
 
 def _row(tensor: Tensor) -> int:
@@ -206,118 +195,3 @@ def _row(tensor: Tensor) -> int:
     """
     shape = tensor.shape
     return shape[1] * shape[-1] if len(shape) > 2 else tensor.elements
-
-
-@dataclass(slots=True)
-class _Way:
-    """Steps in a row that write over what they read, and the memory of their whole way."""
-
-    steps: list[_Step] = field(default_factory=list)
-    _spans: list[tuple[int, int]] = field(default_factory=list)
-    _position: int = 0
-    _low: int = 0
-    _high: int = 0
-
-    def add(self, step: _Step) -> int:
-        """Go one step further; return what the tensors of the whole way take."""
-        if not self.steps:
-            self._high = step.read
-        position, below = self._position, self._position - (step.drop or 0)
-        end = below + step.written
-        top = position + step.read
-        self._spans.append((below, top if top > end else end))
-        self.steps.append(step)
-        self._position = below
-        if below < self._low:
-            self._low = below
-        if end > self._high:
-            self._high = end
-        return self._high - self._low
-
-    def sizes(self) -> list[int]:
-        """Return for each step what the whole way, its working memory and the rest take.
-
-        Working memory lies above or below the tensors of its step where the way leaves room.
-        """
-        low, high = self._low, self._high
-        whole = high - low
-        found = []
-        for step, (bottom, top) in zip(self.steps, self._spans, strict=True):
-            room = high - top if high - top > bottom - low else bottom - low
-            beyond = step.scratch - room
-            found.append(whole + step.held + (beyond if beyond > 0 else 0))
-        return found
-
-
-def _alone(step: _Step) -> int:
-    """Return the least that a step takes, over its input or apart."""
-    if step.drop is None:
-        return step.apart
-    below = -step.drop
-    end = max(step.read, below + step.written)
-    beyond = max(step.scratch - max(below, 0), 0)
-    return min(step.apart, end - min(below, 0) + beyond + step.held)
-
-
-def _longest_chains(steps: Sequence[_Step]) -> Iterator[_Sizes]:
-    """Cut only where input and output apart take less than the chain with them."""
-    way = _Way()
-    for step in steps:
-        if not way.steps or step.source != way.steps[-1].target:
-            yield way.steps, way.sizes()
-            way = _Way()
-        if step.drop is not None:
-            longer = replace(way, steps=[*way.steps], _spans=[*way._spans])
-            if longer.add(step) <= step.read + step.written:
-                way = longer
-                continue
-        yield way.steps, way.sizes()
-        way = _Way()
-        yield [step], [step.apart]
-    yield way.steps, way.sizes()
-
-
-def _best_chains(steps: Sequence[_Step]) -> Iterator[_Sizes]:
-    """Cut so that the chain that takes most takes as little as it can.
-
-    A chain ends at a step that lies apart, and the next one starts wherever it likes: an optimum
-    follows from the optima of all beginnings. Cutting costs nothing where it takes no more than
-    what some step needs in any case.
-    """
-    apart = [step.apart for step in steps]
-    floor = 0
-    for step, elsewhere in zip(steps, apart, strict=True):
-        if elsewhere > floor:
-            floor = max(floor, _alone(step))
-    # For the first so many steps: their peak, where the last chain begins, whether a cut ends it.
-    best: list[tuple[float, int, bool]] = [(inf, 0, False)] * (len(steps) + 1)
-    best[0] = (0, 0, False)
-    for first in range(len(steps)):
-        before = peak = best[first][0]
-        if peak == inf:
-            continue
-        way = _Way()
-        for index in range(first, len(steps)):
-            step, elsewhere = steps[index], apart[index]
-            cut = peak if peak > elsewhere else elsewhere
-            if cut < best[index + 1][0]:
-                best[index + 1] = (cut, first, True)
-            if step.drop is None or elsewhere <= floor:
-                break
-            way.add(step)
-            peak = max(before, *way.sizes())
-            if index + 1 == len(steps) or steps[index + 1].source != step.target:
-                best[index + 1] = min(best[index + 1], (peak, first, False))
-                break
-    end = len(steps)
-    while end:
-        _, first, is_cut = best[end]
-        last = end - 1 if is_cut else end
-        if is_cut:
-            yield [steps[last]], [apart[last]]
-        if first < last:
-            way = _Way()
-            for step in steps[first:last]:
-                way.add(step)
-            yield way.steps, way.sizes()
-        end = first

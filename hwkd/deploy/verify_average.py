@@ -48,7 +48,7 @@ def averages_in_any_order(
     inside = _windows(op, np.pad(np.ones_like(steps[:1, :1]), borders))
     counts = np.full_like(inside, taps) if op.counts_pads else inside
     factor = float(source.scale) / float(target.scale) / counts
-    error = _gamma(taps) * (magnitudes * factor + abs(target.zero_point))
+    error = gamma(taps) * (magnitudes * factor + abs(target.zero_point))
     exact = sums * factor
     low, high = np.ceil(exact - error - 0.5), np.floor(exact + error + 0.5)
     return _as_int8(low, op, target), _as_int8(high, op, target)
@@ -66,19 +66,19 @@ def may_be_at_tie(op: Pool, source: QuantTensor, target: QuantTensor) -> bool:
     # Only a window over the edge has fewer values than taps, and only if it does not count them.
     if op.counts_pads or not any(op.pads):
         factors = factors[-1:]
-    gamma = _gamma(taps)
+    bound = gamma(taps)
     lowest, highest = (value - target.zero_point for value in op.output_range)
     for factor in factors:
         exact = np.arange(-largest, largest + 1) * factor
-        error = gamma * (largest * factor + abs(target.zero_point))
+        error = bound * (largest * factor + abs(target.zero_point))
         inside = (exact > lowest - 1) & (exact < highest + 1)
         if (np.ceil(exact - error - 0.5) < np.floor(exact + error + 0.5))[inside].any():
             return True
     return False
 
 
-def _gamma(taps: int) -> float:
-    """Return the relative error of a sum of `taps` values and what is done with it."""
+def gamma(taps: int) -> float:
+    """Return the relative error of a float32 sum of `taps` values and what is done with it."""
     roundings = taps - 1 + _FURTHER_ROUNDINGS
     return roundings * _UNIT_ROUNDOFF / (1 - roundings * _UNIT_ROUNDOFF)
 

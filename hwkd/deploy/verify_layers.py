@@ -13,8 +13,9 @@ from hwkd.core.core_file import Rounding
 from hwkd.core.verification import LayerCheck, layer_fault
 from hwkd.deploy.to_c.project import Project
 from hwkd.deploy.verify_average import averages_in_any_order
+from hwkd.deploy.verify_norm import norms_in_any_order
 from hwkd.deploy.verify_onnx import LayerReference, tensors_of_trace
-from hwkd.qgraph.ir import Pool, QuantOp, Relayout
+from hwkd.qgraph.ir import LayerNorm, Pool, QuantOp, Relayout
 
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 _Bools: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
@@ -137,14 +138,9 @@ def _compare(
     lsb = np.abs(values.astype(np.int16) - expected.astype(np.int16))
     is_other = lsb > 0
     within = np.zeros_like(is_other)
-    if isinstance(op, Pool) and op.kind != "max" and is_main:
-        tensors, source = project.arranged.graph.tensors, op.inputs[0]
-        low, high = (
-            bound.reshape(lsb.shape)
-            for bound in averages_in_any_order(
-                op, ours[source][:, 0], tensors[source], tensors[op.output]
-            )
-        )
+    bounds = _bounds(project, op, ours) if is_main else None
+    if bounds is not None:
+        low, high = (bound.reshape(lsb.shape) for bound in bounds)
         count.averages_at_tie += int((low < high).sum())
         # Both must be what float sums of some order give: a reference that is not is no tie.
         within = (lsb == 1) & (low <= np.minimum(values, expected))
@@ -155,3 +151,14 @@ def _compare(
     count.differing += int((is_other & ~within).sum())
     count.max_lsb = max(count.max_lsb, int(lsb.max(initial=0, where=~within)))
     return np.asarray(within.reshape(len(values), -1).any(axis=1))
+
+
+def _bounds(project: Project, op: QuantOp, ours: dict[str, _Int8]) -> tuple[_Int8, _Int8] | None:
+    """Return what float sums of any order may give; None where integers decide."""
+    tensors = project.arranged.graph.tensors
+    ends = tensors[op.inputs[0]], tensors[op.output]
+    if isinstance(op, Pool) and op.kind != "max":
+        return averages_in_any_order(op, ours[op.inputs[0]][:, 0], *ends)
+    if isinstance(op, LayerNorm):
+        return norms_in_any_order(op, ours[op.inputs[0]], *ends)
+    return None

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from hwkd.core.kinds import ACTIVATIONS, LAYER_KINDS, activated_name, is_rectifier
-from hwkd.core.student import Layer, Layers
+from hwkd.core.student import Activation, Layer, Layers
 from hwkd.nn.build import Outputs, StudentModule, alone_or_all
 
 Range: TypeAlias = tuple[float, float]
@@ -105,11 +105,12 @@ class FakeQuantStudent(nn.Module):
         if _is_rounded_before(layer) and not kind.keeps_scale:
             is_fixed = kind.int8_range is not None
             self.quantisers[layer.name] = _Quantiser(ranges[layer.name], is_fixed=is_fixed)
-        clamps = ACTIVATIONS.get(layer.activation).clamps if layer.activation != "none" else None
+        applied = kind if layer.activation == "none" else ACTIVATIONS.get(layer.activation)
+        clamps = applied.clamps
         self.quantisers[name] = _Quantiser(
             ranges[name],
             highest=clamps[1] if clamps else None,
-            is_fixed=kind.int8_range is not None and name == layer.name,
+            is_fixed=applied.int8_range is not None,
         )
         if layer.name in weights:
             low, high = ranges[name]
@@ -150,11 +151,7 @@ class FakeQuantStudent(nn.Module):
             # The ends of its range do the work of a rectifier.
             return self._computed(layer, operands, to) if moved is None else to.rounded(moved.real)
         value = moved or self._computed(layer, operands, self._quantiser(layer.name))
-        before = value.real
-        # In ONNX Runtime's order of operations; torch's own differs in the last bit.
-        gate = (before * (1.0 / 6.0) + 0.5).clamp(0.0, 1.0)
-        after = before * gate if layer.activation == "hard_swish" else gate
-        return to.rounded(after)
+        return to.rounded(_activated(value.real, layer.activation))
 
     def _computed(self, layer: Layer, operands: list[_Value], to: _Quantiser) -> _Value:
         """Return a layer's result on the grid `to`."""
@@ -266,6 +263,15 @@ class _Weights(nn.Module):
 def _is_rounded_before(layer: Layer) -> bool:
     """Tell whether the file rounds a layer's result once before its activation, too."""
     return layer.activation != "none" and not is_rectifier(layer.activation)
+
+
+def _activated(before: Tensor, activation: Activation) -> Tensor:
+    """Return what an activation that is no rectifier gives, in ONNX Runtime's order."""
+    if activation == "sigmoid":
+        return torch.sigmoid(before)
+    # torch's own differs in the last bit.
+    gate = (before * (1.0 / 6.0) + 0.5).clamp(0.0, 1.0)
+    return before * gate if activation == "hard_swish" else gate
 
 
 def _added(operands: Sequence[_Value], to: _Quantiser) -> Tensor:

@@ -27,6 +27,7 @@ def activation_function(activation: Activation, *, in_place: bool) -> Function:
         "relu6": partial(F.relu6, inplace=in_place),
         "hard_swish": F.hardswish,
         "hard_sigmoid": F.hardsigmoid,
+        "sigmoid": torch.sigmoid,
     }
     return functions[activation]
 
@@ -72,7 +73,10 @@ def _max_pool(layer: Layer) -> Function:
 @FUNCTIONS.register("upsample")
 def _upsample(layer: Layer) -> Function:
     factors = tuple(map(float, layer.kernel))
-    return partial(F.interpolate, scale_factor=factors, mode="nearest")
+    if layer.mode == "nearest":
+        return partial(F.interpolate, scale_factor=factors, mode="nearest")
+    aligned = layer.mode == "align_corners"
+    return partial(F.interpolate, scale_factor=factors, mode="bilinear", align_corners=aligned)
 
 
 @FUNCTIONS.register("reshape")
@@ -102,3 +106,15 @@ def _concat(layer: Layer) -> Function:
 @FUNCTIONS.register("softmax")
 def _softmax(layer: Layer) -> Function:
     return partial(torch.softmax, dim=layer.axis + 1)
+
+
+@FUNCTIONS.register("layer_norm")
+def _layer_norm(layer: Layer) -> Function:
+    return partial(F.layer_norm, normalized_shape=layer.shape[-1:])
+
+
+@FUNCTIONS.register("slice")
+def _slice(layer: Layer) -> Function:
+    return partial(
+        torch.narrow, dim=layer.axis + 1, start=layer.start, length=layer.shape[layer.axis]
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from math import prod
 from typing import TypeAlias
 
 import numpy as np
@@ -13,14 +14,20 @@ import onnx
 from hwkd.core.kinds import kind_of
 from hwkd.core.registry import Registry
 from hwkd.qgraph.elementwise import rescale_table
+from hwkd.qgraph.encodings import dequantised
+from hwkd.qgraph.interpolation import convert_linear
 from hwkd.qgraph.ir import (
     Binary,
     Concat,
     Conv,
+    ConvTranspose,
+    Float32Array,
     FullyConnected,
+    LayerNorm,
     MatMul,
     Pad,
     QuantOp,
+    Slice,
     Softmax,
     Upsample,
     View,
@@ -36,7 +43,7 @@ _Converter: TypeAlias = Callable[[onnx.NodeProto, Segment, _Range], list[QuantOp
 # ONNX operator -> what makes integer operators of a node: node, segment, limits of the output.
 CONVERTERS: Registry[_Converter] = Registry("operator with kernel")
 # What a window has along the height where the file has it along time alone.
-_FIRST_OF_PLANES = {"dilations": 1, "kernel_shape": 1, "pads": 0, "strides": 1}
+_FIRST_OF_PLANES = {"dilations": 1, "kernel_shape": 1, "output_padding": 0, "pads": 0, "strides": 1}
 _POOLS: Mapping[str, PoolKind] = {
     "AveragePool": "average", "GlobalAveragePool": "global_average", "MaxPool": "max",
 }  # fmt: skip
@@ -126,6 +133,35 @@ def _conv(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantO
             pads=window_pads(node, segment, source.shape[2:], kernel),
             dilation=tuple(segment.attribute(node, "dilations", (1, 1))),
             groups=segment.attribute(node, "group", 1),
+        )
+    ]
+
+
+@CONVERTERS.register("ConvTranspose")
+def _conv_transpose(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+    weights = read_weights(node, segment, axis=1)
+    source = segment.tensor(node, 0)
+    if weights.values.ndim != 4 or len(source.shape) != 4:
+        raise segment.refuse(node, "a transposed convolution of one or two dimensions is supported")
+    for name, expected in (
+        ("group", 1), ("auto_pad", "NOTSET"), ("dilations", [1, 1]), ("output_shape", None),
+    ):  # fmt: skip
+        if segment.attribute(node, name, expected) != expected:
+            raise segment.refuse(node, f"{name} other than {expected or 'none'}")
+    if weights.zeros is not None:
+        raise segment.refuse(node, "a zero point of weights other than 0")
+    pads = segment.attribute(node, "pads", (0, 0, 0, 0))
+    return [
+        ConvTranspose(
+            name=node.name or node.output[0],
+            inputs=(source.name,),
+            output=segment.output.name,
+            weights=np.ascontiguousarray(weights.values.swapaxes(0, 1)),
+            weight_scales=weights.scales,
+            bias=read_bias(node, segment, source, weights.scales),
+            output_range=limits,
+            stride=tuple(segment.attribute(node, "strides", (1, 1))),
+            cut=(pads[0], pads[1]),
         )
     ]
 
@@ -311,6 +347,8 @@ def _resize(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[Quan
     factors = repeats(
         attributes, source.shape, target.shape, () if scales is None else scales.tolist()
     )
+    if factors is None and attributes.get("mode") == "linear":
+        return convert_linear(node, segment, attributes)
     if factors is None:
         raise segment.refuse(node, REPEATS_ONLY)
     return [
@@ -322,6 +360,69 @@ def _resize(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[Quan
             table=rescale_table(source, target),
         )
     ]
+
+
+@CONVERTERS.register("Slice")
+def _slice(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+    _refuse_limits(node, segment, limits)
+    source, target = segment.tensor(node, 0), segment.output
+    given = [segment.arrays.get(name) for name in node.input[1:] if name]
+    if len(given) < 2 or any(values is None for values in given):
+        raise segment.refuse(node, "the sizes are computed at run time; make them constants")
+    starts, _, *others = (
+        [int(value) for value in values] for values in given if values is not None
+    )
+    axes = others[0] if others else range(len(starts))
+    if any(step != 1 for step in (others[1] if len(others) > 1 else ())):
+        raise segment.refuse(node, "takes every second value or fewer; steps of 1 are supported")
+    kept = [0] * len(source.shape)
+    for start, axis in zip(starts, axes, strict=True):
+        size = source.shape[axis]
+        kept[axis] = min(max(start + size * (start < 0), 0), size)
+    return [
+        Slice(
+            name=node.name or node.output[0],
+            inputs=(source.name,),
+            output=target.name,
+            starts=tuple(kept),
+            table=rescale_table(source, target),
+        )
+    ]
+
+
+@CONVERTERS.register("LayerNormalization")
+def _layer_norm(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+    _refuse_limits(node, segment, limits)
+    if any(node.output[1:]):
+        raise segment.refuse(node, "gives its means and deviations, too; nothing may read them")
+    source = segment.tensor(node, 0)
+    axis = segment.attribute(node, "axis", -1) % len(source.shape)
+    size = prod(source.shape[axis:])
+    return [
+        LayerNorm(
+            name=node.name or node.output[0],
+            inputs=(source.name,),
+            output=segment.output.name,
+            axis=axis,
+            scales=_real_constant(node, segment, 1, size),
+            shifts=_real_constant(node, segment, 2, size),
+            epsilon=float(segment.attribute(node, "epsilon", 1e-5)),
+        )
+    ]
+
+
+def _real_constant(
+    node: onnx.NodeProto, segment: Segment, position: int, size: int
+) -> Float32Array:
+    """Return a constant operand as `size` real numbers; zeros where it is left out."""
+    name = node.input[position] if position < len(node.input) else ""
+    if not name:
+        return np.zeros(size, np.float32)
+    item = segment.constants.get(name)
+    values = segment.arrays.get(name) if item is None else dequantised(item.values, item.encoding)
+    if values is None or values.size != size:
+        raise segment.refuse(node, f"its operand {name!r} is no constant of {size} values")
+    return np.asarray(values, np.float32).reshape(-1)
 
 
 def _refuse_limits(node: onnx.NodeProto, segment: Segment, limits: _Range) -> None:

@@ -104,6 +104,19 @@ class FullyConnected(_Weighted):
     """Rows of the input times constant weights [out, in]: Gemm, or MatMul with a constant."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ConvTranspose(_Weighted):
+    """Transposed convolution; `weights` has shape [out channels, in channels, kernel h, kernel w].
+
+    Attributes:
+        stride: (height, width).
+        cut: rows at the top and columns on the left of what it spreads that are left out.
+    """
+
+    stride: tuple[int, int]
+    cut: tuple[int, int]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatMul(_Node):
     """Product of two activations over their last two axes; leading axes are equal."""
@@ -158,6 +171,23 @@ class Softmax(_Node):
     axis: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LayerNorm(_Node):
+    """Mean 0 and deviation 1 of each row, then a scale and a shift.
+
+    Attributes:
+        axis: the first of those that make a row; the last ones do.
+        scales: real values, one for each element of a row.
+        shifts: likewise.
+        epsilon: added to the variance.
+    """
+
+    axis: int
+    scales: Float32Array
+    shifts: Float32Array
+    epsilon: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View(_Node):
     """Reshape or Transpose: the same elements under other indices.
@@ -183,6 +213,19 @@ class Concat(_Node):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Slice(_Node):
+    """A stretch of the input along each axis.
+
+    Attributes:
+        starts: the first place that is kept, along each axis.
+        table: the 256 values that rescale it, or None where none is needed.
+    """
+
+    starts: tuple[int, ...]
+    table: Int8Array | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Upsample(_Node):
     """Each element again and again, next to itself.
 
@@ -192,6 +235,41 @@ class Upsample(_Node):
     """
 
     factors: tuple[int, ...]
+    table: Int8Array | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Taps:
+    """What each row, or each column, of a resized map reads of the input.
+
+    Attributes:
+        low: the one place.
+        high: the other.
+        low_weights: of the value at `low`, single precision.
+        high_weights: likewise.
+        fixed: int32, shape [outputs, 3]: low, high and the high one's weight of 1024, as kernels
+            in fixed point have them.
+    """
+
+    low: Int32Array
+    high: Int32Array
+    low_weights: Float32Array
+    high_weights: Float32Array
+    fixed: Int32Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ResizeLinear(_Node):
+    """Values on straight lines between four neighbours, along height and width.
+
+    Attributes:
+        coordinates: where a place of the output lies in the input.
+        table: the 256 values that rescale the result, or None where none is needed.
+    """
+
+    coordinates: Literal["half_pixel", "align_corners", "asymmetric"]
+    rows: Taps
+    columns: Taps
     table: Int8Array | None = None
 
 
@@ -238,8 +316,9 @@ class Paste(_Part):
 
 QuantOp: TypeAlias = (
     Conv | FullyConnected | MatMul | Binary | Table | Pool | Softmax | View | Concat | Pad
-    | Upsample | Relayout | Crop | Paste
+    | ConvTranspose | ResizeLinear | Upsample | Slice | LayerNorm | Relayout | Crop | Paste
 )  # fmt: skip
+Weighted: TypeAlias = Conv | ConvTranspose | FullyConnected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +350,11 @@ def op_macs(op: QuantOp, graph: QuantGraph) -> int:
     output = graph.tensors[op.output].elements
     if isinstance(op, Conv | FullyConnected):
         return output * int(op.weights[0].size)
+    if isinstance(op, ConvTranspose):
+        height, width = graph.tensors[op.inputs[0]].shape[2:]
+        return int(op.weights.size) * height * width
+    if isinstance(op, ResizeLinear):
+        return 4 * output
     if isinstance(op, MatMul):
         return output * graph.tensors[op.inputs[0]].shape[-1]
     return 0

@@ -22,6 +22,7 @@ from hwkd.signals.steps.normalise import Normalise
 from hwkd.signals.steps.rfft import RealSpectrum
 from hwkd.signals.steps.standardise import Standardise
 from hwkd.tasks.base import Split, TaskData
+from hwkd.tasks.feature_cache import features_of
 from hwkd.tasks.motion import AXES, with_copies
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
 from hwkd.tasks.split_differences import require_like_scaling
@@ -99,6 +100,7 @@ def prepare(
         texts={name: split.inputs for name, split in data.given().items()}
         if pipeline.is_text
         else None,
+        features=reading.features or RAW,
     )
 
 
@@ -173,7 +175,7 @@ def _extracted(data: RawData, front: tuple[Step, ...], *, is_whole: bool) -> Raw
         return data
 
     def of(split: RawSplit) -> RawSplit:
-        return replace(split, inputs=applied(front, split.inputs))
+        return replace(split, inputs=features_of(front, split.inputs))
 
     given = data.given()
     return replace(

@@ -15,7 +15,7 @@ from hwkd.core.student import Layer
 from hwkd.trace.onnx_nodes import Node
 from hwkd.trace.onnx_ops import Pads, geometry
 from hwkd.trace.onnx_reading import Reading, Shape
-from hwkd.trace.repeats import REPEATS_ONLY, repeats
+from hwkd.trace.repeats import REPEATS_ONLY, interpolates, repeats
 
 # ONNX operator -> what takes a node of it into a reading.
 READERS: Registry[Callable[[Reading, Node], None]] = Registry("ONNX operator of a layer")
@@ -63,6 +63,30 @@ def _conv(reading: Reading, node: Node) -> None:
     _keep(reading, node, name, weight.reshape(*weight.shape[:2], *window["kernel"]))
 
 
+@READERS.register("ConvTranspose")
+def _conv_transpose(reading: Reading, node: Node) -> None:
+    weight = reading.constant(node, 1)
+    attributes = node.attributes
+    is_plain = attributes.get("group", 1) == 1 and not {"auto_pad", "output_shape"} & {*attributes}
+    if weight is None or weight.ndim not in (3, 4) or not is_plain:
+        raise reading.refused(node, "is no transposed convolution of stored weights in one group")
+    window = _window(reading, node)
+    source = reading.image(node)
+    sizes = reading.file_shape(node.outputs[0])[1:]
+    sizes = (1,) * (2 - len(sizes)) + sizes
+    top, left = window["pads"][:2]
+    terms = zip(reading.shapes[source][1:], window["stride"], window["kernel"], strict=True)
+    whole = [(size - 1) * stride + kernel for size, stride, kernel in terms]
+    cut = (top, left, whole[0] - top - sizes[0], whole[1] - left - sizes[1])
+    if min(cut) < 0:
+        raise reading.refused(node, "adds rows or columns that no input reaches")
+    name = reading.add(
+        node, "conv_transpose", (source,), (weight.shape[1], *sizes), **{**window, "pads": cut}
+    )
+    weight = weight.swapaxes(0, 1)
+    _keep(reading, node, name, weight.reshape(*weight.shape[:2], *window["kernel"]))
+
+
 @READERS.register("Gemm")
 def _gemm(reading: Reading, node: Node) -> None:
     given = [node.attributes.get(key, default) for key, default in (("alpha", 1), ("beta", 1))]
@@ -70,8 +94,7 @@ def _gemm(reading: Reading, node: Node) -> None:
     if weight is None or given != [1, 1] or node.attributes.get("transA"):
         raise reading.refused(node, "is no fully connected layer with stored weights")
     weight = weight if node.attributes.get("transB") else weight.T
-    name = reading.add(node, "linear", (reading.plain(node),), (len(weight),))
-    _keep(reading, node, name, weight)
+    _linear(reading, node, weight)
 
 
 @READERS.register("MatMul")
@@ -81,10 +104,67 @@ def _matmul(reading: Reading, node: Node) -> None:
     if weight is None:
         reading.add(node, "matmul", (reading.plain(node), reading.plain(node, 1)), shape)
         return
-    if weight.ndim != 2 or len(reading.file_shape(node.inputs[0])) != 1:
-        raise reading.refused(node, "multiplies stored weights by more than a vector")
-    name = reading.add(node, "linear", (reading.plain(node),), shape)
-    _keep(reading, node, name, weight.T)
+    rank = len(reading.file_shape(node.inputs[0]))
+    if weight.ndim != 2 or rank not in (1, 2):
+        raise reading.refused(node, "multiplies stored weights by more than a list of vectors")
+    _linear(reading, node, weight.T)
+
+
+def _linear(reading: Reading, node: Node, weight: np.ndarray) -> None:
+    """Append a product with stored weights, shape [out, in]: of a vector, or of each position.
+
+    Of positions it is a 1x1 convolution; the channels are brought in front for it and back.
+    """
+    norm = reading.layer_of.get(node.inputs[0], "")
+    affine = reading.affine.pop(norm, None)
+    source = reading.plain(node)
+    if affine is not None:
+        reading.affine[norm] = affine  # others may read it, too
+    shape = reading.file_shape(node.inputs[0])
+    if len(shape) == 1:
+        name = reading.add(node, "linear", (source,), (len(weight),))
+        tokens = ""
+    else:
+        label, (places, channels) = node.name, shape
+        x = reading.append(
+            f"{label}_channels", "transpose", (source,), shape[::-1], permutation=(1, 0)
+        )
+        x = reading.append(f"{label}_map", "reshape", (x,), (channels, 1, places))
+        name = reading.append(label, "conv", (x,), (len(weight), 1, places))
+        x = reading.append(f"{label}_list", "reshape", (name,), (len(weight), places))
+        tokens = reading.append(
+            f"{label}_positions", "transpose", (x,), (places, len(weight)), permutation=(1, 0)
+        )
+        reading.layer_of[node.outputs[0]] = tokens
+        reading.tokens[tokens] = name
+    scale, shift = (1.0, 0.0) if affine is None else affine
+    spatial = (1,) * (2 if tokens else 0)
+    _keep(reading, node, name, (weight * scale).reshape(*weight.shape, *spatial))
+    added = np.broadcast_to(weight @ np.broadcast_to(shift, weight.shape[1]), len(weight))
+    parts = reading.weights[name]
+    parts["core.bias"] = (parts["core.bias"] + added).astype(np.float32)
+
+
+@READERS.register("LayerNormalization")
+def _layer_norm(reading: Reading, node: Node) -> None:
+    shape = reading.file_shape(node.inputs[0])
+    axis, epsilon = node.attributes.get("axis", -1), float(node.attributes.get("epsilon", _EPSILON))
+    if axis not in (-1, len(shape)) or epsilon > _EPSILON or any(node.outputs[1:]):
+        raise reading.refused(node, f"is no normalisation along the last axis with {_EPSILON:g}")
+    name = reading.add(node, "layer_norm", (reading.plain(node),), shape)
+    scale, shift = reading.constant(node, 1), reading.constant(node, 2)
+    shift = np.zeros(shape[-1]) if shift is None else shift
+    if scale is None or scale.size != shape[-1]:
+        raise reading.refused(node, "has no stored scale")
+    if (scale != 1).any() or shift.any():
+        reading.affine[name] = scale, shift
+
+
+@READERS.register("Div")
+def _divided(reading: Reading, node: Node) -> None:
+    stored = reading.constant(node, 1)
+    if stored is None or stored.size != 1 or not reading.scale(node, 1 / float(stored.item())):
+        raise reading.refused(node, "divides by more than one number that weights before it hold")
 
 
 def _keep(reading: Reading, node: Node, name: str, weight: np.ndarray) -> None:
@@ -139,19 +219,27 @@ def _elementwise(reading: Reading, node: Node, *, kind: str) -> None:
 def _bias(reading: Reading, node: Node, index: int, kind: str) -> None:
     """Take a stored summand in as the bias of the layer before."""
     node = replace(node, inputs=(node.inputs[1 - index], node.inputs[index]))
+    stored = reading.constant(node, 1)
+    if kind == "mul" and stored is not None and stored.size == 1:
+        if reading.scale(node, float(stored.item())):
+            return
+        raise reading.refused(node, "multiplies by a number that no weights before it can hold")
     layer, values = reading.open_layer(node), reading.constant(node, 1)
+    behind = len(reading.file_shape(node.outputs[0])) - 1
+    if layer is not None and layer.name in reading.tokens:
+        layer, behind = reading.layers[reading.tokens[layer.name]], 0
     is_layer = layer is not None and layer.name in reading.weights and not layer.norm
     if layer is None or values is None or kind != "add" or not is_layer:
         raise reading.refused(node, "has a stored operand that is no bias of a layer before it")
-    behind = len(reading.file_shape(node.outputs[0])) - 1
     channels, axis = layer.shape[0], values.ndim - 1 - behind
     if axis < 0 or values.size != channels or values.shape[axis] != channels:
         raise reading.refused(node, f"adds {values.shape}, not one value for each channel")
     if layer.name in reading.biased:
         raise reading.refused(node, "adds a second bias")
     reading.biased.add(layer.name)
-    reading.weights[layer.name]["core.bias"] = values.reshape(-1).astype(np.float32)
-    reading.layer_of[node.outputs[0]] = layer.name
+    parts = reading.weights[layer.name]
+    parts["core.bias"] = (parts["core.bias"] + values.reshape(-1)).astype(np.float32)
+    reading.layer_of[node.outputs[0]] = reading.layer_of[node.inputs[0]]
 
 
 def _pool(reading: Reading, node: Node, *, kind: str) -> None:
@@ -174,12 +262,26 @@ def _mean(reading: Reading, node: Node) -> None:
     stored = reading.constant(node, 1)
     axes = node.attributes.get("axes", ()) if stored is None else stored.reshape(-1).tolist()
     rank = len(reading.file_shape(node.inputs[0])) + 1
+    if rank == 3 and [axis % rank for axis in axes] == [1]:
+        node = _channels_first(reading, node)
+        axes = [2]
     if rank < 3 or sorted(axis % rank for axis in axes) != list(range(2, rank)):
         raise reading.refused(node, f"is a mean over the axes {list(axes)}, not of each channel")
     _global_pool(reading, node)
     if not node.attributes.get("keepdims", 1):
         name = reading.layer_of[node.outputs[0]]
         reading.reshaped(node, name, reading.shapes[name][:1])
+
+
+def _channels_first(reading: Reading, node: Node) -> Node:
+    """Return a node that reads (channels, positions) where the file has them the other way."""
+    source, tensor = reading.plain(node), f"{node.name}/channels first"
+    shape = reading.shapes[source][::-1]
+    name = f"{node.name}_channels"
+    reading.layer_of[tensor] = reading.append(
+        name, "transpose", (source,), shape, permutation=(1, 0)
+    )
+    return replace(node, inputs=(tensor, *node.inputs[1:]))
 
 
 def _reshape(reading: Reading, node: Node) -> None:
@@ -199,6 +301,37 @@ def _transpose(reading: Reading, node: Node) -> None:
     reading.add(node, "transpose", (source,), shape, permutation=axes)
 
 
+@READERS.register("Slice")
+def _slice(reading: Reading, node: Node) -> None:
+    given = [reading.constant(node, index) for index in range(1, 5)]
+    if given[0] is None or given[1] is None or (given[3] is not None and (given[3] != 1).any()):
+        raise reading.refused(node, "cuts otherwise than by stored places in steps of 1")
+    source, shape = reading.plain(node), reading.file_shape(node.inputs[0])
+    axes = range(len(given[0])) if given[2] is None else given[2].tolist()
+    cuts = []
+    for start, stop, axis in zip(given[0].tolist(), given[1].tolist(), axes, strict=True):
+        axis = axis % (len(shape) + 1) - 1
+        if axis < 0:
+            raise reading.refused(node, "cuts the batch")
+        first, last, _ = slice(start, stop).indices(shape[axis])
+        cuts.append((axis, first, last - first))
+    for axis, first, size in cuts[:-1]:
+        shape = (*shape[:axis], size, *shape[axis + 1 :])
+        source = reading.append(
+            f"{node.name}_{axis}", "slice", (source,), shape, axis=axis, start=first
+        )
+    axis, first, _ = cuts[-1]
+    shape = reading.file_shape(node.outputs[0])
+    reading.add(node, "slice", (source,), shape, axis=axis, start=first)
+
+
+@READERS.register("Sigmoid")
+def _sigmoid(reading: Reading, node: Node) -> None:
+    if node.outputs[0] in reading.source.outputs and len(reading.file_shape(node.outputs[0])) == 1:
+        raise reading.refused(node, "answers through a sigmoid; students answer with logits")
+    reading.activate(node, "sigmoid")
+
+
 @READERS.register("Concat")
 def _concat(reading: Reading, node: Node) -> None:
     names = tuple(reading.plain(node, index) for index in range(len(node.inputs)))
@@ -210,14 +343,17 @@ def _concat(reading: Reading, node: Node) -> None:
 def _upsample(reading: Reading, node: Node) -> None:
     before, after = (reading.source.types[name][1] for name in (node.inputs[0], node.outputs[0]))
     scales = reading.constant(node, 2)
-    factors = repeats(node.attributes, before, after, () if scales is None else scales.tolist())
+    given = () if scales is None else tuple(scales.tolist())
+    factors, mode = repeats(node.attributes, before, after, given), "nearest"
+    if factors is None:
+        factors, mode = interpolates(node.attributes, before, after, given)
     if factors is None or len(before) not in (3, 4) or factors[:2] != (1, 1):
         raise reading.refused(node, REPEATS_ONLY)
     source = reading.image(node)
     channels, height, width = reading.shapes[source]
     down, right = factors[2:] if len(factors) == 4 else (1, *factors[2:])
     shape = (channels, height * down, width * right)
-    reading.add(node, "upsample", (source,), shape, kernel=(down, right))
+    reading.add(node, "upsample", (source,), shape, kernel=(down, right), mode=mode)
 
 
 def _softmax(reading: Reading, node: Node) -> None:

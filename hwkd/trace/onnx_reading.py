@@ -33,6 +33,9 @@ class Reading:
         padded: tensor that a convolution may read as zeros around another -> (that one, zeros).
         uses: tensor -> how many nodes and outputs read it.
         biased: layers whose bias was read.
+        tokens: layer that brings the results of a convolution into the order (positions, channels)
+            -> that convolution.
+        affine: normalisation -> scale and shift that the layer behind it has to take in.
     """
 
     where: str
@@ -44,6 +47,8 @@ class Reading:
     weights: dict[str, Weights] = field(default_factory=dict)
     padded: dict[str, tuple[str, Pads]] = field(default_factory=dict)
     biased: set[str] = field(default_factory=set)
+    tokens: dict[str, str] = field(default_factory=dict)
+    affine: dict[str, tuple[NDArray[Any], NDArray[Any]]] = field(default_factory=dict)
 
     def refused(self, node: Node, why: str) -> ModelFileError:
         """Return the error that names a node which no layer stands for."""
@@ -70,6 +75,11 @@ class Reading:
         tensor = node.inputs[index] if index < len(node.inputs) else ""
         if tensor not in self.layer_of:
             raise self.refused(node, f"reads {tensor!r} where a layer reads what was computed")
+        if self.layer_of[tensor] in self.affine:
+            raise self.refused(
+                node, "reads a normalisation with a scale and a shift, which only products with "
+                "stored weights take in"
+            )  # fmt: skip
         return self.layer_of[tensor]
 
     def plain(self, node: Node, index: int = 0) -> str:
@@ -86,13 +96,13 @@ class Reading:
         self, node: Node, kind: str, inputs: tuple[str, ...], shape: Shape, **facts: Any
     ) -> str:
         """Append the layer of a node; returns its name."""
-        name = self._append(node.name, kind, inputs, shape, **facts)
+        name = self.append(node.name, kind, inputs, shape, **facts)
         self.layer_of[node.outputs[0]] = name
         return name
 
     def reshaped(self, node: Node, source: str, shape: Shape) -> str:
         """Let a node's result be a layer in another shape."""
-        name = self._append(f"{node.name}_flat", "reshape", (source,), shape)
+        name = self.append(f"{node.name}_flat", "reshape", (source,), shape)
         self.layer_of[node.outputs[0]] = name
         return name
 
@@ -101,6 +111,40 @@ class Reading:
         layer = self.layers.get(self.layer_of.get(node.inputs[0], ""))
         is_open = layer is not None and layer.activation == "none"
         return layer if is_open and self.uses[node.inputs[0]] == 1 else None
+
+    def scale(self, node: Node, factor: float) -> bool:
+        """Multiply what a node reads by multiplying weights before it; False where none can be."""
+        found = self._scalable(self.operand(node), factor)
+        if found is None:
+            return False
+        weights = self.weights[found]
+        kind = "norm" if "norm.weight" in weights else "core"
+        for part in ("weight", "bias"):
+            weights[f"{kind}.{part}"] = (weights[f"{kind}.{part}"] * factor).astype(np.float32)
+        self.layer_of[node.outputs[0]] = self.operand(node)
+        return True
+
+    def _scalable(self, name: str, factor: float) -> str | None:
+        """Return the layer whose weights scale a layer's results and nothing else."""
+        layer = self.layers.get(name)
+        if layer is None or not self._is_read_once(name):
+            return None
+        if layer.activation != "none" and not (layer.activation == "relu" and factor > 0):
+            return None
+        if name in self.weights:
+            return name
+        kind = LAYER_KINDS.get(layer.kind)
+        if layer.kind != "matmul" and not (kind.moves and kind.inputs == 1):
+            return None
+        found = (self._scalable(source, factor) for source in layer.inputs)
+        return next((source for source in found if source is not None), None)
+
+    def _is_read_once(self, name: str) -> bool:
+        tensors = [tensor for tensor, layer in self.layer_of.items() if layer == name]
+        # What joined a layer, as its bias, reads it inside.
+        outside = sum(self.uses[tensor] for tensor in tensors) - max(len(tensors) - 1, 0)
+        inside = sum(name in layer.inputs for layer in self.layers.values())
+        return outside <= 1 and inside <= 1
 
     def activate(self, node: Node, activation: Activation) -> None:
         """Give the layer before a node an activation; a hard swish may stand alone."""
@@ -120,11 +164,12 @@ class Reading:
             return name
         form = "to_image" if name == "input" else f"{name}_as_{'x'.join(map(str, shape))}"
         known = self.layers.get(form)
-        return form if known is not None else self._append(form, "reshape", (name,), shape)
+        return form if known is not None else self.append(form, "reshape", (name,), shape)
 
-    def _append(
+    def append(
         self, wanted: str, kind: str, inputs: tuple[str, ...], shape: Shape, **facts: Any
     ) -> str:
+        """Append a layer that no tensor of the file is yet; returns its name."""
         # Names become ONNX nodes, torch submodules and C identifiers.
         base = re.sub(r"\W", "_", wanted, flags=re.ASCII)
         base = base if base.isidentifier() and base != "input" else f"layer_{base}"

@@ -59,6 +59,8 @@ def read_onnx_student(path: Path) -> OnnxStudent:
         read(reading, node)
     layers = list(reading.layers.values())
     heads = tuple(reading.layer_of.get(name, "input") for name in source.outputs)
+    if reading.affine.keys() & {*heads}:
+        raise ModelFileError(f"{path}: ends with a normalisation; expected products with weights")
     if "input" in heads:
         raise ModelFileError(f"{path}: has an output that no layer computes; export it again")
     return OnnxStudent(

@@ -12,23 +12,25 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.errors import ExportError
 from hwkd.core.kinds import ACTIVATIONS, LAYER_KINDS, OPERATORS, Kind, add_kind
 from hwkd.core.layers_builder import LayersBuilder
-from hwkd.core.student import Layer, Layers
+from hwkd.core.student import Layer, Layers, StudentSpec
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.graph import build_graph
 from hwkd.deploy.calibrate import activation_ranges
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_int8 import quantise_int8
-from hwkd.deploy.to_onnx import export_onnx
+from hwkd.deploy.to_onnx import export_onnx, in_file_order
 from hwkd.deploy.to_tflite import write_tflite
 from hwkd.deploy.toolchain import find_host_compiler, host_compiler
 from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
 from hwkd.deploy.verify_run import build_host, run_host
 from hwkd.deploy.weight_correction import stored_weights
 from hwkd.io.device_catalog import load_device
+from hwkd.io.discovery import discover
 from hwkd.nn.build import build_module
 from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.nn.functions import FUNCTIONS
@@ -37,7 +39,11 @@ from hwkd.qgraph.ir import View
 from hwkd.qgraph.read_qdq import read_qdq
 from hwkd.trace.onnx_file import load_graph
 
-NOT_IN_TFLITE = {"softmax over channels and rows": "along another axis than the last in memory"}
+NOT_IN_TFLITE = {
+    "softmax over channels and rows": "'first'.*along another axis than the last in memory",
+    "layer_norm": "'what': a layer normalisation",
+    "sigmoid": "'gate_act': a function other than ReLU",
+}
 
 
 def example(what: str) -> Layers:
@@ -62,6 +68,12 @@ def example(what: str) -> Layers:
             x = b.hard_swish(b.add(stem, mix, "sum"), "what")
         case "upsample":
             x = b.conv(b.upsample(b.conv(mix, "deep", 3, stride=2), "what", factor=(2, 3)), "up", 4)
+        case "conv_transpose":
+            x = b.conv_transpose(b.conv(mix, "deep", 3, stride=2), "what", 5, activation="relu")
+            x = b.conv_transpose(x, "wider", 4, kernel=4, norm=False)
+        case "half_pixel" | "align_corners":
+            deep = b.conv(mix, "deep", 3, stride=2)
+            x = b.conv(b.upsample(deep, "what", factor=(2, 3), mode=what), "up", 4)
         case "transpose":
             x = b.transpose(mix, "what", (0, 2, 1))
         case "concat":
@@ -72,8 +84,27 @@ def example(what: str) -> Layers:
             x = b.transpose(
                 b.softmax(b.transpose(mix, "rows", (1, 2, 0)), "what"), "back", (2, 0, 1)
             )
+        case "slice":
+            x = b.slice(b.slice(mix, "rows", start=2, stop=7, axis=1), "what", start=1, stop=4)
+        case "layer_norm":
+            normal = b.layer_norm(b.transpose(mix, "positions", (1, 2, 0)), "what")
+            x = b.transpose(normal, "channels", (2, 0, 1))
+        case "sigmoid":
+            gate = b.conv("input", "gate", 4, kernel=3, activation="sigmoid")
+            x = b.mul(stem, gate, "what")
         case "softmax over channels and rows":
             x = b.softmax(b.softmax(mix, "first", axis=1), "what", axis=0)
+        case "attention in windows":
+            choices = {
+                "activation": "relu", "stem_channels": 4, "stem_stride": 1, "stem_kernel": 3,
+                "halvings": 1, "convs_per_halving": 1, "dim": 8, "heads": 2, "key_dim": 4,
+                "blocks": 1, "kernel": 3, "feed_forward_ratio": 1, "window": 2,
+            }  # fmt: skip
+            discover("hwkd.search_spaces")
+            space = SEARCH_SPACES.get("local_attention")
+            return space.layers(
+                StudentSpec(space=space.name, params=choices, input_shape=(2, 8, 8), num_outputs=3)
+            )
         case "softmax of classes":
             b.softmax(b.classifier(mix, 3), "what")
             return b.build()
@@ -83,7 +114,10 @@ def example(what: str) -> Layers:
     return b.build()
 
 
-WHAT = (*LAYER_KINDS, "concat of rows", "softmax over channels and rows", "softmax of classes")
+WHAT = (
+    *LAYER_KINDS, "sigmoid", "concat of rows", "softmax over channels and rows",
+    "softmax of classes", "attention in windows", "half_pixel", "align_corners",
+)  # fmt: skip
 each_kind = pytest.mark.parametrize("what", WHAT)
 
 
@@ -107,8 +141,9 @@ def assert_is_one_network(layers: Layers, folder: Path) -> None:
 
     arrays = stored_weights(onnx.load(floating))
     weights = {
-        layer.name: tuple(
-            torch.tensor(arrays[f"{layer.name}.{part}"]) for part in ("weight", "bias")
+        layer.name: (
+            in_file_order(layer, torch.tensor(arrays[f"{layer.name}.weight"])),
+            torch.tensor(arrays[f"{layer.name}.bias"]),
         )
         for layer in layers.layers
         if LAYER_KINDS.get(layer.kind).has_weights
@@ -116,15 +151,18 @@ def assert_is_one_network(layers: Layers, folder: Path) -> None:
     simulated = FakeQuantStudent(layers, weights, activation_ranges(floating, samples))
     with torch.no_grad():
         ours = simulated(torch.from_numpy(samples)).numpy()
-    # ONNX Runtime adds an average in float32, so that a half may round either way.
+    # ONNX Runtime adds an average in float32, so that a half may round either way; of what lies
+    # between neighbours at quarters many are halves.
     equal = 0.95 if any(layer.kind == "avg_pool" for layer in layers.layers) else 0.999
+    equal = 0.85 if any(layer.mode != "nearest" for layer in layers.layers) else equal
     assert (np.abs(ours - found) < 1e-6).mean() >= equal
     if host_compiler() is not None:
         project = build_project(int8)
         programs = build_host(project, folder, find_host_compiler())
         in_c = run_host(programs.plain, project, to_c_inputs(project, samples)).outputs
         same = (in_c == reference_outputs(int8, project, samples)).mean()
-        assert same == 1 or (equal < 0.99 and same >= equal)
+        has_averages = any(layer.kind == "avg_pool" for layer in layers.layers)
+        assert same == 1 or (has_averages and same >= equal)
 
 
 @each_kind
@@ -146,7 +184,7 @@ def test_module_simulation_file_and_c_are_one_network(what: str, tmp_path: Path)
 def test_tflite_takes_it_or_names_what_it_lacks(what: str, tmp_path: Path):
     graph = read_qdq(written(example(what), tmp_path)[1])
     if what in NOT_IN_TFLITE:
-        with pytest.raises(ExportError, match=f"'first'.*{NOT_IN_TFLITE[what]}"):
+        with pytest.raises(ExportError, match=NOT_IN_TFLITE[what]):
             write_tflite(graph)
     else:
         assert write_tflite(graph)[4:8] == b"TFL3"

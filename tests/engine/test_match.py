@@ -23,6 +23,7 @@ from hwkd.nn.build import build_module
         ("depthwise", "depthwise convolutions"),
         ("narrow_deep", "skip connections"),
         ("linear_attention", "attention"),
+        ("local_attention", "attention with a softmax (1 times)"),
     ],
 )
 def test_a_network_of_a_space_is_matched_with_it(space: str, seen: str) -> None:
@@ -33,6 +34,7 @@ def test_a_network_of_a_space_is_matched_with_it(space: str, seen: str) -> None:
     assert space in found
     assert seen in " ".join(found.values())
     assert all(reason.startswith("big.onnx ") for reason in found.values())
+    assert ("local_attention" in found) == (space == "local_attention")
 
 
 def test_a_teacher_s_file_is_read_and_others_are_refused(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.errors import ConfigError, ModelFileError
+from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.progress import silent
 from hwkd.core.widened import outputs_of, widened
 from hwkd.deploy.to_onnx import export_onnx
@@ -113,10 +114,121 @@ def test_a_foreign_network_computes_what_its_file_does(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, session.run(None, {"pictures": x})[0], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("mode", ["half_pixel", "align_corners"])
+def test_maps_that_grow_are_read_as_they_were_written(mode: str, tmp_path: Path) -> None:
+    b = LayersBuilder((2, 6, 6))
+    x = b.conv_transpose(b.conv("input", "deep", 3, stride=2), "grown", 4, kernel=4, norm=False)
+    x = b.conv(b.upsample(x, "finer", factor=(2, 1), mode=mode), "mix", 3, norm=False)
+    b.classifier(x, 3)
+    layers = b.build()
+    module = build_module(layers, seed=0).eval()
+    export_onnx(module, layers, tmp_path / "net.onnx")
+    own = OwnModel.read(tmp_path / "net.onnx")
+    assert [replace(layer, norm=False) for layer in layers.layers] == [*own.layers.layers]
+    again, inputs = build_module(own.layers, seed=1), torch.randn(2, 2, 6, 6)
+    own.fill(again, inputs.numpy())
+    torch.testing.assert_close(again.eval()(inputs), module(inputs), rtol=1e-3, atol=1e-5)
+
+
+def _transformer(path: Path, *, scaled_by: str = "Div") -> Path:
+    """Write a block as others export it: patches as tokens, norms with scales, heads, a mean."""
+    random = np.random.default_rng(1)
+    width, heads, tokens = 8, 2, 16
+    held = {
+        "patches": random.normal(size=(width, 3, 2, 2)), "root": np.array(2.0),
+        "w5": random.normal(size=(width, 5)), "b5": random.normal(size=5),
+    }  # fmt: skip
+    for name in ("wq", "wk", "wv", "wo", "w1", "w2"):
+        held[name] = random.normal(size=(width, width)) / 3
+        held[f"{name}b"] = random.normal(size=width)
+    for name in ("n1", "n2"):
+        held |= {name: random.uniform(0.5, 2, width), f"{name}b": random.normal(size=width)}
+    whole = {
+        "list": np.array([0, width, tokens]), "heads": np.array([0, tokens, heads, width // heads]),
+        "joined": np.array([0, tokens, width]), "from": np.array([4]), "to": np.array([999]),
+        "along": np.array([1]),
+    }  # fmt: skip
+    node = helper.make_node
+    nodes = [
+        node("Conv", ["pictures", "patches"], ["c"], strides=[2, 2]),
+        node("Reshape", ["c", "list"], ["l"]),
+        node("Transpose", ["l"], ["t"], perm=[0, 2, 1]),
+        node("LayerNormalization", ["t", "n1", "n1b"], ["n"], epsilon=1e-6),
+    ]
+    for name, order in (("q", [0, 2, 1, 3]), ("k", [0, 2, 3, 1]), ("v", [0, 2, 1, 3])):
+        nodes += [
+            node("MatMul", ["n", f"w{name}"], [f"{name}0"], name=f"to {name}"),
+            node("Add", [f"{name}0", f"w{name}b"], [f"{name}1"]),
+            node("Reshape", [f"{name}1", "heads"], [f"{name}2"]),
+            node("Transpose", [f"{name}2"], [name], perm=order),
+        ]
+    nodes += [
+        node("MatMul", ["q", "k"], ["s0"]),
+        node(scaled_by, ["s0", "root"], ["s"]),
+        node("Softmax", ["s"], ["a"], axis=-1),
+        node("MatMul", ["a", "v"], ["m"]),
+        node("Transpose", ["m"], ["m1"], perm=[0, 2, 1, 3]),
+        node("Reshape", ["m1", "joined"], ["m2"]),
+        node("MatMul", ["m2", "wo"], ["o"]),
+        node("Add", ["wob", "o"], ["o1"]),
+        node("Add", ["t", "o1"], ["r"]),
+        node("LayerNormalization", ["r", "n2", "n2b"], ["n2o"], epsilon=1e-6),
+        node("MatMul", ["n2o", "w1"], ["f"]),
+        node("Add", ["f", "w1b"], ["f1"]),
+        node("Relu", ["f1"], ["f2"]),
+        node("MatMul", ["f2", "w2"], ["f3"]),
+        node("Add", ["f3", "w2b"], ["f4"]),
+        node("Add", ["r", "f4"], ["r2"]),
+        node("Slice", ["r2", "from", "to", "along"], ["later"]),
+        node("ReduceMean", ["later"], ["mean"], axes=[1], keepdims=0),
+        node("Gemm", ["mean", "w5", "b5"], ["answer"]),
+    ]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, "net",
+        [value("pictures", TensorProto.FLOAT, ["n", 3, 8, 8])],
+        [value("answer", TensorProto.FLOAT, ["n", 5])],
+        [numpy_helper.from_array(a.astype(np.float32), name) for name, a in held.items()]
+        + [numpy_helper.from_array(a, name) for name, a in whole.items()],
+    )  # fmt: skip
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, ir_version=8, opset_imports=opset), path)
+    return path
+
+
+@pytest.mark.parametrize("scaled_by", ["Div", "Mul"])
+def test_a_transformer_block_of_another_exporter_computes_what_its_file_does(
+    scaled_by: str, tmp_path: Path
+) -> None:
+    path = _transformer(tmp_path / "net.onnx", scaled_by=scaled_by)
+    own = OwnModel.read(path)
+    kinds = [layer.kind for layer in own.layers.layers]
+    assert {"softmax", "layer_norm", "slice"} <= {*kinds}
+    assert kinds.count("conv") == 7
+    module = build_module(own.layers, seed=0)
+    x = np.random.default_rng(1).normal(size=(4, 3, 8, 8)).astype(np.float32)
+    own.fill(module, x)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    with torch.no_grad():
+        found = module.eval()(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(found, session.run(None, {"pictures": x})[0], rtol=1e-3, atol=1e-4)
+
+
+def test_a_normalisation_that_is_added_keeps_no_scale_and_is_named(tmp_path: Path) -> None:
+    model = onnx.load(_transformer(tmp_path / "net.onnx"))
+    for node in model.graph.node:
+        if node.output[0] == "r":
+            node.name, node.input[0] = "skip", "n"
+    onnx.save(model, tmp_path / "net.onnx")
+    with pytest.raises(ModelFileError, match=r"node 'skip' \(Add\) reads a normalisation with a"):
+        read_onnx_student(tmp_path / "net.onnx")
+
+
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"last": "Sigmoid"}, r"node 'at the end' \(Sigmoid\) has no layer kind"),
+        ({"last": "Tanh"}, r"node 'at the end' \(Tanh\) has no layer kind"),
+        ({"last": "Sigmoid"}, r"node 'at the end' \(Sigmoid\) answers through a sigmoid"),
         ({"scales": "Div"}, r"node 'by 6' \(Div\) scales the input.* say --teacher-input"),
         ({"scales": "Mul"}, r"node 'by 6' \(Mul\) scales the input"),
         ({"dilation": 2}, r"node 'net/conv.1' \(Conv\) is dilated"),

@@ -17,8 +17,10 @@ from hwkd.qgraph.foreign_text import fresh_name
 from hwkd.qgraph.ir import (
     Binary,
     Conv,
+    ConvTranspose,
     Crop,
     FullyConnected,
+    LayerNorm,
     MatMul,
     Paste,
     Pool,
@@ -26,12 +28,16 @@ from hwkd.qgraph.ir import (
     QuantOp,
     QuantTensor,
     Relayout,
+    ResizeLinear,
     Softmax,
     Table,
     View,
 )
 
 Places: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
+
+# Nested loops of the kernel that copies.
+COPY_LOOPS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,11 +121,11 @@ def _wishes(graph: QuantGraph) -> dict[str, Places]:
     for op in reversed(graph.ops):
         source = graph.tensors[op.inputs[0]]
         wish = wishes.get(op.output)
-        if isinstance(op, Conv | Pool | Crop | Paste):
+        if isinstance(op, Conv | ConvTranspose | ResizeLinear | Pool | Crop | Paste):
             wish = channels_last(source.shape)
         elif isinstance(op, View) and wish is not None:
             wish = _undo(op, wish, source)
-        elif not isinstance(op, Table | Binary | Softmax):
+        elif not isinstance(op, Table | Binary | Softmax | LayerNorm):
             wish = None
         if wish is not None:
             wishes.setdefault(source.name, wish)
@@ -175,7 +181,7 @@ class _Arranger:
     def _placed(self, op: QuantOp) -> QuantOp:
         """Return the operator with inputs that lie right; gives its output a place."""
         shape = self._tensors[op.output].shape
-        if isinstance(op, Conv | Pool):
+        if isinstance(op, Conv | ConvTranspose | ResizeLinear | Pool):
             op = self._reading(op, 0, channels_last(self._tensors[op.inputs[0]].shape))
             self._put(op.output, channels_last(shape))
         elif isinstance(op, FullyConnected):
@@ -188,6 +194,10 @@ class _Arranger:
             op = self._binary(op)
         elif isinstance(op, Softmax):
             op = self._softmax(op)
+        elif isinstance(op, LayerNorm):
+            if strides_of(as_rows(self._places[op.inputs[0]], op.axis)) is None:
+                op = self._reading(op, 0, row_major(shape))
+            self._put(op.output, self._places[op.inputs[0]])
         elif isinstance(op, Table):
             self._put(op.output, self._places[op.inputs[0]])
         elif not (isinstance(op, Paste) and op.output in self._places):
@@ -212,7 +222,7 @@ class _Arranger:
     def _with_strides(self, op: MatMul) -> MatMul:
         for position, name in enumerate(op.inputs):
             if strides_of(as_matrices(self._places[name])) is None:
-                op = self._reading(op, position, row_major(self._tensors[name].shape))
+                op = self._reading(op, position, _as_matrices_by_copy(self._places[name]))
         shape = self._tensors[op.output].shape
         wish = self._wishes.get(op.output)
         if wish is None or strides_of(as_matrices(wish)) is None:
@@ -257,6 +267,18 @@ def _with_last(axis: int, shape: tuple[int, ...]) -> Places:
     return np.moveaxis(row_major(moved), -1, axis)
 
 
+def _as_matrices_by_copy(places: Places) -> Places:
+    """Return where one copy can put matrices: rows after rows, or columns where that nests less.
+
+    Windows of several heads are cut out of channels, which one loop passes only in their order.
+    """
+    rows = row_major(places.shape)
+    loops = loop_nest(places, rows)
+    if loops is not None and len(loops) <= COPY_LOOPS:
+        return rows
+    return row_major((*places.shape[:-2], *places.shape[:-3:-1])).swapaxes(-1, -2)
+
+
 def as_matrices(places: Places) -> Places:
     """Return offsets as [batch, rows, columns]."""
     return places.reshape(-1, *places.shape[-2:])
@@ -265,3 +287,8 @@ def as_matrices(places: Places) -> Places:
 def as_vectors(places: Places, axis: int) -> Places:
     """Return offsets as [vectors, length] for a reduction over `axis`."""
     return np.moveaxis(places, axis, -1).reshape(-1, places.shape[axis])
+
+
+def as_rows(places: Places, axis: int) -> Places:
+    """Return offsets as [rows, length] for what works along the axes from `axis` on."""
+    return places.reshape(int(np.prod(places.shape[:axis])), -1)

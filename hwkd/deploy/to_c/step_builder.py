@@ -12,15 +12,14 @@ from hwkd.core.core_file import InstructionSet
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.arena import Overlap
 from hwkd.deploy.to_c.c_text import Constants, struct
-from hwkd.deploy.to_c.layout import Arranged, loop_nest
+from hwkd.deploy.to_c.layout import COPY_LOOPS, Arranged, loop_nest
 from hwkd.deploy.to_c.pack import (
     folded_bias,
 )
 from hwkd.qgraph.ir import (
-    Conv,
-    FullyConnected,
     QuantOp,
     QuantTensor,
+    Weighted,
     op_macs,
 )
 from hwkd.qgraph.requantise import (
@@ -35,11 +34,11 @@ INSTRUCTION_SETS: tuple[InstructionSet, ...] = ("portable", "dsp", "helium")
 Kernels: TypeAlias = Literal["hwkd", "cmsis-nn"]
 KERNELS: tuple[Kernels, ...] = ("hwkd", "cmsis-nn")
 
-# Has a header of its own: few networks need it, and the others' files stay as they are.
-OFFSET_CONV = "hwkd_offset_conv"
+# Each has a header of its own: few networks need it, and the others' files stay as they are.
+OFFSET_CONV, LAYER_NORM = "hwkd_offset_conv", "hwkd_layer_norm"
+RESIZE, TRANSPOSED_CONV = "hwkd_resize", "hwkd_transposed_conv"
 # sizeof(hwkd_channel)
 _CHANNEL_BYTES: dict[Rounding, int] = {"float": 8, "q31": 12, "tflite": 12}
-_COPY_LOOPS = 5
 # An int8 product is at most 128 * 255 with the zero point taken out, or both factors' so.
 _LARGEST_PRODUCT, _LARGEST_OFFSET_PRODUCT = 128 * 255, 255 * 255
 
@@ -152,7 +151,7 @@ class StepBuilder:
         placed[self.arranged.places[name].reshape(-1)] = values.reshape(-1)
         return self.constants.int8(self.symbol("operand"), placed)
 
-    def channels(self, op: Conv | FullyConnected, depth: int, *, repeated: int = 0) -> str:
+    def channels(self, op: Weighted, depth: int, *, repeated: int = 0) -> str:
         """Define the requantisation of each output channel, the last repeated; return its name."""
         source, target = self.tensor(op.inputs[0]), self.tensor(op.output)
         biases = folded_bias(op, source.zero_point)
@@ -198,12 +197,12 @@ class StepBuilder:
         read = self.arranged.places[self.op.inputs[position]][source]
         written = self.arranged.places[self.op.output][target]
         loops = loop_nest(read, written)
-        if loops is None or len(loops) > _COPY_LOOPS:
+        if loops is None or len(loops) > COPY_LOOPS:
             raise ExportError(
                 f"node {self.op.name!r} ({type(self.op).__name__}): moving shape "
-                f"{list(read.shape)} takes more than {_COPY_LOOPS} loops"
+                f"{list(read.shape)} takes more than {COPY_LOOPS} loops"
             )
-        nest = [(1, 0, 0)] * (_COPY_LOOPS - len(loops)) + loops
+        nest = [(1, 0, 0)] * (COPY_LOOPS - len(loops)) + loops
         values: Sequence[str] = [
             f"{{{', '.join(str(level[field]) for level in nest)}}}" for field in range(3)
         ]

@@ -11,23 +11,32 @@ from hwkd.core.c_literal import float_literal
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.arena import Overlap
 from hwkd.deploy.to_c.c_text import Constants, Known, struct
-from hwkd.deploy.to_c.layout import Arranged, as_matrices, as_vectors, strides_of
+from hwkd.deploy.to_c.layout import Arranged, as_matrices, as_rows, as_vectors, strides_of
 from hwkd.deploy.to_c.overlap import lag_bytes
-from hwkd.deploy.to_c.step_builder import CStep, Kernels, StepBuilder
-from hwkd.deploy.to_c.weighted_steps import conv_step, fully_connected_step
+from hwkd.deploy.to_c.step_builder import LAYER_NORM, RESIZE, CStep, Kernels, StepBuilder
+from hwkd.deploy.to_c.weighted_steps import (
+    conv_step,
+    fully_connected_step,
+    transposed_conv_step,
+)
 from hwkd.qgraph.ir import (
     Binary,
     Concat,
     Conv,
+    ConvTranspose,
     Crop,
     FullyConnected,
+    LayerNorm,
     MatMul,
     Pad,
     Paste,
     Pool,
     Relayout,
+    ResizeLinear,
+    Slice,
     Softmax,
     Table,
+    Taps,
     Upsample,
 )
 from hwkd.qgraph.requantise import (
@@ -168,6 +177,30 @@ def _softmax(step: StepBuilder, op: Softmax) -> None:
     step.may_overwrite = (source.name,)
 
 
+def _layer_norm(step: StepBuilder, op: LayerNorm) -> None:
+    source, target = step.tensor(op.inputs[0]), step.tensor(op.output)
+    rows = as_rows(step.arranged.places[source.name], op.axis)
+    strides = strides_of(rows)
+    assert strides is not None
+    (count, length), epsilon = rows.shape, np.float64(op.epsilon) / np.float64(source.scale) ** 2
+    per_step = np.float64(1) / np.float64(target.scale)
+    scales = (op.scales * per_step).astype(np.float32)
+    shifts = (op.shifts * per_step).astype(np.float32)
+    layer = struct(
+        rows=count,
+        row_stride=strides[0],
+        length=length,
+        stride=strides[1],
+        scales=step.constants.floats(step.symbol("scales"), scales),
+        shifts=step.constants.floats(step.symbol("shifts"), shifts),
+        epsilon=float_literal(np.float32(epsilon * length * length)),
+        out_zero=target.zero_point,
+    )
+    name = step.constants.struct("hwkd_layer_norm", step.symbol("layer"), layer)
+    step.call(LAYER_NORM, "layer_norm", f"&{name}, {step.operand(0)}, {{out}}")
+    step.may_overwrite = (source.name,)
+
+
 def _table(step: StepBuilder, op: Table) -> None:
     values = step.table_values(op.table, op.inputs[0], op.output)
     table = step.constants.int8(step.symbol("table"), values)
@@ -205,6 +238,50 @@ def _upsample(step: StepBuilder, op: Upsample) -> None:
     if table is not None:
         table = step.table_values(table, op.inputs[0], op.output)
     step.copy(0, source=read, table=table)
+
+
+def _resize(step: StepBuilder, op: ResizeLinear) -> None:
+    source, target = step.tensor(op.inputs[0]), step.tensor(op.output)
+    channels, width = source.shape[1], source.shape[3]
+    layer = struct(
+        rows=_taps(step, "rows", op.rows, width * channels),
+        columns=_taps(step, "columns", op.columns, channels),
+        out_height=target.shape[2],
+        out_width=target.shape[3],
+        channels=channels,
+        in_scale=float_literal(source.scale),
+        out_scale=float_literal(target.scale),
+        in_zero=source.zero_point,
+        out_zero=target.zero_point,
+    )
+    name = step.constants.struct("hwkd_resize", step.symbol("layer"), layer)
+    step.call(RESIZE, "resize", f"&{name}, {step.operand(0)}, {{out}}")
+    if op.table is not None and step.rounding == "tflite":
+        values = step.table_values(op.table, source.name, target.name)
+        table = step.constants.int8(step.symbol("table"), values)
+        step.call("hwkd_elementwise", "table", f"{table}, {target.elements}, {{out}}, {{out}}")
+
+
+def _taps(step: StepBuilder, kind: str, taps: Taps, stride: int) -> str:
+    """Define what the rows or columns of a resized map read; return the name."""
+    if step.rounding != "tflite":
+        places = zip(taps.low, taps.high, taps.low_weights, taps.high_weights, strict=True)
+        rows = [
+            f"{low * stride}, {high * stride}, {float_literal(of_low)}, {float_literal(of_high)}"
+            for low, high, of_low, of_high in places
+        ]
+        return step.constants.structs("hwkd_taps", step.symbol(kind), rows, row_bytes=16)
+    rows = [f"{low * stride}, {high * stride}, {weight}" for low, high, weight in taps.fixed]
+    return step.constants.structs("hwkd_taps", step.symbol(kind), rows, row_bytes=12)
+
+
+def _slice(step: StepBuilder, op: Slice) -> None:
+    sizes = step.tensor(op.output).shape
+    region = tuple(slice(start, start + size) for start, size in zip(op.starts, sizes, strict=True))
+    table = op.table
+    if table is not None:
+        table = step.table_values(table, op.inputs[0], op.output)
+    step.copy(0, source=region, table=table)
 
 
 def _relayout(step: StepBuilder, _: Relayout) -> None:
@@ -245,7 +322,11 @@ _BUILD: dict[type, Callable[[StepBuilder, Any], None]] = {
     Table: _table,
     Concat: _concat,
     Pad: _pad,
+    ConvTranspose: transposed_conv_step,
+    ResizeLinear: _resize,
     Upsample: _upsample,
+    Slice: _slice,
+    LayerNorm: _layer_norm,
     Relayout: _relayout,
     Crop: _crop,
     Paste: _paste,

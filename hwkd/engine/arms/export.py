@@ -196,7 +196,7 @@ def _opened(order: ExportOrder, notes: list[str], progress: Progress) -> Iterato
         return
 
     def sample() -> RecordedInput | None:
-        return _validation_example(order.source, notes, progress) if is_run else None
+        return _validation_example(order, notes, progress) if is_run else None
 
     with TemporaryDirectory(prefix="hwkd-export-") as temporary:
         if order.trial is None and order.calibration is None:
@@ -216,9 +216,9 @@ def _made(order: ExportOrder, folder: Path, notes: list[str], progress: Progress
     """Make a student's folder of a trial, or the best one with another int8 file."""
     files = StudentFiles(folder / "made")
     files.folder.mkdir()
-    config = SearchConfig.from_toml(RunFolder(order.source).config_path)
+    config = _config_of(order)
     _, data = load_data(config, progress=progress)
-    run = read_run_record(order.source / RUN_FILE)
+    run = read_run_record(order.source / RUN_FILE).in_setting(_features(order))
     if (data.input_shape, data.class_names) != (run.data.input_shape, run.data.class_names):
         raise RunFolderError(
             f"{order.source}: the data are no longer the run's, which set the int8 ranges; put "
@@ -246,6 +246,18 @@ def _made(order: ExportOrder, folder: Path, notes: list[str], progress: Progress
         method=order.calibration or usual,
     )
     return write_student(folder / "student", files, record)
+
+
+def _features(order: ExportOrder) -> str | None:
+    """Return the setting of the student's features; None where there is one for all."""
+    if order.trial is None:
+        return read_student(order.source).record.spec.features
+    spec = _completed(RunFolder(order.source), order.trial).spec
+    return None if spec is None else spec.features
+
+
+def _config_of(order: ExportOrder) -> SearchConfig:
+    return SearchConfig.from_toml(RunFolder(order.source).config_path).in_setting(_features(order))
 
 
 def _rebuilt(
@@ -281,15 +293,17 @@ def _completed(store: RunFolder, trial: int) -> TrialRecord:
     return record
 
 
-def _validation_example(run: Path, notes: list[str], progress: Progress) -> RecordedInput | None:
+def _validation_example(
+    order: ExportOrder, notes: list[str], progress: Progress
+) -> RecordedInput | None:
     """Return the first example of the run's validation data; None, with a note, without it."""
     try:
-        config = SearchConfig.from_toml(RunFolder(run).config_path)
-        _, data = load_data(config, progress=progress)
+        _, data = load_data(_config_of(order), progress=progress)
     except HwkdError as error:
         notes.append(f"main.c runs seeded noise, the run's data cannot be read: {error}")
         return None
-    if data.fingerprint != read_run_record(run / RUN_FILE).data.fingerprint:
+    run = read_run_record(order.source / RUN_FILE).in_setting(_features(order))
+    if data.fingerprint != run.data.fingerprint:
         notes.append("main.c runs seeded noise, the data are no longer the run's")
         return None
     example = data.validation

@@ -93,7 +93,7 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
         own = {"runtime": None, "clock_hz": None, "limits": LimitsConfig()}
         config = config.model_copy(update={"device": request.device, **own})
         device = None
-    config = distill_config(request, config)
+    config = distill_config(request, config.in_setting(spec.features))
     if model is not None and request.scheme is None and model.is_kept(layers):
         slower = config.training.model_copy(update={"rate_ratio": RATE_RATIO})
         config = config.model_copy(update={"training": slower})

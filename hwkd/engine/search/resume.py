@@ -121,7 +121,7 @@ def _reopened(
         from hwkd.engine.search.verify_best import require_what_verifying_needs  # ONNX, compilers
 
         require_what_verifying_needs(config)
-    prepared = prepare_data(config, progress=listener)
+    prepared = prepare_data(config, progress=listener, settings=run.settings)
     listener.on_data(prepared.data)
     check_data_unchanged(store, prepared.transfer, option="--resume")
     limit.data_is_read(imports_again=not nursery.forks)

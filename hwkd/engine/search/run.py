@@ -69,6 +69,7 @@ def run_search(
             resolved=prepared.config,
             device=prepared.screen.device,
             data=prepared.data,
+            settings=prepared.settings,
             feasibility=survey.feasibility,
             accelerator=str(accelerator_device(config.accelerator)),
             command=command,

@@ -1,7 +1,7 @@
 """Search spaces that suit a teacher: its blocks are read, and each names the form a chip runs well.
 
-Large convolutions become depthwise-separable ones, attention a linear one, deep networks keep
-their skips, and wide ones become narrow and deeper.
+Large convolutions become depthwise-separable ones, attention a linear or a local one, deep
+networks keep their skips, and wide ones become narrow and deeper.
 """
 
 from __future__ import annotations
@@ -117,6 +117,15 @@ def _attention(graph: OpGraph) -> str | None:
     return f"attention ({count} products of activations)" if count else None
 
 
+def _softmax_attention(graph: OpGraph) -> str | None:
+    """Return the softmaxes whose results multiply: global ones grow with the square of the map."""
+    weights = {name for op in graph.ops if op.kind == "Softmax" for name in op.outputs}
+    reads = [op for op in graph.ops if op.kind in ("MatMul", "Transpose")]
+    weights |= {op.outputs[0] for op in reads if weights.intersection(op.inputs)}
+    count = sum(op.kind == "MatMul" and bool(weights.intersection(op.inputs)) for op in reads)
+    return f"attention with a softmax ({count} times)" if count else None
+
+
 def _skips(graph: OpGraph) -> str | None:
     count = sum(op.kind == "Add" and len(op.inputs) > 1 for op in graph.ops)
     return f"{count} skip connections" if count >= _SKIPS else None
@@ -134,6 +143,11 @@ _RULES = (
         seen=_attention,
         space="linear_attention",
         becomes="attention whose cost grows linearly",
+    ),
+    _Rule(
+        seen=_softmax_attention,
+        space="local_attention",
+        becomes="the same attention inside windows of the map",
     ),
     _Rule(seen=_separable, space="depthwise", becomes="the same blocks, narrower"),
     _Rule(
