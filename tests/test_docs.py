@@ -36,6 +36,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from safetensors.torch import save_file
 from sklearn.datasets import load_digits
+from support.boxed import write_coco
 from support.decoders import write_decoder, write_text
 from support.made_once import MadeOnce
 from support.recordings import write_recordings
@@ -141,6 +142,7 @@ def _write_template(folder: Path) -> None:
     write_texts(folder / "reviews.csv")
     write_text(folder / "speeches")
     write_scenes(folder / "scenes", examples=60)
+    write_coco(folder / "things", examples=60)
     _write_windows_teacher(folder / "teacher.onnx")
     np.save(folder / "more.npy", generator.uniform(0, 16, size=(64, 8, 8)).astype(np.float32))
     (folder / "my_space.py").write_text(SPACE_BLOCK.text)

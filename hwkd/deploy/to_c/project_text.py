@@ -44,7 +44,8 @@ def project_files(project: Project) -> dict[str, str]:
     texts |= {name: _kernel_text(name) for name in own_headers}
     if project.uses_cmsis_nn:
         texts |= cmsis_files()
-    texts |= {} if project.answer is None else answer_files(project.answer)
+    if project.answer is not None:
+        texts |= answer_files(project.answer, project.output.shape[1:])
     if project.raw is not None:
         texts |= project.raw.headers
         texts[RAW_FILE] = project.raw.file(
