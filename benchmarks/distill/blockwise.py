@@ -51,7 +51,7 @@ class Blocks(nn.Module):
         super().__init__()
         self.module, self._teacher = module, [teacher]  # the teacher is no part of it
         ours, theirs = (_stage_shapes(each.layers) for each in (module, teacher))
-        self._sizes = [shape[1:] for shape in ours]
+        self._sizes = [(shape[1], shape[2]) for shape in ours]
         self.before = nn.ModuleList(
             nn.Conv2d(theirs[n][0], ours[n][0], 1) for n in range(_STAGES - 1)
         )

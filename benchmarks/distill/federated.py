@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from math import prod
 
 import numpy as np
 import torch
@@ -23,12 +22,12 @@ from benchmarks.lib.verdict import report
 from hwkd.core.student import Layers
 from hwkd.core.teaching import TrainingSet
 from hwkd.distill.scheme_spec import parse_scheme
-from hwkd.distill.schemes.federated import FedAvg, FederatedScheme, Sizes
+from hwkd.distill.schemes.federated import FedAvg, FederatedScheme
 from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.arms.scheme_course import train_scheme
 from hwkd.engine.arms.scheme_stages import SchemeData
+from hwkd.engine.arms.sent_bytes import sent_in_a_round
 from hwkd.nn.build import build_module
-from hwkd.nn.cut import part_between
 from hwkd.tasks.base import TaskData
 from hwkd.train.batches import TensorBatches
 from hwkd.train.config import TrainConfig
@@ -63,20 +62,6 @@ def accuracy(layers: Layers, data: TaskData, text: str | None, *, epochs: int, s
         module, _ = train_scheme(layers, given, config, arm=arm)
     outputs = predict_logits(module, torch.tensor(data.test.inputs)).numpy()
     return accuracy_ratio(outputs, data.test.labels)
-
-
-def sizes_of(layers: Layers, samples: int, stage: int) -> Sizes:
-    """Return the numbers that may be sent, of a network whose first stages clients have."""
-    state = build_module(layers, seed=0).state_dict()
-    _, trunk = part_between(layers, 0, stage)
-    names = {layer.name for layer in trunk}
-    return Sizes(
-        weights=sum(value.numel() for value in state.values()),
-        samples=samples,
-        classes=layers.layers[-1].shape[0],
-        trunk=sum(value.numel() for key, value in state.items() if key.split(".")[1] in names),
-        maps=prod(trunk[-1].shape),
-    )
 
 
 def main(arguments: list[str]) -> int:
@@ -123,9 +108,8 @@ def main(arguments: list[str]) -> int:
             continue
         scheme = parse_scheme(text)
         assert isinstance(scheme, FederatedScheme)
-        sizes = sizes_of(layers, len(data.train), getattr(scheme, "stage", 0))
-        sent = scheme.bytes_per_round(sizes)
-        dear = FedAvg(clients=chosen.clients).bytes_per_round(sizes)
+        sent = sent_in_a_round(scheme, layers, samples=len(data.train))
+        dear = sent_in_a_round(FedAvg(clients=chosen.clients), layers, samples=len(data.train))
         noise = getattr(scheme, "noise", 0.0)
         print(
             f"| {scheme.name} | {round(scheme.public * len(data.train))} | {noise:g} | "

@@ -328,8 +328,10 @@ def _channel_map(before: tuple[int, int], after: tuple[int, int]) -> nn.Module:
     """Return a linear map of channels at each position."""
     if before == after:
         return nn.Identity()
-    kind = {0: nn.Linear, 1: nn.Conv1d, 2: nn.Conv2d}[before[1]]
-    return kind(before[0], after[0], *([1] if before[1] else []))
+    if not before[1]:
+        return nn.Linear(before[0], after[0])
+    kind = nn.Conv1d if before[1] == 1 else nn.Conv2d
+    return kind(before[0], after[0], 1)
 
 
 def _side_by_side(

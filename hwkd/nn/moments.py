@@ -103,11 +103,12 @@ def fitted_map(given: Tensor, wanted: Tensor) -> Tensor:
     ridge = _RIDGE * products.diagonal().mean().clamp_min(_LEAST_RATIO**2)
     held = products + ridge * torch.eye(len(own), dtype=products.dtype, device=products.device)
     rest = torch.linalg.solve(held, ours.T @ (theirs - ours @ scaled))
-    return (scaled + rest).T.to(given.dtype)
+    found: Tensor = (scaled + rest).T.to(given.dtype)
+    return found
 
 
 def _is_dense(step: Weighted) -> bool:
-    return isinstance(step.core, nn.Linear) or step.core.groups == 1
+    return not isinstance(step.core, nn.Conv2d) or step.core.groups == 1
 
 
 def _positions(output: Tensor) -> Tensor:

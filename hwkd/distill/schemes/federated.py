@@ -27,7 +27,7 @@ class Sizes:
         weights: numbers of the network, buffers included.
         samples: of the data, public ones included.
         classes: of its answers.
-        trunk: numbers of the stages that clients have, where they have not all.
+        trunk: numbers of the stages that clients have.
         maps: numbers that the last of these shows of a sample.
     """
 
@@ -50,6 +50,11 @@ class FederatedScheme(Scheme):
 
     family: ClassVar[SchemeFamily] = "federated"
     needs: ClassVar[str] = "nothing else; clients are simulated, and nothing is sent"
+
+    @property
+    def client_stages(self) -> int:
+        """Stages that clients have; 0 is the whole network."""
+        return 0
 
     @property
     def shards(self) -> Shards:

@@ -43,6 +43,11 @@ class FedGKT(FederatedScheme):
         """A pass at the clients, and one at the server with what they sent."""
         return 2.0
 
+    @property
+    def client_stages(self) -> int:
+        """The first ones."""
+        return self.stage
+
     def bytes_per_round(self, sizes: Sizes) -> int:
         """Maps, logits and labels of all samples to the server, logits back, the first stages."""
         held = sizes.samples - self._public(sizes.samples)
