@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hwkd.core.markdown import inline, row
 from hwkd.deploy.output_folder import write_folder
-from hwkd.language.decoder_folder import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+from hwkd.language.model_folder import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from hwkd.language.prune import DISTILLED, LABELS, PRUNED, SCRATCH, WHOLE, Pruned
 from hwkd.language.prune_record import PruneRecord
 
