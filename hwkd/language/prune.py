@@ -127,6 +127,7 @@ def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
         top=order.top,
         length=length,
         train_tokens=splits["train"].tokens,
+        test_tokens=splits["test"].tokens,
         seed=order.seed,
         arms=arms,
         ships=ships,

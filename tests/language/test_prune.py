@@ -144,6 +144,16 @@ def test_every_token_but_the_first_is_predicted_once(place):
     assert (windows.tokens, windows.characters) == (len(ids) - 1, len(text))
 
 
+def test_of_a_long_text_windows_at_even_distances_are_judged(place, tmp_path):
+    long = tmp_path / "long"
+    write_text(long)
+    (long / "test.txt").write_text((long / "train.txt").read_text() * 3)
+    tokenizer = open_tokenizer(place / "llama" / "tokenizer.json", 256)
+    windows = read_corpus(long, tokenizer, length=8)["test"]
+    assert len(windows.inputs) == 400
+    assert windows.tokens == windows.characters == int((windows.labels != IGNORED).sum())
+
+
 def test_perplexity_is_that_of_one_token_after_another(place):
     decoder = open_decoder(place / "gpt2")
     tokenizer = open_tokenizer(place / "gpt2" / "tokenizer.json", 256)
