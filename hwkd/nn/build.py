@@ -66,6 +66,7 @@ class StudentModule(nn.Module):
         self.steps = nn.ModuleDict()
         for layer in layers.layers:
             self.steps[layer.name] = _step(layer, shapes[layer.inputs[0]])
+            self.steps[layer.name].requires_grad_(not layer.frozen)
             shapes[layer.name] = layer.shape
         self._last_uses = _last_uses(layers)
 
@@ -222,6 +223,7 @@ def _conv(layer: Layer, in_channels: int) -> Weighted:
         layer.kernel,
         layer.stride if picks == (1, 1) else (1, 1),
         padding=(top, left) if is_symmetric else 0,
+        dilation=layer.dilation,
         groups=layer.groups,
         bias=not layer.norm,
     )

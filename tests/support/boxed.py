@@ -20,7 +20,9 @@ def boxed_scene(random: np.random.Generator) -> tuple[np.ndarray, list[tuple[int
         if random.random() < 0.2:
             continue
         reach = int(random.integers(4, 8))
-        top, left = random.integers(reach, SIZE - reach, 2)
+        # Cells of 8x8 that hold a middle do not touch.
+        left = int(random.integers(4, 8)) + label * 20
+        top = int(random.integers(reach, SIZE - reach))
         down, right = np.abs(rows - top), np.abs(columns - left)
         inside = down**2 + right**2 <= reach**2 if label == 0 else np.maximum(down, right) <= reach
         picture[inside] = random.normal(130 if label == 0 else 220, 8, inside.sum())
