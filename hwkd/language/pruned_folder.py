@@ -71,7 +71,8 @@ def card_of(record: PruneRecord) -> str:
     kept = "all logits" if record.top is None else f"the {record.top} largest logits of each token"
     lines += [
         "",
-        f"Perplexities are of a token, over {record.test_tokens:,} of the test text, measured on this computer in 32-bit floating point. The "
+        f"Perplexities are of a token, over {record.test_tokens:,} of the test text, measured on "
+        "this computer in 32-bit floating point. The "
         f"teacher is the whole decoder: divergence {record.divergence}, {kept}, text weighted "
         f"{record.label_weight:g}. Each training had the same time or steps. Read it with "
         "`transformers.AutoModelForCausalLM.from_pretrained(FOLDER)`.",
