@@ -177,12 +177,13 @@ def _of_table(table: TextTable, reading: Reading, group: str | None) -> _Samples
     others = [at for at, name in enumerate(lower) if name in _WHO and at not in used]
     beside = [*(at for at in times if at not in used), *split_columns(table)]
     sensors = [at for at in range(len(lower)) if at not in used | {*others, *beside}]
-    if sensors and sensors[0] == 0 and table.numbers_rows(0):
-        sensors = sensors[1:]
+    is_numbered = bool(sensors) and sensors[0] == 0 and table.numbers_rows(0)
+    sensors = sensors[1:] if is_numbered else sensors
     if not sensors:
         raise DataError(f"{table.source}: no column of numbers beside {', '.join(table.names)}")
     channels = tuple(table.names[at] for at in sensors)
     notes = [*table.notes, f"channels: {', '.join(channels)}; label: {table.names[label]}"]
+    notes += [table.first_left_out] if is_numbered else []
     if others:
         left = ", ".join(table.names[at] for at in others)
         notes.append(f"{left} left out; --group {table.names[others[0]]} keeps each apart")
@@ -193,6 +194,7 @@ def _of_table(table: TextTable, reading: Reading, group: str | None) -> _Samples
         time_s, said = in_seconds(table.numbers([time])[:, 0], table.names[time])
         notes += [said] if said else []
     values = table.numbers(sensors)
+    notes += table.row_number_notes(sensors, values)
     return _Samples(
         source=table.source,
         channels=channels,
