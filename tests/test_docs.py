@@ -45,11 +45,17 @@ from support.texts import write_texts
 
 import hwkd
 from hwkd.cli.app import app, main
+from hwkd.core.catalog import SEARCH_SPACES
+from hwkd.core.chooser import RandomChooser
 from hwkd.core.progress import silent
+from hwkd.deploy.to_int8 import quantise_int8
+from hwkd.deploy.to_onnx import export_onnx
 from hwkd.engine.search.teacher_stage import prepare_teacher
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.feasibility import require_feasible
 from hwkd.engine.setup.prepare import prepare_data, survey_spaces
+from hwkd.io.discovery import discover
+from hwkd.nn.build import build_module
 from hwkd.tasks.classification import ClassifyTask
 
 ROOT = Path(__file__).parents[1]
@@ -142,6 +148,7 @@ def _write_template(folder: Path) -> None:
     write_texts(folder / "reviews.csv")
     write_text(folder / "speeches")
     write_scenes(folder / "scenes", examples=60)
+    _write_streaming(folder / "gestures.onnx")
     write_coco(folder / "things", examples=60)
     _write_windows_teacher(folder / "teacher.onnx")
     np.save(folder / "more.npy", generator.uniform(0, 16, size=(64, 8, 8)).astype(np.float32))
@@ -166,6 +173,17 @@ def _write_template(folder: Path) -> None:
         shutil.copytree("runs/digits/best", "pair-student")
     _write_made(folder)
     (folder / "measurements.csv").write_text("model,latency_ms\nmodel.onnx,3.5\n")
+
+
+def _write_streaming(path: Path) -> None:
+    """Write the int8 file of a student that pads nothing over time."""
+    discover("hwkd.search_spaces")
+    space, shape = SEARCH_SPACES.get("streaming"), (8, 24)
+    spec = space.suggest(RandomChooser(1), input_shape=shape, num_outputs=3)
+    layers = space.layers(spec)
+    export_onnx(build_module(layers, seed=0).eval(), layers, path)
+    values = np.random.default_rng(0).normal(size=(16, *shape)).astype(np.float32)
+    quantise_int8(path, path, values)
 
 
 def _write_made(folder: Path) -> None:

@@ -234,6 +234,13 @@ PatchOption: TypeAlias = Annotated[
         "the output of one of them.",
     ),
 ]
+StreamingOption: TypeAlias = Annotated[
+    bool,
+    Option(
+        "Let the C take a signal frame by frame and compute new columns alone: of students that "
+        "pad nothing over time, as those of --space streaming."
+    ),
+]
 Database: TypeAlias = Annotated[
     str, Option("Database that holds the run, as postgresql://user@host/name.", panel=MANY)
 ]

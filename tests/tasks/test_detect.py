@@ -1,10 +1,13 @@
 """Things in pictures: decoding, scores, moves and C, each beside another way to get there."""
 
+import base64
+import io
 import shutil
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from support.boxed import write_coco
 
 from hwkd.core.boxes import CELL_PIXELS, moved_boxes
@@ -14,6 +17,7 @@ from hwkd.core.signals import moved
 from hwkd.deploy.to_c.answer import answer_files
 from hwkd.deploy.toolchain import find_host_compiler, find_tools, run_tool
 from hwkd.deploy.verify_run import harness_text, write_link_script
+from hwkd.engine.arms.example_pictures import worst_pictures
 from hwkd.io.core_files import load_core
 from hwkd.tasks.boxes_head import boxes_head
 from hwkd.tasks.detect import _DETECT
@@ -297,3 +301,19 @@ def test_answers_are_in_pixels():
     assert head.answer_text(boxes[0]) == "1 x c"
     assert OVERLAPS[0] == 0.5
     assert CELL_PIXELS * 12 == 96
+
+
+def test_the_worst_pictures_show_what_is_there_and_what_is_named(tmp_path):
+    data = _DETECT.data(write_coco(tmp_path / "boxed", examples=40))
+    labels = data.test.labels
+    wanted = wanted_outputs(torch.from_numpy(labels), classes=2, grid=(4, 4))
+    outputs = torch.cat([9 * (wanted.heat == 1) - 4.5, wanted.edges], dim=1).numpy()
+    spoilt = int((labels[:, :, 0] >= 0).any(axis=1).argmax())
+    outputs[spoilt, :2] = -9.0
+    first, *_ = worst_pictures(data, data.head.at(None), outputs)
+    assert first.error > 0
+    assert first.given == data.head.answer_text(labels[spoilt])
+    picture = Image.open(io.BytesIO(base64.b64decode(first.png))).convert("RGB")
+    assert picture.size == (192, 192)
+    green = np.asarray(picture).astype(int)
+    assert (green[..., 1] - green[..., 0] > 80).sum() > 50

@@ -59,6 +59,7 @@ def conclude(
         verdict=verdict,
         confusion=result.confusion,
         worst_texts=result.worst_texts,
+        worst_pictures=result.worst_pictures,
         decision=result.decision,
         pairs=result.pairs,
         exits=result.exits,
