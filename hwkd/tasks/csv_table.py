@@ -128,8 +128,8 @@ class TextTable:
         ordered = np.sort(values, axis=0)
         hits = (ordered == ordered[0] + np.arange(count)[:, np.newaxis]).all(axis=0)
         return [
-            f"the column {self.names[columns[int(at)]]!r} numbers the rows and is learned from; if it "
-            "is no feature, remove it, or put it first and call it id"
+            f"the column {self.names[columns[int(at)]]!r} numbers the rows and is learned from; "
+            "if it is no feature, remove it, or put it first and call it id"
             for at in np.flatnonzero(hits & (ordered[0] == np.rint(ordered[0])))
         ]
 
