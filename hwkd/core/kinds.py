@@ -131,6 +131,12 @@ def _window(layer: Layer) -> dict[str, Any]:
     return {"kernel_shape": layer.kernel, "strides": layer.stride, "pads": layer.pads}
 
 
+def _conv_attributes(layer: Layer) -> dict[str, Any]:
+    # Files of students without dilation stay as they are, byte for byte.
+    dilated = {} if layer.dilation == (1, 1) else {"dilations": layer.dilation}
+    return {**_window(layer), "group": layer.groups, **dilated}
+
+
 def _conv_weights(layer: Layer, source: Shape) -> int:
     return layer.shape[0] * (source[0] // layer.groups) * layer.kernel[0] * layer.kernel[1]
 
@@ -165,7 +171,7 @@ def _linear_weights(layer: Layer, source: Shape) -> int:
 _LAYERS = (
     Kind(
         onnx="Conv", layer="conv", rounding="scaled", weights=_conv_weights, macs=_conv_macs,
-        attributes=lambda layer: {**_window(layer), "group": layer.groups},
+        attributes=_conv_attributes,
         is_window=True, reads_channels=True, takes_activation=True, takes_scale_and_shift=True,
         work="conv",
     ),

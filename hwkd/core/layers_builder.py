@@ -73,12 +73,13 @@ class LayersBuilder:
         *,
         kernel: Sides = 1,
         stride: Sides = 1,
+        dilation: Sides = 1,
         groups: int = 1,
         padded: bool | tuple[bool, bool] = True,
         norm: bool = True,
         activation: Activation = "none",
     ) -> str:
-        """Append a convolution with `kernel // 2` zeros on each side, or without any.
+        """Append a convolution with zeros on each side that keep the centre, or without any.
 
         The window shrinks on axes that are too short for it: its outermost taps would only ever
         read padding, and would still cost weights.
@@ -86,24 +87,26 @@ class LayersBuilder:
         in_channels, height, width = self._image_shape(source)
         kernel_h, kernel_w = (kernel, kernel) if isinstance(kernel, int) else kernel
         stride_h, stride_w = (stride, stride) if isinstance(stride, int) else stride
+        apart_h, apart_w = (dilation, dilation) if isinstance(dilation, int) else dilation
         padded_h, padded_w = (padded, padded) if isinstance(padded, bool) else padded
         if (padded_h and kernel_h % 2 == 0) or (padded_w and kernel_w % 2 == 0):
             raise ValueError(f"{name}: a window of {kernel} has no centre; choose an odd one")
         if in_channels % groups or channels % groups:
             raise ValueError(f"{name}: {in_channels} -> {channels} channels in {groups} groups")
         # Written out, not min(): this runs tens of thousands of times a second in a screening.
-        widest_h = 2 * height - 1 if padded_h else height
-        widest_w = 2 * width - 1 if padded_w else width
+        widest_h = (height - 1) // apart_h * 2 + 1 if padded_h else (height - 1) // apart_h + 1
+        widest_w = (width - 1) // apart_w * 2 + 1 if padded_w else (width - 1) // apart_w + 1
         kernel_h = kernel_h if kernel_h < widest_h else widest_h
         kernel_w = kernel_w if kernel_w < widest_w else widest_w
         stride_h = stride_h if stride_h < height else height
         stride_w = stride_w if stride_w < width else width
-        pad_h = kernel_h // 2 if padded_h else 0
-        pad_w = kernel_w // 2 if padded_w else 0
+        apart_h, apart_w = apart_h if kernel_h > 1 else 1, apart_w if kernel_w > 1 else 1
+        pad_h = kernel_h // 2 * apart_h if padded_h else 0
+        pad_w = kernel_w // 2 * apart_w if padded_w else 0
         shape = (
             channels,
-            (height + 2 * pad_h - kernel_h) // stride_h + 1,
-            (width + 2 * pad_w - kernel_w) // stride_w + 1,
+            (height + 2 * pad_h - (kernel_h - 1) * apart_h - 1) // stride_h + 1,
+            (width + 2 * pad_w - (kernel_w - 1) * apart_w - 1) // stride_w + 1,
         )
         return self._put(
             Layer(
@@ -117,6 +120,7 @@ class LayersBuilder:
                 groups=groups,
                 norm=norm,
                 activation=activation,
+                dilation=(apart_h, apart_w),
             )
         )
 
@@ -187,13 +191,16 @@ class LayersBuilder:
         *,
         kernel: Sides,
         stride: Sides = 1,
+        dilation: Sides = 1,
+        padded: bool | tuple[bool, bool] = True,
         activation: Activation = "none",
     ) -> str:
         """Append a normalised convolution that keeps the channels apart."""
         channels = self._shapes[source][0]
         return self.conv(
             source, name, channels,
-            kernel=kernel, stride=stride, groups=channels, activation=activation,
+            kernel=kernel, stride=stride, dilation=dilation, groups=channels, padded=padded,
+            activation=activation,
         )  # fmt: skip
 
     def linear(

@@ -39,6 +39,7 @@ class Layer:
         activation: applied last; its own operator in ONNX, fused by every runtime that we know.
         permutation: axes of a transpose, batch excluded and counted from 0.
         axis: of a concatenation, a softmax or a slice, batch excluded and counted from 0.
+        dilation: (height, width) of a convolution: from one tap of its window to the next.
         mode: of upsampling: how values between the given ones are found, as ONNX names it.
         start: of a slice, the first place along `axis` that it keeps.
         frozen: its weights stay as they were drawn.
@@ -58,6 +59,7 @@ class Layer:
     activation: Activation = "none"
     permutation: tuple[StoredInt, ...] = ()
     axis: StoredInt = 0
+    dilation: tuple[StoredInt, StoredInt] = (1, 1)
     start: StoredInt = 0
     mode: Interpolation = "nearest"
     frozen: bool = False

@@ -223,6 +223,7 @@ def _conv(layer: Layer, in_channels: int) -> Weighted:
         layer.kernel,
         layer.stride if picks == (1, 1) else (1, 1),
         padding=(top, left) if is_symmetric else 0,
+        dilation=layer.dilation,
         groups=layer.groups,
         bias=not layer.norm,
     )

@@ -314,9 +314,32 @@ class Paste(_Part):
     """Copy into a part of the output, which several of them write."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep(_Node):
+    """Move what is read again to the front of the columns; put in where a network streams.
+
+    Attributes:
+        dropped: columns that nothing reads again.
+    """
+
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RunningMean(_Node):
+    """Mean of the newest columns, those that came before among them; where a network streams.
+
+    Attributes:
+        mean: of them all at once, as the network has it.
+    """
+
+    mean: Pool
+
+
 QuantOp: TypeAlias = (
     Conv | FullyConnected | MatMul | Binary | Table | Pool | Softmax | View | Concat | Pad
     | ConvTranspose | ResizeLinear | Upsample | Slice | LayerNorm | Relayout | Crop | Paste
+    | Keep | RunningMean
 )  # fmt: skip
 Weighted: TypeAlias = Conv | ConvTranspose | FullyConnected
 

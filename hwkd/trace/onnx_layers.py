@@ -28,18 +28,18 @@ def _window(
 ) -> dict[str, tuple[int, ...]]:
     shapes = {name: shape for name, (_, shape) in reading.source.types.items()}
     kernel, stride, own, dilation = geometry(node, shapes, reading.source.constants)
-    if dilation != (1, 1):
-        raise reading.refused(node, f"is dilated by {dilation}, which no layer is")
+    if dilation != (1, 1) and node.kind != "Conv":
+        raise reading.refused(node, f"is dilated by {dilation}, which only a convolution is")
     pads = tuple(a + b for a, b in zip(own, padded, strict=True))
-    return {"kernel": kernel, "stride": stride, "pads": pads}
+    return {"kernel": kernel, "stride": stride, "pads": pads, "dilation": dilation}
 
 
 def _slid(reading: Reading, node: Node, source: Shape, window: dict[str, tuple[int, ...]]) -> Shape:
     """Return height and width behind a window, which must be those of the file."""
     top, left, bottom, right = window["pads"]
     sizes = (source[1] + top + bottom, source[2] + left + right)
-    steps = zip(sizes, window["kernel"], window["stride"], strict=True)
-    found = tuple((size - kernel) // stride + 1 for size, kernel, stride in steps)
+    steps = zip(sizes, window["kernel"], window["stride"], window["dilation"], strict=True)
+    found = tuple((size - (taps - 1) * apart - 1) // step + 1 for size, taps, step, apart in steps)
     written = reading.file_shape(node.outputs[0])[1:]
     if (1,) * (2 - len(written)) + written != found:
         raise reading.refused(node, f"gives {written} positions where a layer gives {found}")

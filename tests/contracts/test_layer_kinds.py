@@ -65,6 +65,9 @@ def example(what: str) -> Layers:
             x = b.max_pool(mix, "what", kernel=2)
         case "hard_swish":
             x = b.hard_swish(b.add(stem, mix, "sum"), "what")
+        case "dilated conv":
+            wide = b.conv(mix, "what", 4, kernel=3, dilation=(1, 3), activation="relu")
+            x = b.depthwise(wide, "apart", kernel=(3, 1), dilation=2, padded=False)
         case "upsample":
             x = b.conv(b.upsample(b.conv(mix, "deep", 3, stride=2), "what", factor=(2, 3)), "up", 4)
         case "conv_transpose":
@@ -114,7 +117,7 @@ def example(what: str) -> Layers:
 
 
 WHAT = (
-    *LAYER_KINDS, "sigmoid", "concat of rows", "softmax over channels and rows",
+    *LAYER_KINDS, "dilated conv", "sigmoid", "concat of rows", "softmax over channels and rows",
     "softmax of classes", "attention in windows", "half_pixel", "align_corners",
 )  # fmt: skip
 each_kind = pytest.mark.parametrize("what", WHAT)

@@ -171,7 +171,7 @@ def test_every_weighted_layer_is_normalised_except_gates_and_classifier(space_na
 def test_a_fifth_of_the_students_for_small_images_has_at_most_20_kilobytes(space_name: str) -> None:
     sizes = [build_graph(sample(space_name, (1, 28, 28), seed)[1]).params for seed in range(200)]
     assert sum(size <= 16_500 for size in sizes) >= 40
-    assert max(sizes) > 30_000
+    assert max(sizes) > 25_000
 
 
 @each_space
@@ -210,7 +210,7 @@ def test_one_training_step_reaches_every_weight(space_name: str) -> None:
 def test_a_space_that_waits_to_be_named_is_in_no_search_without_its_name() -> None:
     waiting = {
         "autoencoder", "broadcast", "conv_autoencoder", "detector", "discrepancy",
-        "local_attention", "segmenter", "shuffle", "temporal", "text",
+        "local_attention", "segmenter", "shuffle", "streaming", "temporal", "text",
     }  # fmt: skip
     assert set(registered_spaces()) == set(SEARCH_SPACES.names()) - waiting
 

@@ -8,7 +8,7 @@ Convolutions want channels last; what an operator cannot read as it lies is copi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -48,11 +48,15 @@ class Arranged:
         graph: with copies put in and views taken out.
         places: tensor -> offset of every element.
         buffer_of: tensor -> tensor whose buffer it lies in; a view lies in its source's.
+        begins: tensor -> its first byte there, where that is another than the buffer's.
+        kept: buffers that hold from one run to the next what they held.
     """
 
     graph: QuantGraph
     places: Mapping[str, Places]
     buffer_of: Mapping[str, str]
+    begins: Mapping[str, int] = field(default_factory=dict)
+    kept: frozenset[str] = frozenset()
 
 
 def row_major(shape: tuple[int, ...]) -> Places:

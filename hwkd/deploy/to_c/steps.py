@@ -26,6 +26,7 @@ from hwkd.qgraph.ir import (
     ConvTranspose,
     Crop,
     FullyConnected,
+    Keep,
     LayerNorm,
     MatMul,
     Pad,
@@ -33,6 +34,7 @@ from hwkd.qgraph.ir import (
     Pool,
     Relayout,
     ResizeLinear,
+    RunningMean,
     Slice,
     Softmax,
     Table,
@@ -154,6 +156,29 @@ def _pool(step: StepBuilder, op: Pool) -> None:
         values = step.table_values(op.table, source.name, target.name)
         table = step.constants.int8(step.symbol("table"), values)
         step.call("hwkd_elementwise", "table", f"{table}, {target.elements}, {{out}}, {{out}}")
+
+
+def _keep(step: StepBuilder, op: Keep) -> None:
+    _, channels, _, columns = step.tensor(op.output).shape
+    kept, dropped = (channels * count for count in (columns - op.dropped, op.dropped))
+    step.call("hwkd_stream", "keep", f"{{out}}, {kept}, {dropped}")
+    step.is_partial = True
+
+
+def _running_mean(step: StepBuilder, op: RunningMean) -> None:
+    source, target = step.tensor(op.inputs[0]), step.tensor(op.output)
+    rows, _ = pool_rows(op.mean, source, target, step.rounding)
+    layer = struct(
+        channels=source.shape[1],
+        columns=source.shape[3],
+        window=op.mean.kernel[1],
+        scale=f"{{{rows[0]}}}",
+        in_zero=source.zero_point,
+        out_zero=target.zero_point,
+    )
+    name = step.constants.struct("hwkd_running_mean", step.symbol("layer"), layer)
+    arguments = f"&{name}, {step.operand(0)}, {{out}}, {step.operand(1)}"
+    step.call("hwkd_stream", "running_mean", arguments)
 
 
 def _softmax(step: StepBuilder, op: Softmax) -> None:
@@ -330,4 +355,6 @@ _BUILD: dict[type, Callable[[StepBuilder, Any], None]] = {
     Relayout: _relayout,
     Crop: _crop,
     Paste: _paste,
+    Keep: _keep,
+    RunningMean: _running_mean,
 }
