@@ -32,8 +32,8 @@ MAY_IMPORT = {
     "language": {"deploy", "distill", "train"},
     "report": set(),
     "engine": {
-        "cost", "deploy", "distill", "nn", "profiling", "propose", "qgraph", "signals", "tasks",
-        "trace", "train",
+        "cost", "deploy", "distill", "language", "nn", "profiling", "propose", "qgraph", "signals",
+        "tasks", "trace", "train",
     },
     "api": {
         "cost", "deploy", "distill", "engine", "inference", "language", "nn", "profiling", "qgraph",

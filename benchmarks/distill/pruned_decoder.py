@@ -26,8 +26,9 @@ from hwkd.core.progress import silent
 from hwkd.distill.token_divergences import TokenDivergence
 from hwkd.language.corpus import open_tokenizer, read_corpus
 from hwkd.language.course import Budget, Recipe, nats_per_token, train_decoder
-from hwkd.language.decoder_folder import TOKENIZER_FILE, open_decoder
+from hwkd.language.decoder_folder import open_decoder
 from hwkd.language.kept_parts import kept_sizes, sizes_of
+from hwkd.language.model_folder import TOKENIZER_FILE
 from hwkd.language.prune import DISTILLED, LABELS, SCRATCH, WHOLE, PruneOrder, prune_decoder
 from hwkd.language.shrink import new_model, small_config
 

@@ -43,9 +43,9 @@ def _write_decoder(folder: Path) -> None:
     from tokenizers.models import BPE
     from transformers import AutoModelForCausalLM, Qwen2Config
 
-    from hwkd.language.decoder_folder import require_transformers
+    from hwkd.language.model_folder import require_transformers
 
-    require_transformers()
+    require_transformers("the bench")
     letters = "abcdefghijklmnopqrstuvwxyz .\n"
     config = Qwen2Config(
         vocab_size=len(letters), hidden_size=8, num_hidden_layers=2, num_attention_heads=2,

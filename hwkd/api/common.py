@@ -146,7 +146,8 @@ TeachersOption: TypeAlias = Annotated[
     Sequence[str],
     Option(
         "model.onnx, answers.safetensors of `hwkd answers`, labels.npz with y_soft_train of "
-        "annotators, or package.module:factory; repeat to "
+        "annotators, config.json of a text classifier of transformers, or "
+        "package.module:factory; repeat to "
         "average the answers of several.",
         flag="teacher",
         panel=WHAT,

@@ -116,14 +116,14 @@ def prune(
     from hwkd.core.units import parse_duration_s
     from hwkd.deploy.output_folder import require_free_out
     from hwkd.distill.token_divergences import TokenDivergence
-    from hwkd.language.decoder_folder import require_transformers
+    from hwkd.language.model_folder import require_transformers
 
     require_free_out(Path(out))
     chosen = TokenDivergence.parse(divergence)
     if learning_rate <= 0.0:
         raise ConfigError("--learning-rate 0: nothing would be learned; give a number above 0")
     seconds = None if timeout is None else parse_duration_s(timeout, option="--timeout")
-    require_transformers()
+    require_transformers("hwkd prune")
     from hwkd.language.prune import PruneOrder, prune_decoder
     from hwkd.language.pruned_folder import write_pruned
 

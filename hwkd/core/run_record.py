@@ -178,7 +178,7 @@ class TeacherMemberRecord(StrictModel):
     """
 
     name: str
-    kind: Literal["trained here", "onnx", "factory", "answers"]
+    kind: Literal["trained here", "onnx", "factory", "answers", "transformers"]
     description: str
     input: str = "normalised"
     scores: ScoresRecord
@@ -190,7 +190,7 @@ class TeacherRecord(StrictModel):
     """The teacher.
 
     Attributes:
-        kind: "trained here", "onnx", "factory", or "answers" in a file.
+        kind: "trained here", "onnx", "factory", "answers" in a file, or "transformers".
         scores: in float, on validation and, if that was measured, on test.
         seconds: spent on training it, loading it and computing its logits in this run.
         from_cache: it was trained by an earlier run on the same data and configuration.
@@ -202,7 +202,7 @@ class TeacherRecord(StrictModel):
         trained_within_s: bound on its training, which names it in the cache; None is no bound.
     """
 
-    kind: Literal["trained here", "onnx", "factory", "answers"]
+    kind: Literal["trained here", "onnx", "factory", "answers", "transformers"]
     description: str
     scores: ScoresRecord
     seconds: float

@@ -53,7 +53,7 @@ from hwkd.qgraph.tflite_rounding import (
 # Numbers of operators (`BuiltinOperator`) and of their options in TensorFlow Lite's schema.
 _ADD, _AVERAGE_POOL, _CONCATENATION, _CONV, _DEPTHWISE = 0, 1, 2, 3, 4
 _FULLY_CONNECTED, _MAX_POOL, _MUL, _SOFTMAX = 9, 17, 18, 25
-_RELU_OPERATOR = 19
+_RELU_OPERATOR, _LOGISTIC = 19, 14
 _RESIZE_NEAREST, _SLICE = 97, 65
 _RESIZE_BILINEAR, _TRANSPOSE_CONV = 23, 67
 _MAXIMUM, _MINIMUM = 55, 57
@@ -66,6 +66,7 @@ _SOFTMAX_OUTPUT = (np.float32(1 / 256), -128)
 _TABLE_OPERATORS: Final = {
     "quantize": (_QUANTIZE, Options(kind=89)),
     "relu": (_RELU_OPERATOR, None),
+    "sigmoid": (_LOGISTIC, None),
     "hard_swish": (_HARD_SWISH, Options(kind=91)),
 }
 _WITHOUT_OPERATOR: Final[Mapping[type, str]] = {LayerNorm: "a layer normalisation"}
@@ -167,7 +168,7 @@ class _Writer:
         source, target = tensors[op.inputs[0]], tensors[op.output]
         found = table_form(op.table, source, target)
         if found is None and self._runs:
-            raise refused(op, "a function other than ReLU, hard-swish and hard-sigmoid")
+            raise refused(op, "a function other than ReLU, hard-swish, hard-sigmoid and sigmoid")
         form: TableForm = "hard_swish" if found is None else found[0]
         number = self._tensors.input(source.name)
         if form == "hard_sigmoid":

@@ -27,6 +27,7 @@ _TAKES = "a UTF-8 text file, or a folder with train.txt and, beside it, validati
 _SPLITS = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
 _HELD_BACK = 0.05  # of a text without such files, for validation and for test, from its end
 _MOST_BYTES = 256 << 20
+_MOST_JUDGED = 400  # windows: perplexities are then known to a hundredth or two
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,8 @@ def open_tokenizer(path: Path, words: int) -> Tokenizer:
 def read_corpus(path: Path, tokenizer: Tokenizer, *, length: int) -> Mapping[str, Windows]:
     """Read text and return its splits as windows.
 
+    Validation and test are spread windows of their texts where these are long.
+
     Args:
         length: tokens of a window.
 
@@ -92,7 +95,8 @@ def read_corpus(path: Path, tokenizer: Tokenizer, *, length: int) -> Mapping[str
                 f"{printable(path)}: {split} has {len(ids):,} tokens, and two windows of {length} "
                 "are the least; give more text or a shorter --length"
             )
-        found[split] = _windows(ids, length, characters=len(text))
+        windows = _windows(ids, length, characters=len(text))
+        found[split] = windows if split == "train" else _spread(windows, _MOST_JUDGED)
     return found
 
 
@@ -107,6 +111,22 @@ def _windows(ids: NDArray[np.int64], length: int, *, characters: int) -> Windows
         labels=torch.from_numpy(labels.reshape(shape)),
         tokens=len(ids) - 1,
         characters=characters,
+    )
+
+
+def _spread(windows: Windows, most: int) -> Windows:
+    """Return windows at even distances, where there are more than can be judged in little time."""
+    count = len(windows.inputs)
+    if count <= most:
+        return windows
+    rows = np.linspace(0, count - 1, most).round().astype(np.int64)
+    labels = windows.labels[rows]
+    tokens = int((labels != IGNORED).sum())
+    return Windows(
+        inputs=windows.inputs[rows],
+        labels=labels,
+        tokens=tokens,
+        characters=round(windows.characters * tokens / windows.tokens),
     )
 
 

@@ -22,9 +22,10 @@ from hwkd.core.progress import Progress
 from hwkd.distill.token_divergences import TokenDivergence
 from hwkd.language.corpus import Windows, open_tokenizer, read_corpus
 from hwkd.language.course import Budget, Course, Recipe, nats_per_token, train_decoder
-from hwkd.language.decoder_folder import TOKENIZER_FILE, Decoder, open_decoder, parameters_of
+from hwkd.language.decoder_folder import Decoder, open_decoder
 from hwkd.language.importance import importance_of
 from hwkd.language.kept_parts import Sizes, kept_sizes, sizes_of
+from hwkd.language.model_folder import TOKENIZER_FILE, parameters_of
 from hwkd.language.prune_record import DecoderArm, DecoderSizes, PruneRecord
 from hwkd.language.shrink import best_of, new_model, shrunk, small_config
 from hwkd.language.teacher_tokens import TeacherTokens
@@ -126,6 +127,7 @@ def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
         top=order.top,
         length=length,
         train_tokens=splits["train"].tokens,
+        test_tokens=splits["test"].tokens,
         seed=order.seed,
         arms=arms,
         ships=ships,

@@ -49,6 +49,7 @@ class PruneRecord(StrictModel):
         top: logits of the teacher that were kept of each token; None is all.
         length: tokens of a window.
         train_tokens: that could be learned from.
+        test_tokens: that perplexities are means of; of a long text some windows.
         arms: the whole decoder first.
         ships: name of the arm in the folder.
     """
@@ -66,6 +67,7 @@ class PruneRecord(StrictModel):
     top: StoredInt | None
     length: StoredInt
     train_tokens: StoredInt
+    test_tokens: StoredInt
     seed: StoredInt
     arms: tuple[DecoderArm, ...]
     ships: str

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hwkd.core.markdown import inline, row
 from hwkd.deploy.output_folder import write_folder
-from hwkd.language.decoder_folder import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+from hwkd.language.model_folder import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from hwkd.language.prune import DISTILLED, LABELS, PRUNED, SCRATCH, WHOLE, Pruned
 from hwkd.language.prune_record import PruneRecord
 
@@ -71,7 +71,8 @@ def card_of(record: PruneRecord) -> str:
     kept = "all logits" if record.top is None else f"the {record.top} largest logits of each token"
     lines += [
         "",
-        "Perplexities are of a token, measured on this computer in 32-bit floating point. The "
+        f"Perplexities are of a token, over {record.test_tokens:,} of the test text, measured on "
+        "this computer in 32-bit floating point. The "
         f"teacher is the whole decoder: divergence {record.divergence}, {kept}, text weighted "
         f"{record.label_weight:g}. Each training had the same time or steps. Read it with "
         "`transformers.AutoModelForCausalLM.from_pretrained(FOLDER)`.",

@@ -74,12 +74,13 @@ def samples_of_table(table: TextTable, reading: Reading, group: str | None) -> S
     others = [at for at, name in enumerate(lower) if name in WHO and at not in used]
     beside = [*(at for at in times if at not in used), *split_columns(table)]
     sensors = [at for at in range(len(lower)) if at not in used | {*others, *beside}]
-    if sensors and sensors[0] == 0 and table.numbers_rows(0):
-        sensors = sensors[1:]
+    is_numbered = bool(sensors) and sensors[0] == 0 and table.numbers_rows(0)
+    sensors = sensors[1:] if is_numbered else sensors
     if not sensors:
         raise DataError(f"{table.source}: no column of numbers beside {', '.join(table.names)}")
     channels = tuple(table.names[at] for at in sensors)
     notes = [*table.notes, f"channels: {', '.join(channels)}; label: {table.names[label]}"]
+    notes += [table.first_left_out] if is_numbered else []
     if others:
         left = ", ".join(table.names[at] for at in others)
         notes.append(f"{left} left out; --group {table.names[others[0]]} keeps each apart")
@@ -90,6 +91,7 @@ def samples_of_table(table: TextTable, reading: Reading, group: str | None) -> S
         time_s, said = in_seconds(table.numbers([time])[:, 0], table.names[time])
         notes += [said] if said else []
     values = table.numbers(sensors)
+    notes += table.row_number_notes(sensors, values)
     return Samples(
         source=table.source,
         channels=channels,

@@ -12,7 +12,7 @@ from hwkd.core.errors import TeacherError
 from hwkd.core.head import Head
 from hwkd.train.dataset import Dataset
 
-TeacherKind: TypeAlias = Literal["trained here", "onnx", "factory", "answers"]
+TeacherKind: TypeAlias = Literal["trained here", "onnx", "factory", "answers", "transformers"]
 
 
 class Teacher(Protocol):

@@ -42,7 +42,6 @@ from hwkd.trace.onnx_file import load_graph
 NOT_IN_TFLITE = {
     "softmax over channels and rows": "'first'.*along another axis than the last in memory",
     "layer_norm": "'what': a layer normalisation",
-    "sigmoid": "'gate_act': a function other than ReLU",
 }
 
 

@@ -20,6 +20,7 @@ from hwkd.language.course import nats_per_token
 from hwkd.language.decoder_folder import open_decoder
 from hwkd.language.importance import Importance, importance_of
 from hwkd.language.kept_parts import Sizes, kept_sizes, sizes_of
+from hwkd.language.model_folder import parameters_of
 from hwkd.language.shrink import shrunk
 from hwkd.language.teacher_tokens import TeacherTokens
 
@@ -143,6 +144,17 @@ def test_every_token_but_the_first_is_predicted_once(place):
     assert (windows.tokens, windows.characters) == (len(ids) - 1, len(text))
 
 
+def test_of_a_long_text_windows_at_even_distances_are_judged(place, tmp_path):
+    long = tmp_path / "long"
+    write_text(long)
+    (long / "test.txt").write_text((long / "train.txt").read_text() * 3)
+    tokenizer = open_tokenizer(place / "llama" / "tokenizer.json", 256)
+    windows = read_corpus(long, tokenizer, length=8)["test"]
+    assert len(windows.inputs) == 400
+    assert windows.tokens == int((windows.labels != IGNORED).sum())
+    assert windows.characters == pytest.approx(windows.tokens, rel=1e-3)  # a byte is a token
+
+
 def test_perplexity_is_that_of_one_token_after_another(place):
     decoder = open_decoder(place / "gpt2")
     tokenizer = open_tokenizer(place / "gpt2" / "tokenizer.json", 256)
@@ -192,7 +204,7 @@ def test_a_pruned_decoder_is_written_with_its_record_and_reads_back(place, tmp_p
     assert held["distilled"] < held["pruned"]
     assert printed["ships"] == min(names[1:], key=held.__getitem__)
     again = open_decoder(out)
-    assert again.parameters == printed["small"]["parameters"]
+    assert parameters_of(again.model) == printed["small"]["parameters"]
     tokenizer = open_tokenizer(out / "tokenizer.json", again.words)
     windows = read_corpus(place / "text", tokenizer, length=16)["test"]
     shipped = next(arm for arm in printed["arms"] if arm["name"] == printed["ships"])

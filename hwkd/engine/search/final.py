@@ -98,14 +98,9 @@ def finish_students(
     ships, why = _shipping(found, brief, made=bool(results))
     verdict = judged(ships[0], found.trainings, context, networks_compared=networks_of(ranked))
     verdict = verdict.model_copy(update={"full_trainings": found.full_trainings})
-    limited = ending.end_s is not None
+    profile_s = _PROFILE_SECONDS if ending.end_s is None else _PROFILE_SECONDS_LIMITED
     final, files = conclude(
-        store.path,
-        context,
-        ships,
-        verdict,
-        profile_s=_PROFILE_SECONDS_LIMITED if limited else _PROFILE_SECONDS,
-        started_s=started_s,
+        store.path, context, ships, verdict, profile_s=profile_s, started_s=started_s
     )
     if held is not None:
         came = what_came(held, found, ranked, context.data.head.metrics[0])
