@@ -52,7 +52,7 @@ $(READY): pyproject.toml constraints.txt
 		{ [ "$$(id -u)" = 0 ] && apt-get update && apt-get install -y --no-install-recommends python3-venv; } || \
 		{ echo "Python's venv module is missing; run: sudo apt-get install python3-venv"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,dashboard,docs,cmsis-nn,ethos,tflite]'
+	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,dashboard,docs,cmsis-nn,ethos,text,tflite]'
 	@touch $@
 
 clean:

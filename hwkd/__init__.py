@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from hwkd.api.opened import open  # noqa: A004
     from hwkd.api.outcome import SearchOutcome
     from hwkd.api.profile import profile
+    from hwkd.api.prune import prune
     from hwkd.api.report import report
     from hwkd.api.resume import resume
     from hwkd.api.schemes import scheme, schemes
@@ -73,6 +74,7 @@ __all__ = [
     "new_device",
     "open",
     "profile",
+    "prune",
     "report",
     "resume",
     "scheme",

@@ -1,4 +1,4 @@
-"""Attention students: a convolutional stem, then attention whose cost grows with the map alone."""
+"""Attention students: a convolutional stem, then attention, linear or inside windows."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSp
 _WIDTHS = ((8, 32), (12, 40), (16, 48), (24, 64), (24, 64))
 _TINY_WIDTHS = ((8, 24), (8, 32), (12, 40), (16, 48), (16, 48))
 _KERNELS = (3, 5, 9, 15)
+_DILATIONS = (1, 2, 4)
 _BLOCKS = ("residual", "separable")
 
 
@@ -25,12 +26,18 @@ class TemporalSpace:
     The first convolution spans the whole height, so that a spectrum is read as (bins, time) and
     what follows is one row: a wide window over time costs few weights and little work. Blocks are
     those of TC-ResNet (arXiv:1904.03814), two convolutions and a skip with one of 1x1 where time
-    is halved, or separable ones with wide windows (arXiv:2004.08531).
+    is halved, or separable ones with wide windows (arXiv:2004.08531). Windows that do not halve
+    the time may be dilated (arXiv:1811.07684).
+
+    Attributes:
+        is_padded: windows reach over both ends of the input, over zeros. Without, what a layer
+            answers at a moment follows from the input alone, and not from where its window began.
     """
 
     name: str = "temporal"
     summary: str = "convolutions over time alone: spectra and sensors (only when named)"
     is_default: bool = False
+    is_padded: bool = True
 
     def suggest(
         self,
@@ -51,6 +58,7 @@ class TemporalSpace:
             "stem_kernel": chooser.categorical("stem_kernel", _KERNELS[:2]),
             "block": chooser.categorical("block", _BLOCKS),
             "skips": chooser.categorical("skips", room.affordable((False, True), lean=1)),
+            "dilation": chooser.categorical("dilation", _DILATIONS),
             "stages": stages,
         }
         for stage in range(1, stages + 1):
@@ -73,55 +81,103 @@ class TemporalSpace:
         x = builder.conv(
             builder.image, "stem", int(p["stem_channels"]),
             kernel=(height, int(p["stem_kernel"])), stride=(height, int(p["stem_stride"])),
-            padded=(False, True), activation=activation,
+            padded=(False, self.is_padded), activation=activation,
         )  # fmt: skip
         append = _residual if p["block"] == "residual" else _separable
         for stage in range(1, int(p["stages"]) + 1):
             key = f"stage{stage}"
             for block in range(1, int(p[f"{key}_blocks"]) + 1):
-                x = append(
-                    builder, x, f"{key}_block{block}", int(p[f"{key}_channels"]),
+                window = _Window(
                     kernel=int(p[f"{key}_kernel"]),
                     stride=2 if block == 1 else 1,
-                    has_skip=bool(p["skips"]),
-                    activation=activation,
+                    dilation=int(p.get("dilation", 1)),
+                    is_padded=self.is_padded,
+                )
+                x = append(
+                    builder, x, f"{key}_block{block}", int(p[f"{key}_channels"]),
+                    window=window, has_skip=bool(p["skips"]), activation=activation,
                 )  # fmt: skip
             builder.tap(key, x)
         builder.classifier(x, spec.num_outputs)
         return builder.build()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Window:
+    """What a block slides over time."""
+
+    kernel: int
+    stride: int
+    dilation: int
+    is_padded: bool
+
+    @property
+    def apart(self) -> int:
+        """From one tap to the next of the first convolution, which may halve the time."""
+        return self.dilation if self.stride == 1 else 1
+
+
 def _residual(
     builder: LayersBuilder, source: str, name: str, channels: int,
-    *, kernel: int, stride: int, has_skip: bool, activation: Activation,
+    *, window: _Window, has_skip: bool, activation: Activation,
 ) -> str:  # fmt: skip
     """Append two convolutions and a skip, through one of 1x1 where the shape changes."""
     x = builder.conv(
-        source, f"{name}_conv1", channels, kernel=kernel, stride=stride, activation=activation
-    )
+        source, f"{name}_conv1", channels,
+        kernel=window.kernel, stride=window.stride, dilation=window.apart,
+        padded=window.is_padded, activation=activation,
+    )  # fmt: skip
+    x = builder.conv(
+        x, f"{name}_conv2", channels,
+        kernel=window.kernel, dilation=window.dilation, padded=window.is_padded,
+        activation="none" if has_skip else activation,
+    )  # fmt: skip
     if not has_skip:
-        return builder.conv(x, f"{name}_conv2", channels, kernel=kernel, activation=activation)
-    x = builder.conv(x, f"{name}_conv2", channels, kernel=kernel)
-    skip = source
-    if builder.shape(source) != builder.shape(x):
+        return x
+    skip = _middle(builder, source, x, name, window.stride)
+    if builder.shape(skip) != builder.shape(x):
         skip = builder.conv(
-            source, f"{name}_shortcut", channels, stride=stride, activation=activation
+            skip, f"{name}_shortcut", channels, stride=window.stride, activation=activation
         )
     return builder.add(skip, x, f"{name}_skip", activation=activation)
 
 
 def _separable(
     builder: LayersBuilder, source: str, name: str, channels: int,
-    *, kernel: int, stride: int, has_skip: bool, activation: Activation,
+    *, window: _Window, has_skip: bool, activation: Activation,
 ) -> str:  # fmt: skip
     """Append a depthwise and a 1x1 convolution, with a skip where the shape stays."""
     x = builder.depthwise(
-        source, f"{name}_time", kernel=kernel, stride=stride, activation=activation
-    )
-    if not has_skip or builder.shape(source) != (channels, *builder.shape(x)[1:]):
+        source, f"{name}_time",
+        kernel=window.kernel, stride=window.stride, dilation=window.apart,
+        padded=window.is_padded, activation=activation,
+    )  # fmt: skip
+    before, width = builder.shape(source), builder.shape(x)[2]
+    keeps_time = before[2] == width if window.is_padded else window.stride == 1
+    if not (has_skip and keeps_time and before[0] == channels):
         return builder.conv(x, f"{name}_mix", channels, activation=activation)
+    skip = _middle(builder, source, x, name, stride=1)
     x = builder.conv(x, f"{name}_mix", channels)
-    return builder.add(source, x, f"{name}_skip", activation=activation)
+    return builder.add(skip, x, f"{name}_skip", activation=activation)
+
+
+def _middle(builder: LayersBuilder, source: str, behind: str, name: str, stride: int) -> str:
+    """Return the source where windows without padding have their middle; all of it with padding."""
+    width, left = builder.shape(source)[2], builder.shape(behind)[2]
+    step = min(stride, width)
+    if (width - 1) // step + 1 == left:
+        return source
+    # Of one position, too, a convolution of 1x1 has room for its stride.
+    kept = max((left - 1) * step + 1, step)
+    start = (width - kept) // 2
+    return builder.slice(source, f"{name}_middle", start=start, stop=start + kept, axis=2)
 
 
 SEARCH_SPACES.register("temporal")(TemporalSpace())
+SEARCH_SPACES.register("streaming")(
+    TemporalSpace(
+        name="streaming",
+        summary="temporal without padding over time: `hwkd export --streaming` (only when named)",
+        is_padded=False,
+    )
+)

@@ -22,24 +22,17 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
-import onnx
 import optuna
 import pytest
-import torch
 import typer
-from onnx import TensorProto, helper, numpy_helper
-from PIL import Image
-from safetensors.torch import save_file
-from sklearn.datasets import load_digits
+from support.decoders import write_decoder
 from support.made_once import MadeOnce
-from support.recordings import write_recordings
-from support.scenes import write_scenes
-from support.texts import write_texts
+from support.workplace import write_workplace
 
 import hwkd
 from hwkd.cli.app import app, main
@@ -48,14 +41,9 @@ from hwkd.engine.search.teacher_stage import prepare_teacher
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.feasibility import require_feasible
 from hwkd.engine.setup.prepare import prepare_data, survey_spaces
-from hwkd.tasks.classification import ClassifyTask
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-SHORT_SEARCH = (
-    "--trials", "3", "--brief-epochs", "2", "--full-epochs", "1", "--controls", "0",
-    "--workers", "1", "--teacher-time", "5s",
-)  # fmt: skip
 SHORT_CALL: dict[str, Any] = {
     "trials": 2, "brief_epochs": 1, "full_epochs": 1, "controls": 0, "workers": 1,
     "teacher_time": "2s",
@@ -64,16 +52,11 @@ EMULATION = ("qemu-system-arm", "arm-none-eabi-gcc")
 SHORTENED = {
     "distill": ("--epochs", "1", "--seeds", "1"),
     "finetune": ("--epochs", "1"),
+    "prune": ("--steps", "2", "--length", "16"),
     "generate": ("--by", "inversion:samples=20,steps=2,batch=20"),
     "serve": ("--port", "0", "--max-time", "1s"),
     "verify": ("--inputs", "16"),
 }
-TEACHERS = """import torch
-
-
-def digits_teacher():
-    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
-"""
 
 
 @dataclass(frozen=True)
@@ -123,54 +106,8 @@ PROGRAMS = [b for b in BLOCKS if b.language == "python" and b.text.startswith("i
 
 @pytest.fixture(scope="module")
 def template(made_once: MadeOnce) -> Path:
-    return made_once("docs", _write_template)
-
-
-def _write_template(folder: Path) -> None:
-    """Make the folder that the pages are written for: photos, teachers, finished runs."""
-    generator = np.random.default_rng(0)
-    _write_photos(folder / "photos", generator)
-    _write_windows(folder / "windows.npz", generator)
-    _write_houses(folder / "houses.csv", generator)
-    images = load_digits().images.astype(np.uint8)
-    np.savez(folder / "new_digits.npz", x=images[:60], y=load_digits().target[:60])
-    _write_shuttle(folder / "shuttle.csv", generator)
-    write_recordings(folder / "watch.csv")
-    write_texts(folder / "reviews.csv")
-    write_scenes(folder / "scenes", examples=60)
-    _write_windows_teacher(folder / "teacher.onnx")
-    np.save(folder / "more.npy", generator.uniform(0, 16, size=(64, 8, 8)).astype(np.float32))
-    (folder / "my_space.py").write_text(SPACE_BLOCK.text)
-    (folder / "search.toml").write_text(CONFIG_BLOCK.text)
-    (folder / "my_teachers.py").write_text(TEACHERS)
-    _write_digits_teacher(folder / "digits.safetensors")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        # Of its own: a teacher that another test trained for longer would be taken instead.
-        patch.setenv("HWKD_CACHE_DIR", str(folder / "cache"))
-        search = ["search", "--device", "cortex-m7", "--space", "narrow_deep", *SHORT_SEARCH]
-        assert main([*search, "--out", "runs/digits"]) == 0
-        for name in ("other", "first"):
-            shutil.copytree("runs/digits", f"runs/{name}")
-        shutil.copyfile("runs/digits/best/student.onnx", "model.onnx")
-        assert main(["export", "runs/digits", "--target", "c", "--out", "firmware"]) == 0
-        assert main(["devices", "new", "my-board.toml"]) == 0
-        teacher = ["--teacher", "my_teachers:digits_teacher", "--teacher-weights"]
-        asked = ["answers", "--student", "runs/digits", *teacher, "digits.safetensors"]
-        assert main([*asked, "--out", "digits-answers.safetensors"]) == 0
-        shutil.copytree("runs/digits/best", "pair-student")
-    _write_made(folder)
-    (folder / "measurements.csv").write_text("model,latency_ms\nmodel.onnx,3.5\n")
-
-
-def _write_made(folder: Path) -> None:
-    """Write digits as if they were made, and as pairs of halves that differ in nothing."""
-    images, labels = load_digits().images.astype(np.uint8), load_digits().target
-    np.savez(folder / "made.npz", x_train=images[:200], y_train=labels[:200])
-    few, own = images[:400], labels[:400]
-    np.savez(folder / "pairs.npz", x_train=few, y_train=own, teacher_x_train=few)
-    votes = np.eye(10)[own] * 4 + 1
-    np.savez(folder / "voted.npz", x_train=few, y_train=own, y_soft_train=votes)
+    space, search = SPACE_BLOCK.text, CONFIG_BLOCK.text
+    return made_once("docs", partial(write_workplace, space=space, search=search))
 
 
 @pytest.fixture
@@ -290,6 +227,9 @@ class _WouldStartTrialsError(Exception):
 def _run_hwkd(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     if "--track" in arguments:
         pytest.importorskip(arguments[arguments.index("--track") + 1])
+    if arguments[0] == "prune":
+        pytest.importorskip("transformers")
+        write_decoder(Path("decoder"))
     if arguments[0] == "search" and "--resume" not in arguments:
         monkeypatch.setattr("hwkd.engine.search.run.run_search", _prepare_only)
         if "--teacher" not in arguments:  # one is trained, if `workplace` has none
@@ -344,61 +284,3 @@ def _commands(program: typer.Typer) -> Iterator[tuple[str, Any]]:
             yield from walk(subcommand, [*words, name])
 
     yield from walk(typer.main.get_command(program), [])
-
-
-def _write_houses(path: Path, generator: np.random.Generator) -> None:
-    rows = generator.uniform(1, 9, size=(60, 3)).round(2)
-    lines = [f"{area},{rooms},{3 * area - rooms + noise:.2f}" for area, rooms, noise in rows]
-    path.write_text("\n".join(["area,rooms,price", *lines]) + "\n")
-
-
-def _write_shuttle(path: Path, generator: np.random.Generator) -> None:
-    rows = [f"{a:.2f},{b:.2f},0" for a, b in generator.normal(size=(80, 2))]
-    path.write_text("\n".join(["f1,f2,anomaly", *rows, *(f"{a},9,1" for a in range(5, 9))]) + "\n")
-
-
-def _write_photos(folder: Path, generator: np.random.Generator) -> None:
-    for number, name in enumerate(("cup", "key", "shoe")):
-        (folder / name).mkdir(parents=True)
-        for index in range(30):
-            pixels = generator.integers(0, 60, size=(40, 40, 3), dtype=np.uint8)
-            pixels[:, :, number] += 150
-            Image.fromarray(pixels).save(folder / name / f"{index}.png")
-
-
-def _write_windows(path: Path, generator: np.random.Generator) -> None:
-    """Write signals of three channels; the class is the channel that is raised."""
-    labels = np.arange(240) % 3
-    inputs = generator.normal(size=(240, 3, 32)).astype(np.float32)
-    inputs[np.arange(240), labels] += 2.0
-    np.savez(path, x_train=inputs, y_train=labels)
-
-
-def _write_windows_teacher(path: Path) -> None:
-    """Write a network that answers with the mean of each channel."""
-    weights = np.repeat(np.eye(3, dtype=np.float32), 32, axis=0)
-    graph = helper.make_graph(
-        [
-            helper.make_node("Flatten", ["input"], ["flat"]),
-            helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
-        ],
-        "teacher",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, 32])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])],
-        [numpy_helper.from_array(weights / 8, "weights")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnx.save(model, path)
-
-
-def _write_digits_teacher(path: Path) -> None:
-    """Fit a linear classifier to the digits in closed form (ridge regression)."""
-    train = ClassifyTask().data(None).train
-    inputs = train.inputs.reshape(len(train.inputs), -1).astype(np.float64)
-    gram = inputs.T @ inputs + 10.0 * np.eye(inputs.shape[1])
-    weights = np.linalg.solve(gram, inputs.T @ (np.eye(10)[train.labels] - 0.1)).T
-    state = {
-        "1.weight": 10.0 * torch.from_numpy(weights).float().contiguous(),
-        "1.bias": torch.zeros(10),
-    }
-    save_file(state, path)

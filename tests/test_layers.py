@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,14 +29,15 @@ MAY_IMPORT = {
     "profiling": {"inference"},
     "deploy": {"inference", "qgraph", "trace"},
     "train": {"inference"},
+    "language": {"deploy", "distill", "train"},
     "report": set(),
     "engine": {
-        "cost", "deploy", "distill", "nn", "profiling", "propose", "qgraph", "signals", "tasks",
-        "trace", "train",
+        "cost", "deploy", "distill", "language", "nn", "profiling", "propose", "qgraph", "signals",
+        "tasks", "trace", "train",
     },
     "api": {
-        "cost", "deploy", "distill", "engine", "inference", "nn", "profiling", "qgraph", "report",
-        "signals", "tasks", "trace",
+        "cost", "deploy", "distill", "engine", "inference", "language", "nn", "profiling", "qgraph",
+        "report", "signals", "tasks", "trace",
     },
     "cli": {"api", "report", "tasks"},
 }  # fmt: skip
@@ -72,27 +74,29 @@ def wing_of(path):
     return parts[0] if len(parts) > 1 else None
 
 
-def typing_only(tree):
-    """Return the ids of nodes that no program runs: they name what others return."""
-    return {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and ast.unparse(block.test).endswith("TYPE_CHECKING")
-        for node in ast.walk(block)
-    }
+@cache
+def imports_of(path):
+    """Return (name, whether no program runs the import: it names what others return)."""
+    return tuple(_imports(ast.parse(path.read_text(encoding="utf-8")).body, is_typing=False))
+
+
+def _imports(statements, *, is_typing):
+    for node in statements:
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module, is_typing
+            yield from ((f"{node.module}.{alias.name}", is_typing) for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, is_typing) for alias in node.names)
+        else:  # a statement with statements in it, or a case or handler of one
+            guards = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+            for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+                inside = getattr(node, field, ())
+                if isinstance(inside, list):
+                    yield from _imports(inside, is_typing=is_typing or guards)
 
 
 def imported(path, *, runs_only=False):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    left_out = typing_only(tree) if runs_only else set()
-    for node in ast.walk(tree):
-        if id(node) in left_out:
-            continue
-        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+    return [name for name, is_typing in imports_of(path) if not (runs_only and is_typing)]
 
 
 # Not hwkd/__init__.py and hwkd/__main__.py, which belong to no package.
@@ -141,17 +145,8 @@ def test_wings_of_the_engine_import_downwards(path):
     "path", [path for path in IN_PACKAGES if package_of(path) in NO_HEAVY_AT_ALL], ids=relative
 )
 def test_pure_layers_import_nothing_heavy(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    left_out = typing_only(tree)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom) and id(node) not in left_out:
-            names = (
-                [a.name for a in node.names]
-                if isinstance(node, ast.Import)
-                else [node.module or ""]
-            )
-            for name in names:
-                assert name.split(".")[0] not in HEAVY, f"{path} imports {name}"
+    for name in imported(path, runs_only=True):
+        assert name.split(".")[0] not in HEAVY, f"{path} imports {name}"
 
 
 @pytest.mark.parametrize("statement", ["import hwkd", "import hwkd.cli.app"])

@@ -23,7 +23,9 @@ from benchmarks.lib.held_out import (
     is_timed_by_operator,
     other_board_ratios,
 )
-from benchmarks.lib.stacks import MLPERF_NOISE, STACKS, Stack, mlperf, model_of, models
+from benchmarks.lib.stack_fits import model_of
+from benchmarks.lib.stack_rows import MLPERF_NOISE, mlperf, models
+from benchmarks.lib.stacks import STACKS, Stack
 from hwkd.core.device import Interval, LatencyModel
 from hwkd.cost.fit.describe import describe_interval
 from hwkd.cost.fit.design import Design, as_vector

@@ -11,7 +11,8 @@ import sys
 
 import numpy as np
 
-from benchmarks.lib.stacks import OPERATORS, operators
+from benchmarks.lib.stack_rows import operators
+from benchmarks.lib.stacks import OPERATORS
 from benchmarks.lib.verdict import Target, report
 from hwkd.cost.fit.calibrate import NEARBY
 from hwkd.cost.fit.design import Design

@@ -15,7 +15,8 @@ from functools import cache
 import numpy as np
 
 from benchmarks.lib.published import ModelRow, mlperf_rows
-from benchmarks.lib.stacks import MLPERF_NOISE, MODELS, models
+from benchmarks.lib.stack_rows import MLPERF_NOISE, models
+from benchmarks.lib.stacks import MODELS
 from benchmarks.lib.verdict import Target, report
 from hwkd.cost.fit.calibrate import calibrate
 from hwkd.cost.fit.design import Array, Design

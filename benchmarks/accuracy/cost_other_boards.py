@@ -13,15 +13,9 @@ import sys
 import numpy as np
 
 from benchmarks.lib.published import ModelRow
-from benchmarks.lib.stacks import (
-    MLPERF_NOISE,
-    MODELS,
-    fitted,
-    mlperf,
-    models,
-    stack_named,
-    zoo,
-)
+from benchmarks.lib.stack_fits import fitted
+from benchmarks.lib.stack_rows import MLPERF_NOISE, mlperf, models, zoo
+from benchmarks.lib.stacks import MODELS, stack_named
 from benchmarks.lib.verdict import Target, report
 from hwkd.cost.fit.design import Design
 from hwkd.cost.fit.solve import fit_cycles

@@ -2,9 +2,10 @@
 
 python -m benchmarks.distill.federated [--clients 10] [--alpha 0.3] [--rounds 5] [--seeds 3]
 
-FedAvg and FedDF send weights, FedMD sends logits of public samples. Central training sees all
-samples. Accuracy is that of the float student on the test split. It says where logits cost more
-than weights would. Noise on shared logits is in the last rows.
+FedAvg and FedDF send weights, FedMD sends logits of public samples, FedGKT maps and logits of the
+clients' own (the public samples are at no client then, so that all have the same). Central
+training sees all samples. Accuracy is that of the float student on the test split. It says where
+logits cost more than weights would. Noise on shared logits is in the last rows.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from hwkd.distill.schemes.federated import FedAvg, FederatedScheme
 from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.arms.scheme_course import train_scheme
 from hwkd.engine.arms.scheme_stages import SchemeData
+from hwkd.engine.arms.sent_bytes import sent_in_a_round
 from hwkd.nn.build import build_module
 from hwkd.tasks.base import TaskData
 from hwkd.train.batches import TensorBatches
@@ -79,14 +81,13 @@ def main(arguments: list[str]) -> int:
     torch.set_num_threads(1)
     data = load_data(None)
     layers = student(chosen.size, data)
-    weights = sum(value.numel() for value in build_module(layers, seed=0).state_dict().values())
     among = f"clients={chosen.clients},alpha={chosen.alpha},rounds={chosen.rounds}"
     among += f",draw={chosen.draw}"
     texts: list[str | None] = [None]
     texts += [
         f"{name}:{among},public={public}"
         for public in chosen.public
-        for name in ("fedavg", "feddf", "fedmd")
+        for name in ("fedavg", "feddf", "fedmd", "fedgkt")
     ]
     texts += [
         f"{name}:{among},public={chosen.public[1]},noise={noise}"
@@ -107,9 +108,8 @@ def main(arguments: list[str]) -> int:
             continue
         scheme = parse_scheme(text)
         assert isinstance(scheme, FederatedScheme)
-        size = {"weights": weights, "samples": len(data.train), "classes": data.num_outputs}
-        sent = scheme.bytes_per_round(**size)
-        dear = FedAvg(clients=chosen.clients).bytes_per_round(**size)
+        sent = sent_in_a_round(scheme, layers, samples=len(data.train))
+        dear = sent_in_a_round(FedAvg(clients=chosen.clients), layers, samples=len(data.train))
         noise = getattr(scheme, "noise", 0.0)
         print(
             f"| {scheme.name} | {round(scheme.public * len(data.train))} | {noise:g} | "

@@ -14,18 +14,16 @@ from functools import cache
 import numpy as np
 
 from benchmarks.lib.published import xg24_convolutions
-from benchmarks.lib.stacks import (
+from benchmarks.lib.stack_fits import model_of, relatives_of
+from benchmarks.lib.stack_rows import (
     HELIUM_NOISE,
-    OPERATORS,
     OTHER_BOARD_NOISE,
-    Stack,
     mlperf,
-    model_of,
     models,
     operators,
-    relatives_of,
     single_operators,
 )
+from benchmarks.lib.stacks import OPERATORS, Stack
 from hwkd.core.device import Interval, LatencyModel
 from hwkd.core.graph import OpGraph
 from hwkd.core.measure import LatencyEstimate

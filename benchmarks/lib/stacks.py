@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 
 from benchmarks.lib.classic_models import CLASSIC_MODELS, classic_graph
 from benchmarks.lib.published import (
-    ModelRow,
-    OpRow,
     esp_rows,
-    graph_of,
     helium_rows,
-    mlperf_rows,
     ncnn_rows,
-    op_rows,
-    other_board_rows,
-    zoo_rows,
 )
-from hwkd.core.device import Interval, LatencyModel
-from hwkd.core.graph import OpGraph
-from hwkd.cost.fit.describe import describe_fit
+from benchmarks.lib.stack_rows import (
+    ESP_NOISE,
+    HELIUM_NOISE,
+    MLPERF_NOISE,
+    OTHER_BOARD_NOISE,
+    ZOO_NOISE,
+    labels_of,
+    mlperf,
+    models,
+    operators,
+    others,
+    single_operators,
+    zoo,
+)
 from hwkd.cost.fit.design import Array, Design, Measurement
 from hwkd.cost.fit.prior import GENERIC, ST_LIBRARY
 from hwkd.cost.fit.prior import HELIUM as HELIUM_PRIOR
-from hwkd.cost.fit.related import Fitted, Kinship, Level, RelatedRows, fit_related
+from hwkd.cost.fit.related import Kinship, Level, RelatedRows, fit_related
 from hwkd.cost.fit.solve import Spread
 from hwkd.cost.fuse import fuse
-from hwkd.cost.latency_terms import op_work
 from hwkd.io.runtime_files import load_runtime
 
 OPERATORS = Spread(common=1.5, per_class=1.0, per_amount=1.0)
@@ -68,11 +71,6 @@ CMSIS_NN = Kinship(
 # Loops that were counted, so their level is known too; the kernel of one form can be of another
 # kind than counted.
 HELIUM = _alone(0.25, 0.3, per_form=0.8, common=0.2)
-# Timer noise of repeated operators is 0.5%; MLPerf submitters repeat within 2%. Rows of another
-# board or of other settings of the same stack were found 5 to 15% apart.
-OPERATOR_NOISE, MLPERF_NOISE, ZOO_NOISE, OTHER_BOARD_NOISE = 0.02, 0.02, 0.06, 0.15
-# Repeats of one Helium operator are within 6%; kernels and compilers of two libraries are not.
-HELIUM_NOISE, ESP_NOISE = 0.1, 0.1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -116,85 +114,6 @@ class Stack:
     def name(self) -> str:
         """Name of the fit: `<core>.<runtime>`."""
         return f"{self.core.lower().replace('+', 'plus')}.{self.runtime}"
-
-
-def operators(board: str) -> tuple[Measurement, ...]:
-    """Return the operators measured alone on a board."""
-    return tuple(
-        Measurement(
-            name=row.configuration,
-            graph=row.graph,
-            cycles=row.cycles,
-            group=row.configuration,
-            noise_ratio=OPERATOR_NOISE,
-        )
-        for row in op_rows(board)
-    )
-
-
-def models(rows: Sequence[ModelRow], noise_ratio: float) -> tuple[Measurement, ...]:
-    """Return whole models as measurements of the graph that their software executes."""
-    return tuple(
-        Measurement(
-            name=f"{row.model} ({row.submitter}, {row.board}, {row.software})",
-            graph=executed_graph(row.model, fused_as(row.software)),
-            cycles=row.cycles,
-            group=row.family,
-            noise_ratio=noise_ratio,
-        )
-        for row in rows
-    )
-
-
-def mlperf(board: str, *software: str) -> tuple[ModelRow, ...]:
-    """Return MLPerf Tiny rows of one board whose software contains one of the texts."""
-    return tuple(
-        row
-        for row in mlperf_rows()
-        if row.board.upper().startswith(board.upper()) and any(s in row.software for s in software)
-    )
-
-
-def zoo(board: str, software: str) -> tuple[ModelRow, ...]:
-    """Return the model-zoo rows of one board and one software version."""
-    return tuple(r for r in zoo_rows() if r.board.startswith(board) and r.software == software)
-
-
-def others(board: str, software: str) -> tuple[ModelRow, ...]:
-    """Return networks that others timed on one board with software that contains the text."""
-    return tuple(
-        row
-        for row in other_board_rows()
-        if row.board.startswith(board) and software in row.software
-    )
-
-
-@cache
-def executed_graph(model: str, rules: str) -> OpGraph:
-    """Return a published model as a stack executes it; `rules` is a runtime."""
-    return fuse(graph_of(model), load_runtime(rules).fusion).graph
-
-
-def fused_as(software: str) -> str:
-    """Return whose fusion rules a published stack follows, as far as latency shows it.
-
-    X-CUBE-AI from 8.1, Plumerai 2023 and ONNC drop all-zero channels; the interpreters do not.
-    """
-    if "TFLM" in software or "helia" in software:
-        return "tflm-cmsis-nn"
-    drops = ("v8.1", "v9", "v10", "AI 8.1", "AI 10", "2023", "ONNC")
-    return "x-cube-ai-8" if any(text in software for text in drops) else "x-cube-ai-7"
-
-
-def single_operators(rows: Sequence[OpRow], noise_ratio: float) -> tuple[Measurement, ...]:
-    """Return operators that a vendor timed one by one; each is a group of its own."""
-    return tuple(
-        Measurement(
-            name=row.configuration, graph=row.graph, cycles=row.cycles, group=row.configuration,
-            noise_ratio=noise_ratio,
-        )
-        for row in rows
-    )  # fmt: skip
 
 
 # Runtime -> version of the fit, MLPerf Tiny's names for it, the model zoo's.
@@ -376,51 +295,3 @@ STACKS: tuple[Stack, ...] = (
 def stack_named(name: str, dtype: str = "int8") -> Stack:
     """Return one of `STACKS`."""
     return next(s for s in STACKS if s.name == name and s.dtype == dtype)
-
-
-def labels_of(row: Measurement) -> frozenset[str]:
-    """Return what a row can be left out by: its group and the forms of operator that it holds."""
-    works = [op_work(op, row.graph.tensors) for op in row.graph.ops]
-    return frozenset([row.group, *(work.form for work in works if work is not None)])
-
-
-def relatives_of(stack: Stack) -> tuple[Stack, ...]:
-    """Return the stacks that are fitted together with one, itself included."""
-    if not stack.relatives:
-        return (stack,)
-    return tuple(other for other in STACKS if other.relatives == stack.relatives)
-
-
-@cache
-def fits(relatives: tuple[Stack, ...], without: frozenset[str] = frozenset()) -> list[Fitted]:
-    """Return the fits of stacks that belong together, to all rows without some labels."""
-    first = relatives[0]
-    rows = [
-        RelatedRows(version=stack.runtime, core=stack.core, rows=_kept(stack, without))
-        for stack in relatives
-    ]
-    return fit_related(rows, first.prior, first.kinship)
-
-
-def _kept(stack: Stack, without: frozenset[str]) -> list[Measurement]:
-    return [row for row, labels in stack.measured if not without & labels]
-
-
-def fitted(stack: Stack, without: frozenset[str] = frozenset()) -> Fitted:
-    """Return one stack's fit, with all its relatives, to all rows without some labels."""
-    together = relatives_of(stack)
-    return fits(together, without)[together.index(stack)]
-
-
-def model_of(
-    stack: Stack, interval: Interval, without: frozenset[str] = frozenset()
-) -> LatencyModel:
-    """Return a stack's latency model, fitted to all rows without some labels."""
-    found = fitted(stack, without)
-    others = [other for other in relatives_of(stack) if other is not stack]
-    return describe_fit(
-        found.cycles_per_unit, _kept(stack, without), fitted_on=stack.fitted_on,
-        source=stack.source, error_ratio=None, validation="", interval=interval,
-        evidence=found.evidence,
-        of_relatives=[row for other in others for row in _kept(other, without)],
-    )  # fmt: skip

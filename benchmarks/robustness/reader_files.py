@@ -7,6 +7,7 @@ import random
 import shutil
 import tomllib
 import wave
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,24 @@ _SIGNALS = (
     ("codes", "word-codes:count=6,size=16", (1, 60), 1.0),
     ("motion", "imu:low=0.5Hz,high=20Hz,window=0.5s,stride=0.5s", (3, 150), 50.0),
 )
+
+
+def _write_decoder(folder: Path) -> None:
+    """Write an untrained language model of two layers that knows the letters of the alphabet."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import BPE
+    from transformers import AutoModelForCausalLM, Qwen2Config
+
+    from hwkd.language.model_folder import require_transformers
+
+    require_transformers("the bench")
+    letters = "abcdefghijklmnopqrstuvwxyz .\n"
+    config = Qwen2Config(
+        vocab_size=len(letters), hidden_size=8, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, intermediate_size=8, max_position_embeddings=32,
+    )  # fmt: skip
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    Tokenizer(BPE({c: n for n, c in enumerate(letters)}, [])).save(str(folder / "tokenizer.json"))
 
 
 def make_run(folder: Path) -> None:
@@ -72,6 +91,9 @@ def fill_folder(folder: Path) -> None:
     (folder / "measured.csv").write_text("model,op,cycles\nkws01,conv_1,12345\nkws01,conv_2,999\n")
     rows = [f"{i},{i % 7 / 3:.2f},{i * 2}" for i in range(40)]
     (folder / "table.csv").write_text("\n".join(["a,b,target", *rows]) + "\n")
+    (folder / "speech.txt").write_text("one and one make two.\n" * 60)
+    if find_spec("transformers") is not None:
+        _write_decoder(folder / "decoder")
     texts = [f"{'ab'[i % 2] * 3} words {i}" for i in range(20)]
     lines = [f'"{text}",{"ab"[i % 2]}' for i, text in enumerate(texts)]
     (folder / "texts.csv").write_text("\n".join(["text,label", *lines]) + "\n")
@@ -87,6 +109,7 @@ def fill_folder(folder: Path) -> None:
                 folder / "scenes" / part / f"{i}.png"
             )
     (folder / "scenes" / "classes.txt").write_text("ground\nthing\n")
+    _fill_boxes(folder / "boxes")
     store_array(folder / "array", np.arange(12, dtype=np.float32).reshape(3, 4), ArrayFacts())
     rows = [f"{i / 10},{i % 5},{'ab'[i // 30]}" for i in range(60)]
     (folder / "recordings.csv").write_text("\n".join(["time,x,label", *rows]) + "\n")
@@ -99,6 +122,32 @@ def fill_folder(folder: Path) -> None:
         clip.writeframes(bytes(1600))
     _fill_beside_data(folder)
     _fill_pipelines(folder / "pipelines")
+
+
+def _fill_boxes(folder: Path) -> None:
+    """Write two pictures with a box each in every format."""
+    import numpy as np
+    from PIL import Image
+
+    for kind in ("coco", "yolo", "voc"):
+        (folder / kind).mkdir(parents=True)
+        for i in range(2):
+            levels = np.arange(64, dtype=np.uint8).reshape(8, 8) * (i + 1)
+            Image.fromarray(levels).save(folder / kind / f"{i}.png")
+            if kind == "yolo":
+                (folder / kind / f"{i}.txt").write_text(f"{i} .5 .5 .25 .5\n")
+            if kind == "voc":
+                edges = "<xmin>1</xmin><ymin>2</ymin><xmax>6</xmax><ymax>7</ymax>"
+                thing = f"<object><name>c{i}</name><bndbox>{edges}</bndbox></object>"
+                (folder / kind / f"{i}.xml").write_text(f"<annotation>{thing}</annotation>\n")
+    content = {
+        "images": [{"id": i, "file_name": f"{i}.png"} for i in range(2)],
+        "annotations": [{"image_id": i, "category_id": i, "bbox": [1, 2, 3, 4]} for i in range(2)],
+        "categories": [{"id": i, "name": f"c{i}"} for i in range(2)],
+    }
+    (folder / "coco" / "list.json").write_text(json.dumps(content))
+    (folder / "yolo" / "classes.txt").write_text("a\nb\n")
+    (folder / "yolo" / "data.yaml").write_text("names: [a, b]\n")
 
 
 def _fill_beside_data(folder: Path) -> None:

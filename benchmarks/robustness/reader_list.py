@@ -9,9 +9,9 @@ fails the tests.
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import TypeGuard
 
 from benchmarks.robustness.reader_ways import WAYS
 
@@ -40,6 +40,8 @@ ELSEWHERE: Mapping[str, str] = {
     "read_exit_rule": _ONNX,
     "read_constants": _ONNX,
     "load_onnx_teacher": _ONNX,
+    "open_text_classifier": "opens as the reader of decoders does, above",
+    "read_model": "the reader of decoders",
     "open_session": "reads files that hwkd wrote or another reader took",
     "read_quantisation": "reads a file that hwkd has just written",
     "open": "readers of run folders",
@@ -111,12 +113,15 @@ OPENING_ELSEWHERE: Mapping[str, str] = {
     "io/fact_files": "devices, runtimes and cores, above",
     "io/run_lock": _WRITES,
     "io/run_text": _WRITES,
+    "language/pruned_folder": _OWN,
+    "language/model_folder": "the reader of decoders",
     "io/trusted_code": "a digest of bytes",
     "profiling/onnx_runtime": "what ONNX Runtime's profiler wrote a moment ago",
     "report/html": _PACKAGED,
     "report/columns": _WRITES,
     "tasks/sound_folder": "the reader of clips; lists hold names, each compared with files",
     "tasks/pictures": _DATA,
+    "tasks/recording_samples": "the reader of recordings, above",
     "trace/onnx_whole": _ONNX,
     "train/checkpoint": "tests/train: a damaged checkpoint begins the stage anew",
     "train/factory_identity": "a digest of bytes",
@@ -129,8 +134,8 @@ OPENING_ELSEWHERE: Mapping[str, str] = {
 def readers_of_the_sources() -> set[str]:
     """Return the public functions under hwkd/ that read a file, by their names and parameters."""
     found = set()
-    for path in (ROOT / "hwkd").rglob("*.py"):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for tree in _trees().values():
+        for node in tree.body:
             if isinstance(node, ast.FunctionDef) and node.name.split("_")[0] in _VERBS:
                 given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
                 kinds = [ast.unparse(a.annotation) for a in given if a.annotation is not None]
@@ -143,18 +148,33 @@ def readers_of_the_sources() -> set[str]:
 def modules_that_open() -> dict[str, set[str]]:
     """Return module -> functions at its top, of the modules that call what opens a file."""
     found = {}
-    for path in (ROOT / "hwkd").rglob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        calls = (ast.unparse(n.func).split(".") for n in ast.walk(tree) if _is_call(n))
-        called = {".".join(call[-words:]) for call in calls for words in (1, 2)}
+    for name, tree in _trees().items():
+        called = {words for node in ast.walk(tree) for words in _called(node)}
         if called & _OPENS:
-            name = path.relative_to(ROOT / "hwkd").with_suffix("").as_posix()
             found[name] = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     return found
 
 
-def _is_call(node: ast.AST) -> TypeGuard[ast.Call]:
-    return isinstance(node, ast.Call)
+@cache
+def _trees() -> dict[str, ast.Module]:
+    folder = ROOT / "hwkd"
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): ast.parse(path.read_text("utf-8"))
+        for path in folder.rglob("*.py")
+    }
+
+
+def _called(node: ast.AST) -> Iterator[str]:
+    """Yield the last word of what is called, and the last two."""
+    if isinstance(node, ast.Call):
+        of = node.func
+        if isinstance(of, ast.Name):
+            yield of.id
+        elif isinstance(of, ast.Attribute):
+            yield of.attr
+            before = of.value
+            word = getattr(before, "id", None) or getattr(before, "attr", "")
+            yield f"{word}.{of.attr}"
 
 
 def unlisted() -> set[str]:

@@ -225,6 +225,15 @@ def _texts(folder: Path) -> object:
     return [read_texts(folder / f"texts.{kind}") for kind in ("csv", "jsonl")]
 
 
+def _decoder(folder: Path) -> object:
+    from hwkd.language.corpus import open_tokenizer, read_corpus
+    from hwkd.language.decoder_folder import open_decoder
+
+    decoder = open_decoder(folder / "decoder")
+    tokenizer = open_tokenizer(folder / "decoder" / "tokenizer.json", decoder.words)
+    return read_corpus(folder / "speech.txt", tokenizer, length=8)
+
+
 def _recordings(folder: Path) -> object:
     from hwkd.core.reading import AS_USUAL
     from hwkd.tasks.recordings import read_recordings, read_signal
@@ -243,6 +252,12 @@ def _masks(folder: Path) -> object:
     from hwkd.tasks.mask_folder import read_mask_folder
 
     return read_mask_folder(folder / "scenes")
+
+
+def _boxes(folder: Path) -> object:
+    from hwkd.tasks.box_folder import read_box_folder
+
+    return [read_box_folder(folder / "boxes" / kind) for kind in ("coco", "yolo", "voc")]
 
 
 WAYS: dict[str, Way] = {
@@ -292,6 +307,10 @@ WAYS: dict[str, Way] = {
     ),
     "table": Way(files=("table.csv",), read=_table, covers=("read_csv", "read_table")),
     "texts": Way(files=("texts.csv", "texts.jsonl"), read=_texts, covers=("read_texts",)),
+    "decoder": Way(
+        files=("decoder/*", "speech.txt"), read=_decoder,
+        covers=("open_decoder", "open_tokenizer", "read_corpus"),
+    ),
     "recordings": Way(
         files=("recordings.csv", "recordings.npz"), read=_recordings,
         covers=("read_recordings", "read_signal", "read_arrays"),
@@ -299,6 +318,10 @@ WAYS: dict[str, Way] = {
     "clip": Way(files=("clip.wav",), read=_clip, covers=("read_wav",)),
     "masks": Way(
         files=("scenes/*/*.png", "scenes/classes.txt"), read=_masks, covers=("read_mask_folder",)
+    ),
+    "boxes": Way(
+        files=("boxes/*/*.json", "boxes/*/*.txt", "boxes/*/*.xml", "boxes/*/*.yaml"), read=_boxes,
+        covers=("read_box_folder", "read_coco", "read_yolo", "read_voc", "read_names"),
     ),
     "cached array": Way(files=("array/*",), read=_array, covers=("open_array",)),
     "unlabelled": Way(

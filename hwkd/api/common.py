@@ -146,7 +146,8 @@ TeachersOption: TypeAlias = Annotated[
     Sequence[str],
     Option(
         "model.onnx, answers.safetensors of `hwkd answers`, labels.npz with y_soft_train of "
-        "annotators, or package.module:factory; repeat to "
+        "annotators, config.json of a text classifier of transformers, or "
+        "package.module:factory; repeat to "
         "average the answers of several.",
         flag="teacher",
         panel=WHAT,
@@ -232,6 +233,13 @@ PatchOption: TypeAlias = Annotated[
     Option(
         "Run the first layers of the C patch by patch, as 2x2: less RAM, more time. It must divide "
         "the output of one of them.",
+    ),
+]
+StreamingOption: TypeAlias = Annotated[
+    bool,
+    Option(
+        "Let the C take a signal frame by frame and compute new columns alone: of students that "
+        "pad nothing over time, as those of --space streaming."
     ),
 ]
 Database: TypeAlias = Annotated[

@@ -9,6 +9,7 @@ from hwkd.api.common import (
     OutOption,
     PatchOption,
     RoundingOption,
+    StreamingOption,
     Trust,
 )
 from hwkd.api.option import Here, Option, declares_options
@@ -65,6 +66,7 @@ def export(
     rounding: RoundingOption = "auto",
     kernels: KernelsOption = "hwkd",
     patch: PatchOption = None,
+    streaming: StreamingOption = False,
     force: Annotated[ForceOption, Here("An export is replaced as a whole.")] = False,
     trust: Trust = False,
     progress: "Progress | None" = None,
@@ -99,6 +101,7 @@ def export(
             rounding=None if rounding == "auto" else rounding,
             kernels=kernels,
             patches=None if patch is None else Patches.parse(patch),
+            streaming=streaming,
         ),
         replaces=force,
         trusts=trust,

@@ -16,6 +16,7 @@ from hwkd.api.common import (
     PatchOption,
     RiskOption,
     RuntimeOption,
+    StreamingOption,
 )
 from hwkd.api.option import Here, Option, declares_options
 from hwkd.core.units import Duration
@@ -53,6 +54,7 @@ def profile(
     clock: ClockOption = None,
     dtype: Annotated[DtypeOption | None, Here("Default: as the device runs it.")] = None,
     patch: PatchOption = None,
+    streaming: Annotated[StreamingOption, Here("All numbers are of one run.")] = False,
     max_latency: MaxLatency = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
@@ -93,7 +95,12 @@ def profile(
     clock_hz, on = frequency(clock, "--clock"), load_device(device, runtime=runtime)
     patches = None if patch is None else Patches.parse(patch)
     question = CostQuestion(
-        device=on, runtime=runtime, clock_hz=clock_hz, dtype=dtype, patches=patches
+        device=on,
+        runtime=runtime,
+        clock_hz=clock_hz,
+        dtype=dtype,
+        patches=patches,
+        streaming=streaming,
     )
     found = profile_model(path, question, limits, risk, duty_cycle(period, sleep_power))
     if plot is not None:

@@ -10,6 +10,7 @@ from hwkd.core.choices import Risk
 from hwkd.core.limits import Fit, Limits
 from hwkd.core.measure import CostEstimate, Profile
 from hwkd.core.memory_stage import MemoryStage
+from hwkd.core.streaming import Stream
 from hwkd.cost.energy import EnergyBand
 from hwkd.cost.memory_order import OrderPlan
 from hwkd.trace.onnx_inputs import FixedInput
@@ -29,6 +30,7 @@ class ModelProfile:
         risk: end of the latency's interval that must stay inside its limit.
         energy: of one inference; None where it is not known.
         ram_interval_bytes: ends of the 90% interval of the peak; None where it was not tested.
+        stream: what a run takes, where it takes the next frames; all numbers are then of a run.
         daily_energy: of a day at the period that was asked for; None without one, or unknown.
     """
 
@@ -45,6 +47,7 @@ class ModelProfile:
     energy: EnergyBand | None = None
     daily_energy: EnergyBand | None = None
     ram_interval_bytes: tuple[int, int] | None = None
+    stream: Stream | None = None
 
     @property
     def is_lower_bound(self) -> bool:
@@ -106,6 +109,19 @@ class ModelProfile:
             found["flash"] = f"a lower bound: the code of {kinds} is not known"
         return found
 
+    @property
+    def per_frame(self) -> dict[str, float | None]:
+        """What one frame costs, on average over a run; empty of a network that takes windows."""
+        if self.stream is None:
+            return {}
+        frames, energy = self.stream.hop_frames, self.energy_j
+        value_s = self.latency_interval_s[0]
+        return {
+            "macs": self.cost.macs / frames,
+            "latency_s": None if value_s is None else value_s / frames,
+            "energy_j": None if energy is None else energy / frames,
+        }
+
     def op_latency_s(self) -> dict[str, float | None]:
         """Return operator -> seconds, estimated or measured with the profiler on."""
         if self.measured is not None:
@@ -131,6 +147,7 @@ class ModelProfile:
             "peak_ram_interval_bytes": self.ram_interval_bytes and list(self.ram_interval_bytes),
             "flash_bytes": cost.flash_bytes,
             "energy_j": self.energy_j,
+            "stream": self.stream and {**asdict(self.stream), "per_frame": self.per_frame},
             "energy": None if self.energy is None else asdict(self.energy),
             "daily_energy": None if self.daily_energy is None else asdict(self.daily_energy),
             "per_op": [

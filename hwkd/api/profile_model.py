@@ -42,7 +42,7 @@ def profile_model(
     device = question.device
     backend = backend_of(device)
     backend.refuse(question)
-    _refuse_patches(question)
+    _refuse_forms(question)
     costed_in = _costed_in(question)
     network = load_network(model, keep_types=costed_in == "int8")
     _refuse_mixed(question, network)
@@ -72,6 +72,7 @@ def profile_model(
         energy=energy,
         daily_energy=daily,
         ram_interval_bytes=_ram_interval(found.cost, question),
+        stream=found.stream,
     )
 
 
@@ -99,13 +100,13 @@ def _costed_in(question: CostQuestion) -> Dtype:
     return question.dtype or "int8"
 
 
-def _refuse_patches(question: CostQuestion) -> None:
+def _refuse_forms(question: CostQuestion) -> None:
     stack = question.device.runtime(question.runtime)
-    if question.patches is not None and not stack.memory.planned_by:
+    asked = "--streaming" if question.streaming else f"--patch {question.patches}"
+    if (question.patches is not None or question.streaming) and not stack.memory.planned_by:
         name = question.runtime or question.device.default_runtime
         raise ConfigError(
-            f"--patch {question.patches}: {name} runs layers as a whole; leave it out, or ask for "
-            "--runtime hwkd-c"
+            f"{asked}: {name} runs layers as a whole; leave it out, or ask for --runtime hwkd-c"
         )
 
 

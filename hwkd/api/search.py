@@ -64,6 +64,7 @@ from hwkd.api.search_options import (
     MatchOption,
     ObjectiveOption,
     SamplerOption,
+    SearchFeaturesOption,
     SearchInputOption,
     SpacesOption,
     TargetLatencyOption,
@@ -101,6 +102,7 @@ def search(
     ] = None,
     input_size: InputSizeOption = None,
     search_input: SearchInputOption = False,
+    search_features: SearchFeaturesOption = False,
     layout: LayoutOption = "auto",
     metric: Metric = None,
     class_weights: ClassWeightsOption = "none",
@@ -237,6 +239,7 @@ def search(
         "task": task,
         "data": None if data is None else str(Path(data).resolve()),
         "search_input": search_input,
+        "search_features": search_features,
         "reading": {
             "input_size": size(input_size, "--input-size"),
             "layout": layout,

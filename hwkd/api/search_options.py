@@ -19,6 +19,16 @@ SearchInputOption: TypeAlias = Annotated[
         panel=WHAT,
     ),
 ]
+SearchFeaturesOption: TypeAlias = Annotated[
+    bool,
+    Option(
+        "Candidates also choose the setting of their features, and are costed with it. log-mel, "
+        "mfcc: all or half the bins; frames as given, without overlap, twice as long. imu: "
+        "windows as given, half, twice as long; with and without magnitude. words: known words as "
+        "given, half, a quarter, twice as many.",
+        panel=WHAT,
+    ),
+]
 LayoutOption: TypeAlias = Annotated[
     Layout,
     Option("Order of the axes of an NPZ file's arrays; auto reads it from the shape.", panel=WHAT),

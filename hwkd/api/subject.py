@@ -224,6 +224,7 @@ def _of_folder(folder: Path, dtype: str, task: str | None) -> Subject:
     if run is None:
         raise ConfigError(f"{folder}: does not say how its inputs are prepared; give a run")
     config, tested = folder / "config.toml", None
+    features = student.record.spec.features
     if run.final is not None:
         scores = run.final.scores
         tested = scores.test_int8 if dtype == "int8" else scores.test_float
@@ -233,7 +234,9 @@ def _of_folder(folder: Path, dtype: str, task: str | None) -> Subject:
         path=path,
         model=path.read_bytes(),
         task=_task_named(run.data.task),
-        reading=SearchConfig.from_toml(config).reading if config.is_file() else AS_USUAL,
+        reading=SearchConfig.from_toml(config).in_setting(features).reading
+        if config.is_file()
+        else AS_USUAL,
         record=run.data.pipeline,
         rate_hz=run.data.sample_rate_hz,
         answers=AnswerFacts.model_validate(student_facts(student.record)["answer"]),

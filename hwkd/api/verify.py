@@ -6,7 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from hwkd.api.common import DeviceOption, KernelsOption, PatchOption, RoundingOption
+from hwkd.api.common import (
+    DeviceOption,
+    KernelsOption,
+    PatchOption,
+    RoundingOption,
+    StreamingOption,
+)
 from hwkd.api.option import Here, Option, declares_options
 
 if TYPE_CHECKING:
@@ -63,6 +69,9 @@ def verify(
     rounding: RoundingOption = "auto",
     kernels: KernelsOption = "hwkd",
     patch: PatchOption = None,
+    streaming: Annotated[
+        StreamingOption, Here("Every answer is compared with that of its window.")
+    ] = False,
     progress: "Progress | None" = None,
 ) -> VerifyOutcome:
     """Compile the network's C for a device, run it on an emulated core and compare every value.
@@ -91,7 +100,8 @@ def verify(
     from hwkd.qgraph.float_tail import without_float_tail
 
     source, target = given_place(model), target_named(device)
-    exported = _exported(source, is_said=(rounding, kernels, patch) != ("auto", "hwkd", None))
+    said = (rounding, kernels, patch, streaming) != ("auto", "hwkd", None, False)
+    exported = _exported(source, is_said=said)
     with without_float_tail(_int8_file(source, exported)) as (whole, left_out):
         raw = _raw_input(source, exported)
         samples, score, origin = _samples(source, whole, raw, inputs, progress or silent)
@@ -105,6 +115,7 @@ def verify(
             kernels=kernels,
             patches=None if patch is None else Patches.parse(patch),
             exported=exported,
+            streaming=streaming,
             progress=progress or silent,
         )
     return VerifyOutcome(verification=found, inputs_from=origin, notes=left_out)
@@ -146,8 +157,8 @@ def _exported(source: Path, *, is_said: bool) -> "Exported | None":
     if exported is not None and is_said:
         raise ConfigError(
             f"{source} is exported C with --rounding {exported.rounding} --kernels "
-            f"{exported.kernels}; leave out --rounding, --kernels and --patch, or give the ONNX "
-            "file"
+            f"{exported.kernels}; leave out --rounding, --kernels, --patch and --streaming, or "
+            "give the ONNX file"
         )
     return exported
 
@@ -177,8 +188,10 @@ def _samples(
     from hwkd.engine.run.run_folder import RunFolder
     from hwkd.engine.setup.config import SearchConfig
     from hwkd.engine.setup.resolve import load_data
+    from hwkd.io.student_folder import read_student
 
     config = SearchConfig.from_toml(RunFolder(model).config_path)
+    config = config.in_setting(read_student(model).record.spec.features)
     _, data = load_data(config, progress=progress)
     test = data.test
     # Files list their classes one after another: the first of them are no sample of the split.

@@ -47,13 +47,14 @@ class Estimated:
         if planner and is_int8:
             discover("hwkd.deploy.exporters")
             sizes = EXPORTERS.get(planner).planned_sizes(
-                model.path, model.graph, device.core_key, patches
+                model.path, model.graph, device.core_key, patches, streaming=question.streaming
             )
         if sizes is None:
-            if patches is not None:
+            if patches is not None or question.streaming:
+                asked = "--streaming" if patches is None else f"--patch {patches}"
                 raise ConfigError(
-                    f"--patch {patches}: only of an int8 file, on a core whose code was measured, "
-                    f"is it known what patches need, not of {model.path.name} on {device.name}"
+                    f"{asked}: only of an int8 file, on a core whose code was measured, is it "
+                    f"known what that needs, not of {model.path.name} on {device.name}"
                 )
             return estimate_file(model, question)
         running = model if sizes.graph is None else replace(model, graph=sizes.graph)
@@ -61,7 +62,7 @@ class Estimated:
         cost = replace(found.cost, peak_ram_bytes=sizes.ram_bytes, flash_bytes=sizes.flash_bytes)
         if sizes.graph is None:
             return replace(found, cost=cost)
-        return FileCost(cost=cost, stages=sizes.stages)
+        return FileCost(cost=cost, stages=sizes.stages, stream=sizes.stream)
 
     def evidence(self, device: Device) -> tuple[Evidence, ...]:
         """What each fit was made on and how well it predicts."""

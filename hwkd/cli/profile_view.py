@@ -226,9 +226,22 @@ def _against(entry: LimitFit | None) -> tuple[str, Text]:
     return show.limit_value(entry.name, entry.limit), Text(show.fit_text(entry), style=style)
 
 
+def _frame_lines(found: ModelProfile) -> list[str]:
+    """Say what a frame costs where a run takes several."""
+    form, frame = found.stream, found.per_frame
+    if form is None:
+        return []
+    return [
+        f"all numbers are of one run, which takes {form.hop_frames} frames and answers for the "
+        f"last {form.window_frames}; per frame {show.count(round(frame['macs'] or 0))} MACs, "
+        f"{show.time(frame['latency_s'])}, {show.energy(frame['energy_j'])}; a window at once "
+        f"takes {show.count(form.window_macs)} MACs"
+    ]
+
+
 def _cautions(found: ModelProfile) -> list[str]:
     cost = found.cost
-    lines = list(found.notes)
+    lines = [*found.notes, *_frame_lines(found)]
     for name in LIMIT_FIELDS:
         if name in found.reasons:
             shown = show.limit_label(name)

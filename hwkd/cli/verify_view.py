@@ -12,7 +12,7 @@ from hwkd.report import format as show
 from hwkd.report.wrapped_table import WrappedTable
 
 if TYPE_CHECKING:
-    from hwkd.core.verification import FeatureCheck, Verification
+    from hwkd.core.verification import FeatureCheck, StreamCheck, Verification
 
 
 def print_verification(found: Verification, origin: str) -> None:
@@ -122,6 +122,24 @@ def _feature_rows(checked: FeatureCheck | None) -> tuple[tuple[str, str], ...]:
     )
 
 
+def _stream_rows(checked: StreamCheck | None) -> tuple[tuple[str, str], ...]:
+    if checked is None:
+        return ()
+    predicted = checked.ram_predicted_bytes
+    return (
+        (
+            f"frame by frame, an answer every {checked.hop_frames}",
+            f"{checked.values - checked.differing:,} of {checked.values:,} outputs equal those of "
+            f"whole windows here, {checked.values - checked.core_differing:,} on the core",
+        ),
+        ("instructions per frame", f"{checked.instructions_per_frame:,.0f}"),
+        ("its flash, from the ELF", f"{checked.flash_bytes:,} bytes"),
+        ("its flash, predicted", _bytes(checked.flash_predicted_bytes)),
+        ("its RAM and stack, emulated", f"{checked.ram_bytes:,} bytes"),
+        ("its RAM and stack, predicted", _bytes(predicted)),
+    )
+
+
 def _summary_table(found: Verification, origin: str) -> WrappedTable:
     table = WrappedTable(show_header=False)
     table.add_column()
@@ -140,6 +158,7 @@ def _summary_table(found: Verification, origin: str) -> WrappedTable:
             for each in found.exits
         ),
         *_feature_rows(found.features),
+        *_stream_rows(found.stream),
         ("flash, from the ELF", f"{found.flash_bytes:,} bytes"),
         ("flash, predicted", _bytes(found.flash_predicted_bytes)),
         ("RAM and stack, emulated", f"{found.ram_bytes + found.stack_bytes:,} bytes"),

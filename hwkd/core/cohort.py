@@ -22,6 +22,10 @@ class Network:
         draw: numbers its random start; 0 is the student's own.
         goes_on: it begins as it was after the phase before, where it was there.
         begins: phases whose networks of this name it begins as the mean of; none draws its start.
+        tail_begins: phase whose network its stages behind `tail_after` begin as; "" is none.
+        tail_after: number of the last stage that is not of the tail.
+        in_parts: only segments of it are run while it trains.
+        apart: it learns in a turn of its own, so it is not computed beside others of its shape.
     """
 
     name: str
@@ -29,6 +33,10 @@ class Network:
     draw: int = 0
     goes_on: bool = False
     begins: tuple[str, ...] = ()
+    tail_begins: str = ""
+    tail_after: int = 0
+    in_parts: bool = False
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +60,37 @@ class Exit:
 
     Attributes:
         name: of the role.
-        of: the network.
+        of: the network, or a segment that ends in the stage.
         stage: counted from 1 at the input.
+        begins: phases whose exits of this name it begins as the mean of; none draws its start.
     """
 
     name: str
     of: str
     stage: int
+    begins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """Stages of a network that are run on maps of another role: the last one's maps, or logits.
+
+    Attributes:
+        name: of the role.
+        of: the network.
+        after: stage whose place the maps are at; 0 is the input.
+        until: stage that it ends with; 0 is the network's end.
+        shown: signal with the maps; "" is the input itself.
+        width: channels of the maps, and of those that it is to show, over the student's; where it
+            is not 1, linear maps of channels come before and behind.
+    """
+
+    name: str
+    of: str
+    after: int
+    until: int
+    shown: str = ""
+    width: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +201,46 @@ class Frozen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What clients send of their own samples: maps of a stage, and logits of an exit on it.
+
+    Attributes:
+        name: of the role.
+        phases: of the clients; each sent its own part of the samples.
+        of: the segment that has the stage.
+        stage: counted from 1 at the input.
+        exit: on it.
+    """
+
+    name: str
+    phases: tuple[str, ...]
+    of: str
+    stage: int
+    exit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replied:
+    """What a server says of the maps that a client sent: logits.
+
+    Attributes:
+        name: of the role.
+        phase: of the server.
+        of: its network.
+        client: phase of the client that sent the maps.
+        segment: that has the stage there.
+        stage: counted from 1 at the input.
+    """
+
+    name: str
+    phase: str
+    of: str
+    client: str
+    segment: str
+    stage: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
     """A teacher of the user's: logits.
 
@@ -242,6 +314,7 @@ Trained: TypeAlias = (
     Network
     | Rounded
     | Exit
+    | Segment
     | Branch
     | Gate
     | PeerAttention
@@ -252,5 +325,5 @@ Trained: TypeAlias = (
     | Judge
     | View
 )
-Source: TypeAlias = Earlier | Frozen | Given | Average | Stale | Memory | HeldOut
+Source: TypeAlias = Earlier | Frozen | Sent | Replied | Given | Average | Stale | Memory | HeldOut
 Role: TypeAlias = Trained | Source

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from pydantic import Field
+
 from hwkd.core.strict_model import StoredInt, StrictModel
 
 # Rows are the true classes, columns what a network named, both in the order of the labels.
@@ -59,3 +61,17 @@ class ReadTextRecord(StrictModel):
     label: StoredInt
     named: StoredInt
     chance: float
+
+
+class SeenPictureRecord(StrictModel):
+    """A picture, and what the network sees in it.
+
+    Attributes:
+        given: what is there, in words.
+        error: of it, as `Head.errors`.
+        png: the picture with both drawn into it, in base64.
+    """
+
+    given: str
+    error: float
+    png: str = Field(pattern=r"^[A-Za-z0-9+/]+={0,2}$", max_length=1_000_000)

@@ -6,7 +6,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import model_validator
 
-from hwkd.core.decision_record import Confusion, DecisionRecord, ReadTextRecord
+from hwkd.core.decision_record import (
+    Confusion,
+    DecisionRecord,
+    ReadTextRecord,
+    SeenPictureRecord,
+)
 from hwkd.core.measure import Profile
 from hwkd.core.metric import ACCURACY, Metric, ScoresRecord
 from hwkd.core.old_records import with_network, with_scores
@@ -143,6 +148,7 @@ class FinalRecord(StrictModel):
         verdict: every way in which it was trained, which of them ships and what was gained.
         confusion: of the int8 file on test, by class; none where outputs are no classes or many.
         worst_texts: those of test that the int8 file reads worst; none where inputs are no texts.
+        worst_pictures: likewise; none where outputs are no maps of a picture.
         decision: the threshold that ships; None where answers turn at none.
         pairs: layers that feature methods compared; none of other methods.
         exits: of its file with exits; None of a scheme or a student without.
@@ -168,6 +174,7 @@ class FinalRecord(StrictModel):
     verdict: Verdict
     confusion: Confusion = ()
     worst_texts: tuple[ReadTextRecord, ...] = ()
+    worst_pictures: tuple[SeenPictureRecord, ...] = ()
     decision: DecisionRecord | None = None
     pairs: tuple[PairRecord, ...] = ()
     exits: ExitsRecord | None = None

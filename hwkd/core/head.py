@@ -53,7 +53,9 @@ class OutputKind:
         name: as records hold it, in the plural.
         of_classes: they are logits of classes: what smooths, softens or compares classes has a
             meaning.
-        of_maps: an output is a map of the size of the picture, and so is a target.
+        of_maps: an output is a map of the picture, and targets move with their pictures.
+        cell_pixels: side of the square of the picture that a position of such a map is for.
+        mirror_swaps: two outputs that change places in a mirror image, as left and right.
         plain_training: what training on targets alone is called.
         answers: names of what is decided, where that is no output by its name.
         divergence_unit: of `Head.divergence`.
@@ -74,6 +76,8 @@ class OutputKind:
     head: Callable[[_Names, _Numbers, _Numbers], Head]
     answers: tuple[str, ...] = ()
     of_maps: bool = False
+    cell_pixels: int = 1
+    mirror_swaps: tuple[int, int] | None = None
 
 
 OUTPUT_KINDS: Registry[OutputKind] = Registry("kind of output")
@@ -118,7 +122,8 @@ class Head(Protocol):
 
     `outputs` have the shape [n, size]; targets are int64 class indices of shape [n], or float32
     values of shape [n, size]. Maps have height and width behind that: outputs [n, size, height,
-    width], targets int16 class indices [n, height, width].
+    width], targets int16 class indices [n, height, width], or boxes, float32 [n, most, 5], see
+    `hwkd.core.boxes`.
     """
 
     @property

@@ -52,6 +52,8 @@ class Kind:
         keeps_scale: the int8 result of a layer has the scale of its input.
         int8_range: smallest and largest real value of the int8 result where kernels fix them,
             None where they follow from the data.
+        is_transposed: spreads each input over a window; its weights have input channels first in a
+            file, and output channels first everywhere else.
         is_window: slides a window of `kernel` with `stride` and `pads` over positions.
         is_pooling: one that a runtime may compute inside the convolution before it.
         reads_channels: its input is channels and then positions; over time alone, of height 1.
@@ -76,6 +78,7 @@ class Kind:
     keeps_scale: bool = False
     int8_range: tuple[float, float] | None = None
     moves: bool = False
+    is_transposed: bool = False
     is_window: bool = False
     is_pooling: bool = False
     reads_channels: bool = False
@@ -128,12 +131,37 @@ def _window(layer: Layer) -> dict[str, Any]:
     return {"kernel_shape": layer.kernel, "strides": layer.stride, "pads": layer.pads}
 
 
+def _conv_attributes(layer: Layer) -> dict[str, Any]:
+    # Files of students without dilation stay as they are, byte for byte.
+    dilated = {} if layer.dilation == (1, 1) else {"dilations": layer.dilation}
+    return {**_window(layer), "group": layer.groups, **dilated}
+
+
 def _conv_weights(layer: Layer, source: Shape) -> int:
     return layer.shape[0] * (source[0] // layer.groups) * layer.kernel[0] * layer.kernel[1]
 
 
 def _conv_macs(layer: Layer, source: Shape) -> int:
     return _conv_weights(layer, source) * layer.shape[1] * layer.shape[2]
+
+
+def _transposed_macs(layer: Layer, source: Shape) -> int:
+    return _conv_weights(layer, source) * source[1] * source[2]
+
+
+def _resize_attributes(layer: Layer) -> dict[str, Any]:
+    if layer.mode == "nearest":
+        return {
+            "mode": "nearest", "nearest_mode": "floor",
+            "coordinate_transformation_mode": "asymmetric",
+        }  # fmt: skip
+    return {"mode": "linear", "coordinate_transformation_mode": layer.mode}
+
+
+def _resize_macs(layer: Layer, source: Shape) -> int:
+    """Between values, each output is a sum of four."""
+    del source
+    return 0 if layer.mode == "nearest" else 4 * prod(layer.shape)
 
 
 def _linear_weights(layer: Layer, source: Shape) -> int:
@@ -143,7 +171,7 @@ def _linear_weights(layer: Layer, source: Shape) -> int:
 _LAYERS = (
     Kind(
         onnx="Conv", layer="conv", rounding="scaled", weights=_conv_weights, macs=_conv_macs,
-        attributes=lambda layer: {**_window(layer), "group": layer.groups},
+        attributes=_conv_attributes,
         is_window=True, reads_channels=True, takes_activation=True, takes_scale_and_shift=True,
         work="conv",
     ),
@@ -184,17 +212,20 @@ _LAYERS = (
         attributes=lambda layer: {"perm": (0, *(axis + 1 for axis in layer.permutation))},
         work="copy",
     ),
-    # Neighbours repeat a value, so that nothing is computed; there is no region of interest.
+    # Pads asymmetric as they are stand for ONNX's `output_padding`, too.
+    Kind(
+        onnx="ConvTranspose", layer="conv_transpose", rounding="scaled", weights=_conv_weights,
+        macs=_transposed_macs, attributes=_window, is_transposed=True, reads_channels=True,
+        takes_activation=True, takes_scale_and_shift=True, work="transposed",
+    ),
+    # There is no region of interest.
     Kind(
         onnx="Resize", layer="upsample", keeps_scale=True, moves=True, is_channelwise=True,
-        attributes=lambda _: {
-            "mode": "nearest", "nearest_mode": "floor",
-            "coordinate_transformation_mode": "asymmetric",
-        },
+        attributes=_resize_attributes, macs=_resize_macs,
         operands=lambda layer: {
             f"{layer.name}.roi": (), f"{layer.name}.scales": (1.0, 1.0, *map(float, layer.kernel)),
         },
-        work="copy",
+        work="resize",
     ),
     # Its int8 operands have scales of their own, so that simulated rounding rescales each.
     Kind(
@@ -254,10 +285,6 @@ _ONLY_IN_FILES = (
     Kind(onnx="Div", work="elementwise"),
     # Nothing is scaled: int8 kernels compare as many values at a time as they move.
     *(Kind(onnx=name, work="copy") for name in ("Max", "Min")),
-    Kind(
-        onnx="ConvTranspose", reads_channels=True, takes_activation=True,
-        takes_scale_and_shift=True,
-    ),
     *(Kind(onnx=name, reads_channels=True) for name in ("ConvInteger", "LpPool")),
     Kind(onnx="GlobalMaxPool", reads_channels=True, is_channelwise=True, work="mean"),
     *(Kind(onnx=name, work="mean") for name in ("ReduceMean", "ReduceMax")),

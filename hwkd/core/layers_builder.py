@@ -11,7 +11,7 @@ from math import prod
 from typing import TypeAlias
 
 from hwkd.core.input_sizes import is_tiny, max_stages, stem_stride
-from hwkd.core.student import Activation, Layer, Layers
+from hwkd.core.student import Activation, Interpolation, Layer, Layers
 
 __all__ = [
     "OVERLAPPING",
@@ -73,12 +73,13 @@ class LayersBuilder:
         *,
         kernel: Sides = 1,
         stride: Sides = 1,
+        dilation: Sides = 1,
         groups: int = 1,
         padded: bool | tuple[bool, bool] = True,
         norm: bool = True,
         activation: Activation = "none",
     ) -> str:
-        """Append a convolution with `kernel // 2` zeros on each side, or without any.
+        """Append a convolution with zeros on each side that keep the centre, or without any.
 
         The window shrinks on axes that are too short for it: its outermost taps would only ever
         read padding, and would still cost weights.
@@ -86,24 +87,26 @@ class LayersBuilder:
         in_channels, height, width = self._image_shape(source)
         kernel_h, kernel_w = (kernel, kernel) if isinstance(kernel, int) else kernel
         stride_h, stride_w = (stride, stride) if isinstance(stride, int) else stride
+        apart_h, apart_w = (dilation, dilation) if isinstance(dilation, int) else dilation
         padded_h, padded_w = (padded, padded) if isinstance(padded, bool) else padded
         if (padded_h and kernel_h % 2 == 0) or (padded_w and kernel_w % 2 == 0):
             raise ValueError(f"{name}: a window of {kernel} has no centre; choose an odd one")
         if in_channels % groups or channels % groups:
             raise ValueError(f"{name}: {in_channels} -> {channels} channels in {groups} groups")
         # Written out, not min(): this runs tens of thousands of times a second in a screening.
-        widest_h = 2 * height - 1 if padded_h else height
-        widest_w = 2 * width - 1 if padded_w else width
+        widest_h = (height - 1) // apart_h * 2 + 1 if padded_h else (height - 1) // apart_h + 1
+        widest_w = (width - 1) // apart_w * 2 + 1 if padded_w else (width - 1) // apart_w + 1
         kernel_h = kernel_h if kernel_h < widest_h else widest_h
         kernel_w = kernel_w if kernel_w < widest_w else widest_w
         stride_h = stride_h if stride_h < height else height
         stride_w = stride_w if stride_w < width else width
-        pad_h = kernel_h // 2 if padded_h else 0
-        pad_w = kernel_w // 2 if padded_w else 0
+        apart_h, apart_w = apart_h if kernel_h > 1 else 1, apart_w if kernel_w > 1 else 1
+        pad_h = kernel_h // 2 * apart_h if padded_h else 0
+        pad_w = kernel_w // 2 * apart_w if padded_w else 0
         shape = (
             channels,
-            (height + 2 * pad_h - kernel_h) // stride_h + 1,
-            (width + 2 * pad_w - kernel_w) // stride_w + 1,
+            (height + 2 * pad_h - (kernel_h - 1) * apart_h - 1) // stride_h + 1,
+            (width + 2 * pad_w - (kernel_w - 1) * apart_w - 1) // stride_w + 1,
         )
         return self._put(
             Layer(
@@ -117,8 +120,39 @@ class LayersBuilder:
                 groups=groups,
                 norm=norm,
                 activation=activation,
+                dilation=(apart_h, apart_w),
             )
         )
+
+    def conv_transpose(
+        self,
+        source: str,
+        name: str,
+        channels: int,
+        *,
+        kernel: int = 2,
+        stride: int = 2,
+        norm: bool = True,
+        activation: Activation = "none",
+    ) -> str:
+        """Append a transposed convolution that makes the map `stride` times as large.
+
+        Windows are as wide as the stride or an even number wider, of which half is cut off on each
+        side.
+        """
+        _, height, width = self._image_shape(source)
+        over = kernel - stride
+        if over < 0 or over % 2:
+            raise ValueError(f"{name}: a window of {kernel} at a stride of {stride}")
+        cut = over // 2
+        return self._put(
+            Layer(
+                name=name, kind="conv_transpose", inputs=(source,),
+                shape=(channels, height * stride, width * stride), kernel=(kernel, kernel),
+                stride=(stride, stride), pads=(cut, cut, cut, cut), norm=norm,
+                activation=activation,
+            )
+        )  # fmt: skip
 
     def stem(
         self,
@@ -157,13 +191,16 @@ class LayersBuilder:
         *,
         kernel: Sides,
         stride: Sides = 1,
+        dilation: Sides = 1,
+        padded: bool | tuple[bool, bool] = True,
         activation: Activation = "none",
     ) -> str:
         """Append a normalised convolution that keeps the channels apart."""
         channels = self._shapes[source][0]
         return self.conv(
             source, name, channels,
-            kernel=kernel, stride=stride, groups=channels, activation=activation,
+            kernel=kernel, stride=stride, dilation=dilation, groups=channels, padded=padded,
+            activation=activation,
         )  # fmt: skip
 
     def linear(
@@ -174,6 +211,7 @@ class LayersBuilder:
         *,
         norm: bool = False,
         activation: Activation = "none",
+        frozen: bool = False,
     ) -> str:
         """Append a fully connected layer on a vector."""
         if len(self._shapes[source]) != 1:
@@ -181,7 +219,7 @@ class LayersBuilder:
                 f"{name}: {source} has shape {self._shapes[source]}, expected a vector"
             )
         return self._append(
-            "linear", name, (source,), (features,), norm=norm, activation=activation
+            "linear", name, (source,), (features,), norm=norm, activation=activation, frozen=frozen
         )
 
     def add(self, first: str, second: str, name: str, *, activation: Activation = "none") -> str:
@@ -260,13 +298,22 @@ class LayersBuilder:
         """Append maximum pooling without padding; the stride defaults to the window."""
         return self._pool("max_pool", source, name, kernel, stride or kernel)
 
-    def upsample(self, source: str, name: str, *, factor: Sides) -> str:
-        """Append a larger map in which each position is repeated, by default in both directions."""
+    def upsample(
+        self, source: str, name: str, *, factor: Sides, mode: Interpolation = "nearest"
+    ) -> str:
+        """Append a map that is `factor` times as large, by repeated or interpolated values."""
         channels, height, width = self._image_shape(source)
         down, right = (factor, factor) if isinstance(factor, int) else factor
         shape = (channels, height * down, width * right)
         return self._put(
-            Layer(name=name, kind="upsample", inputs=(source,), shape=shape, kernel=(down, right))
+            Layer(
+                name=name,
+                kind="upsample",
+                inputs=(source,),
+                shape=shape,
+                kernel=(down, right),
+                mode=mode,
+            )
         )
 
     def reshape(self, source: str, name: str, shape: tuple[int, ...]) -> str:
@@ -339,11 +386,12 @@ class LayersBuilder:
         norm: bool = False,
         activation: Activation = "none",
         axis: int = 0,
+        frozen: bool = False,
     ) -> str:
         return self._put(
             Layer(
                 name=name, kind=kind, inputs=inputs, shape=shape, norm=norm,
-                activation=activation, axis=axis,
+                activation=activation, axis=axis, frozen=frozen,
             )
         )  # fmt: skip
 

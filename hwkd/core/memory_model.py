@@ -20,6 +20,7 @@ ScratchRule: TypeAlias = Literal[
     "esp_nn_conv",
     "hwkd_conv",
     "tflm_mean",
+    "tflm_transposed",
     "x_cube_conv",
     "x_cube_dense",
 ]

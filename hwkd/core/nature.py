@@ -6,5 +6,6 @@ from typing import Literal, TypeAlias
 
 # "spectra" are (bins, time) or (channels, bins, time); "motion" is (channels, time), each three
 # channels the axes of one sensor; "text" is 0 where a word is not; "scenes" are pictures whose
-# labels are maps of their size and move with them; "values" may be anything.
-Nature: TypeAlias = Literal["values", "spectra", "motion", "text", "scenes"]
+# labels are maps of their size and move with them, "boxes" those whose labels are boxes; "values"
+# may be anything.
+Nature: TypeAlias = Literal["values", "spectra", "motion", "text", "scenes", "boxes"]

@@ -151,6 +151,21 @@ class DataRecord(StrictModel):
         return self.metrics[0]
 
 
+class SettingRecord(StrictModel):
+    """The data in one setting of the features that candidates choose among.
+
+    Attributes:
+        features: the setting, as `--features` takes it.
+        fingerprint: as `DataRecord` has it.
+        input_shape: likewise.
+    """
+
+    features: str
+    fingerprint: str
+    input_shape: tuple[StoredInt, ...]
+    pipeline: PipelineRecord
+
+
 class TeacherMemberRecord(StrictModel):
     """One network of those that teach together, or the only one.
 
@@ -163,7 +178,7 @@ class TeacherMemberRecord(StrictModel):
     """
 
     name: str
-    kind: Literal["trained here", "onnx", "factory", "answers"]
+    kind: Literal["trained here", "onnx", "factory", "answers", "transformers"]
     description: str
     input: str = "normalised"
     scores: ScoresRecord
@@ -175,7 +190,7 @@ class TeacherRecord(StrictModel):
     """The teacher.
 
     Attributes:
-        kind: "trained here", "onnx", "factory", or "answers" in a file.
+        kind: "trained here", "onnx", "factory", "answers" in a file, or "transformers".
         scores: in float, on validation and, if that was measured, on test.
         seconds: spent on training it, loading it and computing its logits in this run.
         from_cache: it was trained by an earlier run on the same data and configuration.
@@ -187,7 +202,7 @@ class TeacherRecord(StrictModel):
         trained_within_s: bound on its training, which names it in the cache; None is no bound.
     """
 
-    kind: Literal["trained here", "onnx", "factory", "answers"]
+    kind: Literal["trained here", "onnx", "factory", "answers", "transformers"]
     description: str
     scores: ScoresRecord
     seconds: float
@@ -246,6 +261,8 @@ class RunRecord(StrictModel):
         command: the command line with every option that was given, also for a call from Python.
         phase_seconds: phase -> wall time, in the order they ran.
         planned_seconds: phase -> share of a time limit, as it was last planned; empty without one.
+        data: with the features of the student that was trained in full, where candidates chose.
+        settings: of the features that candidates chose among; none where there is one for all.
         feasibility: one per space; empty until sampled.
         final: None until the best student was trained at full length.
         caveats: what a reader must know before using a number; replaced when they are known anew.
@@ -269,6 +286,7 @@ class RunRecord(StrictModel):
     data: DataRecord
     teacher: TeacherRecord | None = None
     objective: ObjectiveConfig
+    settings: tuple[SettingRecord, ...] = ()
     feasibility: tuple[FeasibilityRecord, ...] = ()
     environment: EnvironmentRecord
     final: FinalRecord | None = None
@@ -277,6 +295,19 @@ class RunRecord(StrictModel):
     compression: CompressionRecord | None = None
     capacity: CapacityRecord | None = None
     finetune: FinetuneRecord | None = None
+
+    def in_setting(self, features: str | None) -> RunRecord:
+        """Return the record with the data as students of one setting read it.
+
+        Args:
+            features: of a student (`StudentSpec.features`); None where there is one for all.
+        """
+        found = next((each for each in self.settings if each.features == features), None)
+        if found is None:
+            return self
+        data = self.data.model_copy(update=found.model_dump(exclude={"features", "pipeline"}))
+        data = data.model_copy(update={"pipeline": found.pipeline})
+        return self.model_copy(update={"data": data})
 
     def cost_of(self, best: TrialRecord | None) -> CostEstimate | None:
         """Return the cost of the student trained in full, or else of the best trial's."""

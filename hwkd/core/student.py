@@ -18,6 +18,7 @@ from hwkd.core.strict_model import STORED, StoredInt
 
 ParamValue: TypeAlias = StoredInt | float | str | bool
 Activation: TypeAlias = Literal["none", "relu", "relu6", "hard_swish", "hard_sigmoid", "sigmoid"]
+Interpolation: TypeAlias = Literal["nearest", "half_pixel", "align_corners"]
 
 
 # Not frozen: freezing triples the time of creation, and screening creates thousands a second.
@@ -33,12 +34,15 @@ class Layer:
         kernel: (height, width) of a convolution or pooling window; of upsampling, how often each
             position is repeated.
         stride: (height, width).
-        pads: (top, left, bottom, right), zeros.
+        pads: (top, left, bottom, right), zeros; of a transposed convolution what is cut off.
         norm: batch normalisation follows during training and is folded into the weights at export.
         activation: applied last; its own operator in ONNX, fused by every runtime that we know.
         permutation: axes of a transpose, batch excluded and counted from 0.
         axis: of a concatenation, a softmax or a slice, batch excluded and counted from 0.
+        dilation: (height, width) of a convolution: from one tap of its window to the next.
+        mode: of upsampling: how values between the given ones are found, as ONNX names it.
         start: of a slice, the first place along `axis` that it keeps.
+        frozen: its weights stay as they were drawn.
     """
 
     __pydantic_config__ = STORED
@@ -55,7 +59,10 @@ class Layer:
     activation: Activation = "none"
     permutation: tuple[StoredInt, ...] = ()
     axis: StoredInt = 0
+    dilation: tuple[StoredInt, StoredInt] = (1, 1)
     start: StoredInt = 0
+    mode: Interpolation = "nearest"
+    frozen: bool = False
 
 
 _NAMED_BY_EVERY_KEY = frozenset(
@@ -144,6 +151,8 @@ class StudentSpec:
         params: choice name -> value.
         input_shape: without batch.
         num_outputs: classes (or regression outputs).
+        features: setting that its inputs are computed by, as `--features` takes it; None where a
+            search has one for all.
     """
 
     __pydantic_config__ = STORED
@@ -152,6 +161,12 @@ class StudentSpec:
     params: Mapping[str, ParamValue]
     input_shape: tuple[StoredInt, ...]
     num_outputs: StoredInt
+    features: str | None = None
+
+    @property
+    def home(self) -> str:
+        """Name of the space as a search knows it: with the setting, where candidates choose one."""
+        return self.space if self.features is None else home_name(self.space, self.features)
 
     @cached_property
     def key(self) -> str:
@@ -161,9 +176,15 @@ class StudentSpec:
             "params": dict(self.params),
             "input_shape": list(self.input_shape),
             "num_outputs": self.num_outputs,
+            **({} if self.features is None else {"features": self.features}),
         }
         text = json.dumps(payload, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def home_name(space: str, features: str) -> str:
+    """Return the name of a space whose students read features of one setting."""
+    return f"{space}@{features}"
 
 
 class Chooser(Protocol):

@@ -102,6 +102,38 @@ class FeatureCheck(StrictModel):
     table_bytes: StoredInt
 
 
+class StreamCheck(StrictModel):
+    """A recording through the C that takes frames as they come, beside whole windows.
+
+    Attributes:
+        frames: that went through it.
+        answers: of whole windows, each compared.
+        values: outputs of them all.
+        differing: of them on this computer, from those of the C of whole windows.
+        core_differing: the same on the emulated core.
+        onnxruntime_max_lsb: largest difference of the core's from ONNX Runtime's of the windows.
+        instructions_per_frame: executed by the core on average, features among them where the
+            network takes raw samples; not a time.
+        ram_bytes: static data from the ELF, and stack.
+        ram_predicted_bytes: the same before compiling; None where the core's sizes are not known.
+    """
+
+    frames: StoredInt
+    hop_frames: StoredInt
+    window_frames: StoredInt
+    answers: StoredInt
+    values: StoredInt
+    differing: StoredInt
+    core_differing: StoredInt
+    onnxruntime_max_lsb: StoredInt
+    instructions_per_frame: float
+    flash_bytes: StoredInt
+    flash_predicted_bytes: StoredInt | None = None
+    ram_bytes: StoredInt
+    ram_predicted_bytes: StoredInt | None = None
+    stack_bytes: StoredInt
+
+
 class ExitCheck(StrictModel):
     """Inferences that ended at one output of a network with exits.
 
@@ -145,6 +177,7 @@ class Verification(StrictModel):
         scores: of the emulated core's answers; None without labels.
         features: of raw samples, where the network takes some; instructions per inference have
             theirs, too.
+        stream: of the C that takes frames as they come; None where it was not asked for.
         seconds: wall time of the whole check.
     """
 
@@ -178,6 +211,7 @@ class Verification(StrictModel):
     fit: Fit | None = None
     scores: Scores | None = None
     features: FeatureCheck | None = None
+    stream: StreamCheck | None = None
     seconds: float
     tools: dict[str, str] = Field(default_factory=dict)
 
@@ -216,6 +250,12 @@ def judged(found: Verification) -> Verification:
         faults.append(
             f"features of raw samples differ from those of training: {checked.differing:,} values "
             f"on this computer, {checked.core_differing:,} on the core"
+        )
+    stream = found.stream
+    if stream is not None and stream.differing + stream.core_differing:
+        faults.append(
+            f"of {stream.values:,} outputs frame by frame {stream.differing:,} on this computer "
+            f"and {stream.core_differing:,} on the core differ from those of whole windows"
         )
     if found.mismatches.host_c:
         faults.append(f"{found.mismatches.host_c:,} outputs differ from this computer's C")

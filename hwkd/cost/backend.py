@@ -18,6 +18,7 @@ from hwkd.core.graph import OpGraph
 from hwkd.core.measure import CostEstimate, Profile
 from hwkd.core.memory_stage import MemoryStage
 from hwkd.core.patches import Patches
+from hwkd.core.streaming import Stream
 from hwkd.cost.memory_order import OrderPlan
 from hwkd.io import discovery
 
@@ -28,6 +29,7 @@ class CostQuestion:
 
     Attributes:
         patches: that the first layers run in; None runs them as a whole.
+        streaming: a run takes the next frames of a signal, not a window.
     """
 
     device: Device
@@ -35,6 +37,7 @@ class CostQuestion:
     clock_hz: float | None = None
     dtype: Dtype | None = None
     patches: Patches | None = None
+    streaming: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +64,14 @@ class FileCost:
         stages: memory while each operator runs.
         order: the order that needs the least memory; None where the backend does not choose it,
             and for networks too large to search.
+        stream: what a run takes, where it takes the next frames.
     """
 
     cost: CostEstimate
     stages: tuple[MemoryStage, ...]
     order: OrderPlan | None = None
     measured: Profile | None = None
+    stream: Stream | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

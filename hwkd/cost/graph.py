@@ -52,7 +52,7 @@ def layer_op(layer: Layer, inputs: tuple[str, ...], input_shape: tuple[int, ...]
     op.macs, op.constants = kind.macs(layer, input_shape), kind.constants(layer)
     if kind.weights is not None:
         op.weights, op.biases = kind.weights(layer, input_shape), layer.shape[0]
-    if kind.is_window:
+    if kind.is_window or kind.is_transposed:
         op.kernel, op.stride, op.pads = layer.kernel, layer.stride, layer.pads
-        op.groups = layer.groups
+        op.groups, op.dilation = layer.groups, layer.dilation
     return op

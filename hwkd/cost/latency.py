@@ -18,7 +18,7 @@ from hwkd.core.measure import LatencyEstimate
 from hwkd.cost.latency_terms import Work, op_work
 
 Weakness: TypeAlias = Literal[
-    "outside the fitted range", "in grouped convolutions, priced as depthwise ones"
+    "outside the fitted range", "in grouped or transposed convolutions, priced as depthwise ones"
 ]
 # Each end of the interval moves by this (as a natural logarithm) times the share of the latency
 # that rests on weak evidence, beside what else is uncertain.
@@ -31,7 +31,7 @@ _WIDENING: Mapping[Weakness, float] = {
     # Nobody published times of convolutions with several groups of several channels. The same work
     # as a plain convolution costs, on nine of ten of our stacks, between a sixth and six times of
     # what it costs as a depthwise one, and libraries do it either way, or by a reference kernel.
-    "in grouped convolutions, priced as depthwise ones": 1.8,
+    "in grouped or transposed convolutions, priced as depthwise ones": 1.8,
 }
 # Terms are sums of work, so they fail little by little: fitted to the smallest quarter of the
 # operators of two boards, nine of ten others are within 13% at any size; fitted to the largest
@@ -168,7 +168,7 @@ class LatencyTable:
             form = f"{form}, other {work.op_class}"
         else:
             cycles *= known.factor
-        why: Weakness = "in grouped convolutions, priced as depthwise ones"
+        why: Weakness = "in grouped or transposed convolutions, priced as depthwise ones"
         if work.is_stand_in:
             return OpCycles(cycles, form, why, _WIDENING[why])
         distance = _distance(work, self._ranges.get(work.op_class))

@@ -159,6 +159,24 @@ def _global_pool(op: Op, tensors: Mapping[str, Tensor]) -> Work:
     return Work("mean", (inputs, outputs, 1), inputs, inputs // outputs, form)
 
 
+@WORK_RULES.register("transposed")
+def _transposed_conv(op: Op, tensors: Mapping[str, Tensor]) -> Work:
+    """Count it as a depthwise convolution: no inputs are gathered for many outputs at once."""
+    outputs = tensors[op.outputs[0]].elements
+    form = _window_form("depthwise", op.kernel, False)
+    return Work("depthwise", (op.macs, outputs, 1), op.macs, max(op.macs // outputs, 1), form, True)
+
+
+@WORK_RULES.register("resize")
+def _resize(op: Op, tensors: Mapping[str, Tensor]) -> Work:
+    """Count repeated values as a copy, values between others as an average of four."""
+    outputs = tensors[op.outputs[0]].elements
+    if not op.macs:
+        return Work("copy", (outputs, 1), outputs, 1, op.kind)
+    taps = op.macs // outputs
+    return Work("pool", (op.macs, outputs, 1), op.macs, taps, f"{op.kind} linear")
+
+
 def _per_element(name: str) -> Rule:
     def rule(op: Op, tensors: Mapping[str, Tensor]) -> Work:
         elements = tensors[op.outputs[0]].elements

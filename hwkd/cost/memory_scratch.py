@@ -60,6 +60,11 @@ def _tflm_mean(op: Op, tensors: Tensors) -> int:
     return 4 * tensors[op.outputs[0]].elements + 32
 
 
+def _tflm_transposed(op: Op, tensors: Tensors) -> int:
+    """A 32-bit sum for each output (tensorflow/lite/micro/kernels/transpose_conv.cc)."""
+    return 4 * tensors[op.outputs[0]].elements
+
+
 def _x_cube_conv(op: Op, tensors: Tensors) -> int:
     """Columns and requantisation tables, by the sizes that X-CUBE-AI writes into network.c.
 
@@ -138,6 +143,7 @@ _RULES: Mapping[ScratchRule, Callable[[Op, Tensors], int]] = {
     "esp_nn_conv": esp_nn_conv_bytes,
     "hwkd_conv": _hwkd_conv,
     "tflm_mean": _tflm_mean,
+    "tflm_transposed": _tflm_transposed,
     "x_cube_conv": _x_cube_conv,
     "x_cube_dense": _x_cube_dense,
 }

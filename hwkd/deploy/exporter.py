@@ -17,6 +17,7 @@ from hwkd.core.head import CAnswer
 from hwkd.core.memory_stage import MemoryStage
 from hwkd.core.patches import Patches
 from hwkd.core.run_record import RunRecord
+from hwkd.core.streaming import Stream
 from hwkd.deploy.to_c.project import RecordedInput
 from hwkd.deploy.to_c.raw_input import RawInput
 from hwkd.deploy.to_c.step_builder import Kernels
@@ -32,11 +33,13 @@ class ExportOptions:
     Attributes:
         rounding: of accumulators; None leaves it to the target.
         patches: into which first layers are divided; None runs them as a whole.
+        streaming: take a signal frame by frame.
     """
 
     rounding: Rounding | None = None
     kernels: Kernels = "hwkd"
     patches: Patches | None = None
+    streaming: bool = False
 
     def require_none(self, target: str) -> None:
         """Refuse choices that a target has no use for.
@@ -45,6 +48,8 @@ class ExportOptions:
             ConfigError: names option and target.
         """
         given = {"rounding": self.rounding, "kernels": self.kernels, "patch": self.patches}
+        if self.streaming:
+            raise ConfigError(f"--streaming: does nothing for {target}; it goes with --target c")
         for option, value in given.items():
             if value not in (None, "hwkd"):
                 raise ConfigError(
@@ -138,6 +143,7 @@ class PlannedSizes:
     Attributes:
         ram_bytes: arena and stack.
         graph: what runs, where it is not the file's; None where it is.
+        stream: what a run takes, where it takes the next frames.
         stages: memory while each operator of that graph runs.
     """
 
@@ -145,19 +151,27 @@ class PlannedSizes:
     flash_bytes: int
     graph: OpGraph | None = None
     stages: tuple[MemoryStage, ...] = ()
+    stream: Stream | None = None
 
 
 class PlansMemory(Protocol):
     """A target that lays memory out itself, named in `MemoryModel.planned_by`."""
 
     def planned_sizes(
-        self, model: Path, graph: OpGraph, core: str, patches: Patches | None
+        self,
+        model: Path,
+        graph: OpGraph,
+        core: str,
+        patches: Patches | None,
+        *,
+        streaming: bool = False,
     ) -> PlannedSizes | None:
         """Plan an int8 ONNX file for a core, by its key; None where a size is not known.
 
         Args:
             graph: of the file.
             patches: to run its first layers in.
+            streaming: whether a run takes the next frames; else a window.
 
         Raises:
             ModelFileError: if the file cannot be read.

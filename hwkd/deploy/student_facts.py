@@ -166,7 +166,10 @@ import json
 import numpy as np
 import onnxruntime
 
-session = onnxruntime.InferenceSession("{file}")
+options = onnxruntime.SessionOptions()
+options.add_session_config_entry("session.qdqisint8allowed", "1")
+options.add_session_config_entry("session.disable_double_qdq_remover", "1")
+session = onnxruntime.InferenceSession("{file}", options)
 facts = json.loads(session.get_modelmeta().custom_metadata_map["hwkd"])
 raw = np.load("samples.npy")  # as in the data, shape [n, {shape}]
 (step,) = facts["preprocessing"]["steps"]
@@ -176,6 +179,13 @@ name = session.get_inputs()[0].name
 outputs = np.concatenate([session.run(None, {{name: one[None]}})[0] for one in given])
 print([facts["answer"]["labels"][i] for i in outputs.argmax(axis=1)])
 ```
+"""
+
+_SETTINGS = """
+Open the int8 file with `session.qdqisint8allowed` set to 1, as the report and `hwkd verify` do:
+without it ONNX Runtime makes unsigned integers of signed ones on x86 processors, where values near
+a tie round to the other side and, on processors without VNNI, sums saturate. The exported C has the
+signed ones.
 """
 
 
@@ -197,6 +207,8 @@ def student_readme(student: StudentRecord, files: Iterable[str]) -> str:
         if kinds == ["normalise"] and output_kind(run.data.kind).of_classes:
             shape = ", ".join(map(str, run.data.pipeline.raw_shape))
             text += _PYTHON.format(file=models[-1], shape=shape)
+        if any("int8" in name for name in models):
+            text += _SETTINGS
     return text + facts_markdown(student)
 
 

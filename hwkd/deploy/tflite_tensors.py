@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hwkd.core.errors import ExportError
 from hwkd.deploy.tflite_axes import CHANNELS_FIRST, CHANNELS_LAST, stored_shape
 from hwkd.deploy.tflite_file import INT8, INT32, Options, TfliteFile
-from hwkd.qgraph.ir import Conv, FullyConnected, QuantGraph, QuantOp, QuantTensor
+from hwkd.qgraph.ir import QuantGraph, QuantOp, QuantTensor, Weighted
 
 # Numbers of operators (`BuiltinOperator`) in TensorFlow Lite's schema.
 RESHAPE, _TRANSPOSE = 22, 39
@@ -61,9 +61,7 @@ class TfliteTensors:
         array = np.asarray(values, np.int32)
         return self._file.add_tensor(name, array.shape, INT32, values=array)
 
-    def weights(
-        self, op: Conv | FullyConnected, stored: npt.NDArray[np.int8], axis: int
-    ) -> list[int]:
+    def weights(self, op: Weighted, stored: npt.NDArray[np.int8], axis: int) -> list[int]:
         """Add weights and bias, with one scale for all where all are equal."""
         if op.weight_zeros is not None:
             raise refused(

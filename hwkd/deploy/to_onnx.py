@@ -7,7 +7,7 @@ graph is the one that `hwkd.cost.graph` computes. Batch normalisation is folded 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import onnx
@@ -24,6 +24,7 @@ from hwkd.io.paths import written_atomically
 _OPSET = 17
 _IR_VERSION = 8
 
+_T = TypeVar("_T", np.ndarray[Any, np.dtype[np.float32]], torch.Tensor)
 _Array: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 
 
@@ -55,7 +56,8 @@ def onnx_model(module: torch.nn.Module, layers: Layers) -> onnx.ModelProto:
         kind = LAYER_KINDS.get(layer.kind)
         if kind.has_weights:
             names = [f"{layer.name}.weight", f"{layer.name}.bias"]
-            constants.update(zip(names, folded_weights(module, layer), strict=True))
+            weight, bias = folded_weights(module, layer)
+            constants.update(zip(names, (in_file_order(layer, weight), bias), strict=True))
             inputs += names
         nodes.append(_node(kind, layer, inputs, constants, name=layer.name))
         values[layer.name] = _value(layer.name, layer.shape)
@@ -109,6 +111,11 @@ def folded_weights(module: torch.nn.Module, layer: Layer) -> tuple[_Array, _Arra
             "student; its training diverged: lower the learning rate"
         )
     return weight.astype(np.float32), bias.astype(np.float32)
+
+
+def in_file_order(layer: Layer, weight: _T) -> _T:
+    """Return weights in the file's order of axes; of those in a file, in the order of the layer."""
+    return weight.swapaxes(0, 1) if LAYER_KINDS.get(layer.kind).is_transposed else weight
 
 
 def save_model(model: onnx.ModelProto, path: Path) -> None:

@@ -24,6 +24,7 @@ from hwkd.qgraph.ir import (
     Binary,
     Concat,
     Conv,
+    ConvTranspose,
     FullyConnected,
     LayerNorm,
     MatMul,
@@ -31,6 +32,7 @@ from hwkd.qgraph.ir import (
     Pool,
     QuantGraph,
     QuantOp,
+    ResizeLinear,
     Slice,
     Softmax,
     Table,
@@ -51,8 +53,9 @@ from hwkd.qgraph.tflite_rounding import (
 # Numbers of operators (`BuiltinOperator`) and of their options in TensorFlow Lite's schema.
 _ADD, _AVERAGE_POOL, _CONCATENATION, _CONV, _DEPTHWISE = 0, 1, 2, 3, 4
 _FULLY_CONNECTED, _MAX_POOL, _MUL, _SOFTMAX = 9, 17, 18, 25
-_RELU_OPERATOR = 19
+_RELU_OPERATOR, _LOGISTIC = 19, 14
 _RESIZE_NEAREST, _SLICE = 97, 65
+_RESIZE_BILINEAR, _TRANSPOSE_CONV = 23, 67
 _MAXIMUM, _MINIMUM = 55, 57
 _PAD, _MEAN, _QUANTIZE, _HARD_SWISH, _BATCH_MATMUL = 34, 40, 114, 117, 126
 _SAME: Final = 0
@@ -63,11 +66,12 @@ _SOFTMAX_OUTPUT = (np.float32(1 / 256), -128)
 _TABLE_OPERATORS: Final = {
     "quantize": (_QUANTIZE, Options(kind=89)),
     "relu": (_RELU_OPERATOR, None),
+    "sigmoid": (_LOGISTIC, None),
     "hard_swish": (_HARD_SWISH, Options(kind=91)),
 }
 _WITHOUT_OPERATOR: Final[Mapping[type, str]] = {LayerNorm: "a layer normalisation"}
 # Operators that may have a ReLU fused.
-_Limited: TypeAlias = Conv | FullyConnected | Binary | Pool
+_Limited: TypeAlias = Conv | ConvTranspose | FullyConnected | Binary | Pool
 
 
 def write_tflite(
@@ -98,7 +102,8 @@ class _Writer:
             Conv: self._conv, FullyConnected: self._fully_connected, MatMul: self._matmul,
             Binary: self._binary, Table: self._table, Pool: self._pool, Softmax: self._softmax,
             View: self._view, Concat: self._concat, Pad: self._pad,
-            Upsample: self._upsample, Slice: self._slice,
+            Upsample: self._upsample, Slice: self._slice, ResizeLinear: self._resize,
+            ConvTranspose: self._conv_transpose,
         }  # fmt: skip
 
     def file(self, metadata: Mapping[str, str]) -> bytes:
@@ -163,7 +168,7 @@ class _Writer:
         source, target = tensors[op.inputs[0]], tensors[op.output]
         found = table_form(op.table, source, target)
         if found is None and self._runs:
-            raise refused(op, "a function other than ReLU, hard-swish and hard-sigmoid")
+            raise refused(op, "a function other than ReLU, hard-swish, hard-sigmoid and sigmoid")
         form: TableForm = "hard_swish" if found is None else found[0]
         number = self._tensors.input(source.name)
         if form == "hard_sigmoid":
@@ -286,6 +291,35 @@ class _Writer:
         self._file.add_operator(
             _RESIZE_NEAREST, sources, self._tensors.output(op), Options(kind=74)
         )
+
+    def _resize(self, op: ResizeLinear) -> None:
+        sources = [
+            self._rescaled(op, op.inputs[0], is_as_it_is=op.table is None),
+            self._tensors.integers(f"{op.name}/size", self._graph.tensors[op.output].shape[2:]),
+        ]
+        modes = {2: int(op.coordinates == "align_corners"), 3: int(op.coordinates == "half_pixel")}
+        options = Options(kind=15, bytes=modes)
+        self._file.add_operator(_RESIZE_BILINEAR, sources, self._tensors.output(op), options)
+
+    def _conv_transpose(self, op: ConvTranspose) -> None:
+        source, target = (self._graph.tensors[name] for name in (op.inputs[0], op.output))
+        sizes = zip(source.shape[2:], op.weights.shape[2:], op.stride, strict=True)
+        whole = [(size - 1) * stride + kernel for size, kernel, stride in sizes]
+        is_valid = tuple(whole) == target.shape[2:] and op.cut == (0, 0)
+        grown = tuple(size * step for size, step in zip(source.shape[2:], op.stride, strict=True))
+        over = tuple(
+            max(size - kept, 0) // 2 for size, kept in zip(whole, target.shape[2:], strict=True)
+        )
+        if not is_valid and (grown != target.shape[2:] or op.cut != over):
+            raise refused(op, f"a transposed convolution that cuts off {op.cut} first")
+        shape = self._tensors.integers(f"{op.name}/shape", stored_shape(target.shape))
+        operands = self._tensors.weights(op, op.weights.transpose(0, 2, 3, 1), axis=0)
+        options = Options(
+            kind=49, bytes={0: _VALID if is_valid else _SAME, 3: self._fused(op)},
+            ints={1: op.stride[1], 2: op.stride[0]},
+        )  # fmt: skip
+        sources = [shape, operands[0], self._tensors.input(op.inputs[0]), operands[1]]
+        self._file.add_operator(_TRANSPOSE_CONV, sources, self._tensors.output(op), options)
 
     def _slice(self, op: Slice) -> None:
         target = self._graph.tensors[op.output]

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
@@ -111,6 +112,7 @@ def run_tool(command: Sequence[str | Path], *, folder: Path, timeout_s: float = 
     return done.stdout
 
 
+@cache
 def _version(program: Path) -> str:
     lines = run_tool([program, "--version"], folder=Path.cwd(), timeout_s=20).splitlines()
     return lines[0] if lines else ""

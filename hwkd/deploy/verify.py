@@ -43,6 +43,7 @@ from hwkd.deploy.verify_run import (
     run_host,
 )
 from hwkd.deploy.verify_size import built_fit, require_fit
+from hwkd.deploy.verify_stream import check_stream
 from hwkd.qgraph.requantise import Rounding
 
 _Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
@@ -75,6 +76,7 @@ def verify_model(
     kernels: Kernels = "hwkd",
     patches: Patches | None = None,
     exported: Exported | None = None,
+    streaming: bool = False,
     progress: Progress = silent,
 ) -> Verification:
     """Export, compile, run and compare.
@@ -87,26 +89,41 @@ def verify_model(
         score: of the core's answers, from its outputs as real numbers, shape [inputs, outputs].
         rounding: None takes the core's, or that of CMSIS-NN.
         patches: into which first layers are divided.
-        exported: folder of C to check; it decides rounding, kernels and patches.
+        exported: folder of C to check; it decides rounding, kernels, patches and streaming.
+        streaming: also check the C that takes a signal frame by frame.
 
     Raises:
+        ConfigError: if the network cannot stream; names the layer.
         ExportError: if the model has no C form, the exported C is no longer what was exported, or
             a tool is missing or fails.
         DoesNotFitError: if the network is larger than the device; found before compiling.
     """
     started = time.perf_counter()
-    if exported is None:
+    if exported is not None:
+        project, kernels, rounding = exported.project(), exported.kernels, exported.rounding
+        streaming = exported.streaming
+    if exported is None or streaming:
         project = _built(model_path, target.core, rounding, kernels, patches)
-    else:
-        project, kernels = exported.project(), exported.kernels
     # Files are compared as they are; what raw values become is checked where it is in integers.
     project = replace(project, raw=raw)
+    flowing = None
+    if streaming:
+        flowing = build_project(
+            model_path, rounding=project.rounding, kernels=kernels, raw=raw, streaming=True,
+            instruction_sets=(target.core.instruction_set,),
+        )  # fmt: skip
     require_fit(project, target)
     tools = find_tools()
     ran = _run(model_path, project, target, samples, tools=tools, progress=progress)
     scores = None if score is None else score(answers(project, ran.on_core.outputs, ran.taken))
+    stream = None
+    if flowing is not None:
+        stream = check_stream(model_path, project, flowing, target, samples)
     found = _found(project, target, ran, seconds=time.perf_counter() - started)
-    about = {"model": model_path.name, "kernels": kernels, "tools": dict(tools.versions)}
+    about = {
+        "model": model_path.name, "kernels": kernels, "tools": dict(tools.versions),
+        "stream": stream,
+    }  # fmt: skip
     return judged(found.model_copy(update={**about, "scores": scores}))
 
 

@@ -16,6 +16,9 @@ from hwkd.qgraph.ir import LayerNorm, QuantTensor
 
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 
+# Roundings of our variance and of its root, besides those of an average.
+_OF_ROOT = 6
+
 
 def norms_in_any_order(
     op: LayerNorm, values: _Int8, source: QuantTensor, target: QuantTensor
@@ -39,7 +42,7 @@ def norms_in_any_order(
     spread = np.maximum(squares - mean**2, 0.0) + op.epsilon
     normal = (rows - mean) / np.sqrt(spread)
     exact = (normal * op.scales + op.shifts) / float(target.scale)
-    bound = gamma(op.scales.size)
+    bound = gamma(op.scales.size + _OF_ROOT)
     # The variance is off by the error of two sums as large as the squares; half of it, relatively,
     # is that of its root. The mean is off by that of one sum.
     of_root = np.abs(normal) * bound * (1 + 2 * squares / spread)

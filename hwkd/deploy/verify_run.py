@@ -159,8 +159,14 @@ def build_firmware(
 
 def _flags(project: Project) -> list[str]:
     """Return options of a project; where raw values are known, the harness feeds those."""
-    raw = project.raw
-    return [*project.flags, *([] if raw is None else [f"-DHARNESS_RAW={raw.c_type}"])]
+    raw, stream = project.raw, project.stream
+    flags = [*project.flags, *([] if raw is None else [f"-DHARNESS_RAW={raw.c_type}"])]
+    if stream is None:
+        return flags
+    kind, values = "int8_t", stream.frame_bytes
+    if raw is not None and raw.frames is not None:
+        kind, values = raw.c_type, raw.shape[0] * raw.frames.length
+    return [*flags, f"-DHARNESS_FRAMES={kind}", f"-DHARNESS_FRAME_VALUES={values}"]
 
 
 def write_link_script(path: Path, core: Core, sizes: tuple[int, int, int]) -> None:

@@ -201,6 +201,28 @@ def sampled_label_loss(logits: Tensor, sampled: Tensor, reward: Tensor) -> Tenso
     return label_loss(logits, sampled) * torch.sigmoid(reward).detach()
 
 
+def expected_label_loss(logits: Tensor, scores: Tensor) -> Tensor:
+    """Return the mean of `sampled_label_loss` over the labels that are sampled.
+
+    Args:
+        logits: whoever samples, shape [batch, classes].
+        scores: a discriminator's, of every label, likewise.
+    """
+    shares = torch.softmax(logits, -1).detach()
+    rewards = torch.sigmoid(scores).detach()
+    return -(shares * rewards * functional.log_softmax(logits, -1)).sum(-1)
+
+
+def called_true(scores: Tensor, labels: Tensor) -> Tensor:
+    """Return the loss of a discriminator at true labels, of each sample, nats."""
+    return functional.softplus(-scores.gather(1, labels[:, None])[:, 0])
+
+
+def called_made(scores: Tensor, logits: Tensor) -> Tensor:
+    """Return its mean loss at labels that are sampled from logits, of each sample, nats."""
+    return (torch.softmax(logits, -1) * functional.softplus(scores)).sum(-1)
+
+
 def telling_apart(real: Tensor, student: Tensor, teacher: Tensor, *, share: float) -> Tensor:
     """Return the loss of a discriminator of labels by who gave them, of each sample, nats.
 

@@ -16,7 +16,13 @@ from hwkd.distill.scheme_sources import SchemeSource
 class ShowsSignals(Protocol):
     """A module of roles, as `hwkd.nn.cohort.Cohort` is."""
 
-    def signals(self, inputs: Tensor, other: Tensor | None = None) -> dict[str, Tensor]:
+    def signals(
+        self,
+        inputs: Tensor,
+        other: Tensor | None = None,
+        *,
+        given: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
         """Return what every role shows."""
         ...
 
@@ -84,7 +90,9 @@ class SchemeCriterion:
         cohort: ShowsSignals = module
         # Another copy where there is one, else the sample as nothing happened to it.
         view = self._copies[(batch.copy + 1) % len(self._copies)]
-        signals = cohort.signals(batch.inputs, view.index_select(0, batch.sample_ids))
+        given: dict[str, Tensor] = {}
         for source in self._sources.values():
-            signals.update(source.show(batch))
+            given.update(source.show(batch))
+        other = view.index_select(0, batch.sample_ids)
+        signals = cohort.signals(batch.inputs, other, given=given) | given
         return {name: t.float() if t.is_floating_point() else t for name, t in signals.items()}

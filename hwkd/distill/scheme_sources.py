@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwkd.core.cohort import Average, HeldOut, Memory, Stale
+from hwkd.core.cohort import Average, HeldOut, Memory, Sent, Stale
 from hwkd.core.signals import Batch
 from hwkd.distill.aggregators.general import general_weights
 from hwkd.distill.timetables.copies import stale_copy
@@ -93,6 +93,40 @@ class TableSource:
 
     def state(self) -> Mapping[str, Tensor]:
         """Keep nothing: the stage before is there when a training goes on."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Have nothing to restore."""
+        del state
+
+
+class SentSource:
+    """Maps and logits that clients sent of their own samples, in one table for each copy."""
+
+    def __init__(self, role: Sent, tables: Sequence[Mapping[str, Tensor]]) -> None:
+        """Keep what they sent.
+
+        Args:
+            role: names the signals.
+            tables: of each augmented copy: `maps`, shape [samples, *shape], and `logits`.
+        """
+        self._role, self._tables = role, list(tables)
+
+    def show(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Look the samples up."""
+        table = self._tables[batch.copy]
+        names = {"maps": f"stage{self._role.stage}", "logits": "logits"}
+        return {
+            f"{self._role.name}.{names[key]}": value.index_select(0, batch.sample_ids)
+            for key, value in table.items()
+        }
+
+    def observe(self, batch: Batch, signals: Mapping[str, Tensor]) -> None:
+        """Learn nothing."""
+        del batch, signals
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Keep nothing: the clients are there when a training goes on."""
         return {}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:

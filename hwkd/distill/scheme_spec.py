@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import Network, Rounded, Source, Trained, View
+from hwkd.core.cohort import Exit, Network, Rounded, Segment, Sent, Source, Trained, View
 from hwkd.core.errors import ConfigError
 from hwkd.distill.scheme import Aggregate, Edge, Phase, Scheme
 from hwkd.distill.written_options import configured_options, split_options
@@ -94,7 +94,8 @@ def _require_roles(phase: Phase, where: str, before: Mapping[str, Phase]) -> Non
                 f"{where}: no edge reaches the parameters of {role.name}; attach the target that "
                 "is made of it, or leave it out"
             )
-        begins = role.begins if isinstance(role, Network) else ()
+        begins = role.begins if isinstance(role, (Network, Exit)) else ()
+        begins += role.phases if isinstance(role, Sent) else ()
         if missing := [name for name in begins if name not in before]:
             raise ConfigError(f"{where}: {role.name} begins as in {missing[0]}, not before it")
         goes_on = isinstance(role, Network) and role.goes_on
@@ -110,6 +111,10 @@ def _pulled_roles(phase: Phase) -> set[str]:
         if edge.attached:
             signals = (*signals, *edge.reads)
         pulled |= {signal.split(".")[0] for signal in signals}
+    # What an exit or a segment is of learns with it; segments stand before exits on them.
+    for role in reversed(phase.roles):
+        if isinstance(role, (Exit, Segment)) and role.name in pulled:
+            pulled.add(role.of)
     return pulled
 
 

@@ -53,7 +53,8 @@ class Shards:
                 part.extend(given.tolist())
         divided = [*parts, shared.tolist()]
         for number, rows in enumerate(divided):
-            if len(rows) < _FEWEST:
+            is_left_out = number == self.clients and not self.public
+            if len(rows) < _FEWEST and not is_left_out:
                 who = "the public part" if number == self.clients else f"client {number}"
                 raise ConfigError(
                     f"--scheme: {who} has {len(rows)} of {len(known)} samples and needs {_FEWEST}; "
@@ -68,12 +69,15 @@ class Part:
     """The samples that a phase trains on.
 
     Attributes:
-        number: of the client; the number of clients is the public part.
+        number: of the client; the number of clients is the public part, None all clients' together.
     """
 
     shards: Shards
-    number: int
+    number: int | None
 
     def rows(self, labels: Tensor) -> Tensor:
         """Return them, in order."""
-        return self.shards.rows(labels)[self.number].to(labels.device)
+        *private, public = self.shards.rows(labels)
+        if self.number is None:
+            return torch.cat(private).sort().values.to(labels.device)
+        return [*private, public][self.number].to(labels.device)

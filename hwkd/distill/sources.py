@@ -88,8 +88,14 @@ class CachedSource(StillSource):
             raise TeacherError("cached logits and embeddings hold different samples or copies")
         self._logits = tuple(logits)
         self._embedding = None if embedding is None else tuple(embedding)
+        self._mirror_swaps: tuple[int, int] | None = None
         held = {Signal.LOGITS} if embedding is None else {Signal.LOGITS, Signal.EMBEDDING}
         self.cached = frozenset(held)
+
+    def start(self, student: nn.Module, data: TrainingSet) -> None:
+        """Take note of what a mirror image changes."""
+        del student
+        self._mirror_swaps = data.head.kind.mirror_swaps
 
     def views(self, batch: Batch) -> Views:
         """Return the rows of this batch, as float32."""
@@ -97,7 +103,8 @@ class CachedSource(StillSource):
         if self._embedding is not None:
             embedding = self._embedding[batch.copy].index_select(0, batch.sample_ids).float()
         logits = self._logits[batch.copy].index_select(0, batch.sample_ids)
-        return Views(logits=moved(logits, batch.positions).float(), embedding=embedding)
+        shown = moved(logits, batch.positions, mirror_swaps=self._mirror_swaps)
+        return Views(logits=shown.float(), embedding=embedding)
 
 
 class FunctionSource(StillSource):

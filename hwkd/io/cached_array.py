@@ -20,7 +20,10 @@ from hwkd.core.strict_model import StoredInt, StrictModel
 from hwkd.io.paths import cache_writes, folder_written_once
 
 _VALUES, _FACTS = "values.bin", "facts.json"
-_TYPES = {"float16": np.float16, "uint8": np.uint8, "uint16": np.uint16, "float32": np.float32}
+_TYPES = {
+    kind.__name__: kind
+    for kind in (np.float16, np.float32, np.uint8, np.uint16, np.int16, np.int32, np.int64)
+}
 
 _Facts = TypeVar("_Facts", bound="ArrayFacts")
 

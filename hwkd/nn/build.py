@@ -66,6 +66,7 @@ class StudentModule(nn.Module):
         self.steps = nn.ModuleDict()
         for layer in layers.layers:
             self.steps[layer.name] = _step(layer, shapes[layer.inputs[0]])
+            self.steps[layer.name].requires_grad_(not layer.frozen)
             shapes[layer.name] = layer.shape
         self._last_uses = _last_uses(layers)
 
@@ -110,7 +111,7 @@ class Weighted(nn.Module):
 
     def __init__(
         self,
-        core: nn.Conv2d | nn.Linear,
+        core: nn.Conv2d | nn.Linear | TransposedConv,
         norm: nn.BatchNorm2d | nn.BatchNorm1d | None,
         activation: Activation,
         *,
@@ -156,6 +157,31 @@ class Weighted(nn.Module):
             self.norm.reset_parameters()
 
 
+class TransposedConv(nn.Module):
+    """Spreads each input over a window of outputs and cuts off what lies beyond the output.
+
+    Attributes:
+        weight: shape [out channels, in channels, height, width], as a convolution's.
+        bias: shape [out channels], or None.
+    """
+
+    def __init__(self, layer: Layer, in_channels: int) -> None:
+        """Create the parameters; a normalisation behind it replaces the bias."""
+        super().__init__()
+        out = layer.shape[0]
+        self.weight = nn.Parameter(torch.empty(out, in_channels, *layer.kernel))
+        self.bias = None if layer.norm else nn.Parameter(torch.empty(out))
+        self._stride = layer.stride
+        top, left = layer.pads[:2]
+        self._rows = slice(top, top + layer.shape[1])
+        self._columns = slice(left, left + layer.shape[2])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs, shape [batch, out channels, height, width]."""
+        whole = F.conv_transpose2d(x, self.weight.transpose(0, 1), self.bias, self._stride)
+        return whole[:, :, self._rows, self._columns]
+
+
 class _Unweighted(nn.Module):
     """A layer without parameters."""
 
@@ -174,6 +200,9 @@ class _Unweighted(nn.Module):
 def _step(layer: Layer, input_shape: tuple[int, ...]) -> nn.Module:
     if layer.kind == "conv":
         return _conv(layer, input_shape[0])
+    if layer.kind == "conv_transpose":
+        norm2d = nn.BatchNorm2d(layer.shape[0]) if layer.norm else None
+        return Weighted(TransposedConv(layer, input_shape[0]), norm2d, layer.activation)
     if layer.kind == "linear":
         core = nn.Linear(input_shape[0], layer.shape[0], bias=not layer.norm)
         norm = nn.BatchNorm1d(layer.shape[0]) if layer.norm else None
@@ -194,6 +223,7 @@ def _conv(layer: Layer, in_channels: int) -> Weighted:
         layer.kernel,
         layer.stride if picks == (1, 1) else (1, 1),
         padding=(top, left) if is_symmetric else 0,
+        dilation=layer.dilation,
         groups=layer.groups,
         bias=not layer.norm,
     )

@@ -21,15 +21,16 @@ from hwkd.core.cohort import (
     Network,
     PeerAttention,
     Rounded,
+    Segment,
     Trained,
     View,
     Wide,
 )
 from hwkd.core.errors import ConfigError
-from hwkd.core.student import Layers
+from hwkd.core.student import Layer, Layers
 from hwkd.core.widened import widened
 from hwkd.nn.build import StudentModule, build_module
-from hwkd.nn.cut import Cut, joined_state, last_cut
+from hwkd.nn.cut import Cut, joined_state, last_cut, part_between, run_between
 from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.nn.side_by_side import SideBySide, can_stand_side_by_side
 from hwkd.nn.unfolded import unfolded
@@ -90,13 +91,20 @@ class Cohort(nn.Module):
         return self.signals(inputs, plain=True)[f"{STUDENT}.logits"]
 
     def signals(
-        self, inputs: Tensor, other: Tensor | None = None, *, plain: bool = False
+        self,
+        inputs: Tensor,
+        other: Tensor | None = None,
+        *,
+        given: Mapping[str, Tensor] | None = None,
+        plain: bool = False,
     ) -> dict[str, Tensor]:
         """Return what every role shows for a batch, as ROLE.SIGNAL.
 
         Args:
             inputs: shape [batch, *input_shape].
             other: another view of the same samples; None where no role looks at one.
+            given: signals of roles that do not learn; maps that it lacks are 0, which is enough to
+                ask for shapes.
             plain: without roles that are not networks of the inputs themselves.
         """
         seen: dict[str, Tensor] = {}
@@ -104,8 +112,12 @@ class Cohort(nn.Module):
             self._show_beside(key, names, inputs, seen)
         for name, role in self._roles.items():
             if isinstance(role, Network):
-                if name in self.parts:
+                is_run = plain or not (role.in_parts and self.training)
+                if name in self.parts and is_run:
                     self._show_network(name, inputs, seen)
+            elif isinstance(role, Segment):
+                if not (plain and role.shown):
+                    self._show_segment(role, inputs, given or {}, seen)
             elif isinstance(role, Rounded):
                 seen[f"{name}.logits"] = self.parts[name](inputs).float()
             elif isinstance(role, View):
@@ -172,6 +184,8 @@ class Cohort(nn.Module):
         size, classes = self._features(), self._classes()
         if isinstance(role, Exit):
             return ExitHead(self._stage_shape(role.stage)[0], size, classes)
+        if isinstance(role, Segment):
+            return self._fitted(role)
         if isinstance(role, Gate):
             return _GateHead(self._cut(role.of).shape[0], role.members)
         if isinstance(role, PeerAttention):
@@ -209,6 +223,39 @@ class Cohort(nn.Module):
                 hook: Any = trunk.register_hook  # torch has no types for it
                 hook(lambda gradient: gradient / ends)
             seen[f"{shown_as}.trunk"] = trunk
+
+    def _fitted(self, role: Segment) -> nn.Module:
+        """Return the linear maps before and behind a segment; none where channels are alike."""
+        part_between(self._layers, role.after, role.until)
+        wide = widened(self._layers, role.width)
+        maps = nn.ModuleDict()
+        if role.shown and role.after:
+            theirs, ours = _channels(wide, role.after), _channels(self._layers, role.after)
+            maps["before"] = _channel_map(theirs, ours)
+        if role.until:
+            ours, theirs = _channels(self._layers, role.until), _channels(wide, role.until)
+            maps["behind"] = _channel_map(ours, theirs)
+        return maps
+
+    def _show_segment(
+        self, role: Segment, inputs: Tensor, given: Mapping[str, Tensor], seen: dict[str, Tensor]
+    ) -> None:
+        module, fitted = self.parts[role.of], self.parts[role.name]
+        assert isinstance(module, StudentModule)
+        assert isinstance(fitted, nn.ModuleDict)
+        maps = inputs
+        if role.shown:
+            shape = widened(self._layers, role.width).input_shape
+            if role.after:
+                shape = _stage(widened(self._layers, role.width), role.after).shape
+            maps = given.get(role.shown, torch.zeros(len(inputs), *shape, device=inputs.device))
+        if "before" in fitted:
+            maps = fitted["before"](maps)
+        shown = run_between(module, maps, role.after, role.until)
+        if "behind" in fitted:
+            shown = fitted["behind"](shown)
+        signal = f"stage{role.until}" if role.until else "logits"
+        seen[f"{role.name}.{signal}"] = shown
 
     def _show_beside(
         self, key: str, names: Sequence[str], inputs: Tensor, seen: dict[str, Tensor]
@@ -257,13 +304,34 @@ class Cohort(nn.Module):
         return self._layers.layers[-1].shape[0]
 
     def _stage_shape(self, stage: int) -> tuple[int, ...]:
-        names = self._layers.stage_ends
-        if stage > len(names):
+        count = len(self._layers.stage_ends)
+        if stage > count:
             raise ConfigError(
-                f"--scheme: an exit on stage {stage}; the student has {len(names)} stages; give "
+                f"--scheme: an exit on stage {stage}; the student has {count} stages; give "
                 "fewer exits"
             )
-        return next(la.shape for la in self._layers.layers if la.name == names[stage - 1])
+        return _stage(self._layers, stage).shape
+
+
+def _stage(layers: Layers, stage: int) -> Layer:
+    """Return the last layer of a stage, counted from 1."""
+    return next(each for each in layers.layers if each.name == layers.stage_ends[stage - 1])
+
+
+def _channels(layers: Layers, stage: int) -> tuple[int, int]:
+    """Return the channels of a stage, and how many axes follow them."""
+    shape = _stage(layers, stage).shape
+    return shape[0], len(shape) - 1
+
+
+def _channel_map(before: tuple[int, int], after: tuple[int, int]) -> nn.Module:
+    """Return a linear map of channels at each position."""
+    if before == after:
+        return nn.Identity()
+    if not before[1]:
+        return nn.Linear(before[0], after[0])
+    kind = nn.Conv1d if before[1] == 1 else nn.Conv2d
+    return kind(before[0], after[0], 1)
 
 
 def _side_by_side(
@@ -273,9 +341,9 @@ def _side_by_side(
 
     None where a role needs the network itself, and not what it shows.
     """
-    if any(isinstance(role, (Branch, Gate, View, Wide, Rounded)) for role in roles):
+    if any(isinstance(role, (Branch, Gate, View, Wide, Rounded, Segment)) for role in roles):
         return
-    networks = [role for role in roles if isinstance(role, Network)]
+    networks = [role for role in roles if isinstance(role, Network) and not role.apart]
     for width in dict.fromkeys(role.width for role in networks):
         names = tuple(role.name for role in networks if role.width == width)
         if len(names) > 1 and can_stand_side_by_side(widened(layers, width)):

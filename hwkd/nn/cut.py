@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from hwkd.core.student import Layers
+from hwkd.core.errors import ConfigError
+from hwkd.core.student import Layer, Layers
+from hwkd.nn.build import StudentModule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,57 @@ def _cut(layers: Layers, name: str, shape: tuple[int, ...], start: int) -> Cut:
     taps = {tap: layer for tap, layer in layers.taps.items() if layer in names}
     tail = Layers(input_shape=shape, layers=renamed, taps=taps, outputs=layers.outputs)
     return Cut(after=name, shape=shape, tail=tail)
+
+
+def part_between(layers: Layers, after: int, until: int) -> tuple[str, tuple[Layer, ...]]:
+    """Return the layer that stages begin behind, and their layers.
+
+    Args:
+        after: stage that is not of the part, counted from 1; 0 is the input.
+        until: its last stage; 0 is the end of the network.
+
+    Raises:
+        ConfigError: if there is no such stage, or it reads more than the stage before.
+    """
+    ends = layers.stage_ends
+    if max(after, until) > len(ends):
+        raise ConfigError(
+            f"--scheme: stage {max(after, until)} of a student with {len(ends)}; give fewer stages"
+        )
+    places = {layer.name: n for n, layer in enumerate(layers.layers)}
+    start = ends[after - 1] if after else "input"
+    last = places[ends[until - 1]] if until else len(layers.layers) - 1
+    part = layers.layers[places[start] + 1 if after else 0 : last + 1]
+    known = {start, *(layer.name for layer in part)}
+    outside = [name for layer in part for name in layer.inputs if name not in known]
+    if outside:
+        raise ConfigError(
+            f"--scheme: what follows stage {after} also reads {outside[0]}, which is before it; "
+            "give a student whose stages read the stage before alone"
+        )
+    return start, part
+
+
+def run_between(module: StudentModule, maps: Tensor, after: int, until: int) -> Tensor:
+    """Return what stages of a network make of maps: the last one's, or the logits.
+
+    Args:
+        maps: as stage `after` shows them, shape [batch, *shape]; for 0 inputs.
+        after: see `part_between`.
+        until: likewise.
+    """
+    start, part = part_between(module.layers, after, until)
+    values = {start: maps}
+    for layer in part:
+        values[layer.name] = module.steps[layer.name](*(values[name] for name in layer.inputs))
+    return values[part[-1].name]
+
+
+def tail_state(module: StudentModule, after: int) -> dict[str, Tensor]:
+    """Return the state of what follows a stage, counted from 1."""
+    _, part = part_between(module.layers, after, 0)
+    names = {layer.name for layer in part}
+    return {k: v for k, v in module.state_dict().items() if k.split(".")[1] in names}
 
 
 def joined_state(trunk: Mapping[str, Tensor], tail: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -73,7 +73,10 @@ def _max_pool(layer: Layer) -> Function:
 @FUNCTIONS.register("upsample")
 def _upsample(layer: Layer) -> Function:
     factors = tuple(map(float, layer.kernel))
-    return partial(F.interpolate, scale_factor=factors, mode="nearest")
+    if layer.mode == "nearest":
+        return partial(F.interpolate, scale_factor=factors, mode="nearest")
+    aligned = layer.mode == "align_corners"
+    return partial(F.interpolate, scale_factor=factors, mode="bilinear", align_corners=aligned)
 
 
 @FUNCTIONS.register("reshape")

@@ -15,10 +15,12 @@ from hwkd.core.kinds import kind_of
 from hwkd.core.registry import Registry
 from hwkd.qgraph.elementwise import rescale_table
 from hwkd.qgraph.encodings import dequantised
+from hwkd.qgraph.interpolation import convert_linear
 from hwkd.qgraph.ir import (
     Binary,
     Concat,
     Conv,
+    ConvTranspose,
     Float32Array,
     FullyConnected,
     LayerNorm,
@@ -41,7 +43,7 @@ _Converter: TypeAlias = Callable[[onnx.NodeProto, Segment, _Range], list[QuantOp
 # ONNX operator -> what makes integer operators of a node: node, segment, limits of the output.
 CONVERTERS: Registry[_Converter] = Registry("operator with kernel")
 # What a window has along the height where the file has it along time alone.
-_FIRST_OF_PLANES = {"dilations": 1, "kernel_shape": 1, "pads": 0, "strides": 1}
+_FIRST_OF_PLANES = {"dilations": 1, "kernel_shape": 1, "output_padding": 0, "pads": 0, "strides": 1}
 _POOLS: Mapping[str, PoolKind] = {
     "AveragePool": "average", "GlobalAveragePool": "global_average", "MaxPool": "max",
 }  # fmt: skip
@@ -131,6 +133,35 @@ def _conv(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantO
             pads=window_pads(node, segment, source.shape[2:], kernel),
             dilation=tuple(segment.attribute(node, "dilations", (1, 1))),
             groups=segment.attribute(node, "group", 1),
+        )
+    ]
+
+
+@CONVERTERS.register("ConvTranspose")
+def _conv_transpose(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+    weights = read_weights(node, segment, axis=1)
+    source = segment.tensor(node, 0)
+    if weights.values.ndim != 4 or len(source.shape) != 4:
+        raise segment.refuse(node, "a transposed convolution of one or two dimensions is supported")
+    for name, expected in (
+        ("group", 1), ("auto_pad", "NOTSET"), ("dilations", [1, 1]), ("output_shape", None),
+    ):  # fmt: skip
+        if segment.attribute(node, name, expected) != expected:
+            raise segment.refuse(node, f"{name} other than {expected or 'none'}")
+    if weights.zeros is not None:
+        raise segment.refuse(node, "a zero point of weights other than 0")
+    pads = segment.attribute(node, "pads", (0, 0, 0, 0))
+    return [
+        ConvTranspose(
+            name=node.name or node.output[0],
+            inputs=(source.name,),
+            output=segment.output.name,
+            weights=np.ascontiguousarray(weights.values.swapaxes(0, 1)),
+            weight_scales=weights.scales,
+            bias=read_bias(node, segment, source, weights.scales),
+            output_range=limits,
+            stride=tuple(segment.attribute(node, "strides", (1, 1))),
+            cut=(pads[0], pads[1]),
         )
     ]
 
@@ -316,6 +347,8 @@ def _resize(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[Quan
     factors = repeats(
         attributes, source.shape, target.shape, () if scales is None else scales.tolist()
     )
+    if factors is None and attributes.get("mode") == "linear":
+        return convert_linear(node, segment, attributes)
     if factors is None:
         raise segment.refuse(node, REPEATS_ONLY)
     return [

@@ -104,6 +104,19 @@ class FullyConnected(_Weighted):
     """Rows of the input times constant weights [out, in]: Gemm, or MatMul with a constant."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ConvTranspose(_Weighted):
+    """Transposed convolution; `weights` has shape [out channels, in channels, kernel h, kernel w].
+
+    Attributes:
+        stride: (height, width).
+        cut: rows at the top and columns on the left of what it spreads that are left out.
+    """
+
+    stride: tuple[int, int]
+    cut: tuple[int, int]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatMul(_Node):
     """Product of two activations over their last two axes; leading axes are equal."""
@@ -225,6 +238,41 @@ class Upsample(_Node):
     table: Int8Array | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Taps:
+    """What each row, or each column, of a resized map reads of the input.
+
+    Attributes:
+        low: the one place.
+        high: the other.
+        low_weights: of the value at `low`, single precision.
+        high_weights: likewise.
+        fixed: int32, shape [outputs, 3]: low, high and the high one's weight of 1024, as kernels
+            in fixed point have them.
+    """
+
+    low: Int32Array
+    high: Int32Array
+    low_weights: Float32Array
+    high_weights: Float32Array
+    fixed: Int32Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ResizeLinear(_Node):
+    """Values on straight lines between four neighbours, along height and width.
+
+    Attributes:
+        coordinates: where a place of the output lies in the input.
+        table: the 256 values that rescale the result, or None where none is needed.
+    """
+
+    coordinates: Literal["half_pixel", "align_corners", "asymmetric"]
+    rows: Taps
+    columns: Taps
+    table: Int8Array | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pad(_Node):
     """Constant border.
@@ -266,10 +314,34 @@ class Paste(_Part):
     """Copy into a part of the output, which several of them write."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep(_Node):
+    """Move what is read again to the front of the columns; put in where a network streams.
+
+    Attributes:
+        dropped: columns that nothing reads again.
+    """
+
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RunningMean(_Node):
+    """Mean of the newest columns, those that came before among them; where a network streams.
+
+    Attributes:
+        mean: of them all at once, as the network has it.
+    """
+
+    mean: Pool
+
+
 QuantOp: TypeAlias = (
     Conv | FullyConnected | MatMul | Binary | Table | Pool | Softmax | View | Concat | Pad
-    | Upsample | Slice | LayerNorm | Relayout | Crop | Paste
+    | ConvTranspose | ResizeLinear | Upsample | Slice | LayerNorm | Relayout | Crop | Paste
+    | Keep | RunningMean
 )  # fmt: skip
+Weighted: TypeAlias = Conv | ConvTranspose | FullyConnected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,6 +373,11 @@ def op_macs(op: QuantOp, graph: QuantGraph) -> int:
     output = graph.tensors[op.output].elements
     if isinstance(op, Conv | FullyConnected):
         return output * int(op.weights[0].size)
+    if isinstance(op, ConvTranspose):
+        height, width = graph.tensors[op.inputs[0]].shape[2:]
+        return int(op.weights.size) * height * width
+    if isinstance(op, ResizeLinear):
+        return 4 * output
     if isinstance(op, MatMul):
         return output * graph.tensors[op.inputs[0]].shape[-1]
     return 0

@@ -7,7 +7,7 @@ import numpy as np
 from hwkd.core.c_literal import float_literal
 from hwkd.core.core_file import Rounding
 from hwkd.core.errors import ExportError
-from hwkd.qgraph.ir import Conv, FullyConnected, Pool, QuantTensor
+from hwkd.qgraph.ir import Pool, QuantTensor, Weighted
 from hwkd.qgraph.tflite_rounding import add_factors, mean_factor, real_multipliers
 
 __all__ = [
@@ -33,7 +33,7 @@ _LARGEST_STEP = 255
 
 
 def accumulator_scales(
-    op: Conv | FullyConnected, source: QuantTensor, target: QuantTensor, rounding: Rounding
+    op: Weighted, source: QuantTensor, target: QuantTensor, rounding: Rounding
 ) -> list[float]:
     """Return what each output channel's accumulator is multiplied by, as the rounding's peer does.
 

@@ -15,10 +15,13 @@ import numpy as np
 
 from hwkd.core.errors import ExportError
 from hwkd.qgraph.ir import FullyConnected, QuantTensor
+from hwkd.qgraph.tflite_sigmoid import sigmoid_steps
 
 _Int64: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
-TableForm: TypeAlias = Literal["limits", "quantize", "relu", "hard_swish", "hard_sigmoid"]
+TableForm: TypeAlias = Literal[
+    "limits", "quantize", "relu", "hard_swish", "hard_sigmoid", "sigmoid"
+]
 
 ADD_SHIFT = 20
 _STEPS = np.arange(-128, 128)
@@ -123,7 +126,7 @@ def table_form(
     """
     if _is_limits(table, source, target):
         return "limits", table
-    forms: tuple[TableForm, ...] = ("quantize", "relu", "hard_swish", "hard_sigmoid")
+    forms: tuple[TableForm, ...] = ("quantize", "relu", "hard_swish", "hard_sigmoid", "sigmoid")
     for form in forms:
         values = _FORMS[form](source, target)
         if values is not None and np.abs(values.astype(int) - table).max() <= 1:
@@ -181,6 +184,12 @@ def _hard_sigmoid(source: QuantTensor, target: QuantTensor) -> _Int8 | None:
     return _int8(scaled(total - middle.zero_point, product) + target.zero_point)
 
 
+def _sigmoid(source: QuantTensor, target: QuantTensor) -> _Int8 | None:
+    if (target.scale, target.zero_point) != (np.float32(1 / 256), -128):
+        return None
+    return _int8(sigmoid_steps(_STEPS - source.zero_point, source))
+
+
 def _hard_swish(source: QuantTensor, target: QuantTensor) -> _Int8 | None:
     """16-bit arithmetic: x times a gate in [0, 1], both with 7 bits more than the input has."""
     fine = np.float32(np.float32(1 / 128) * source.scale)
@@ -220,4 +229,5 @@ def _int8(values: _Int64) -> _Int8:
 
 _FORMS = {
     "quantize": _quantize, "relu": _relu, "hard_swish": _hard_swish, "hard_sigmoid": _hard_sigmoid,
+    "sigmoid": _sigmoid,
 }  # fmt: skip

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hwkd.core.decision_record import Confusion, DecisionRecord, ReadTextRecord
+from hwkd.core.decision_record import (
+    Confusion,
+    DecisionRecord,
+    ReadTextRecord,
+    SeenPictureRecord,
+)
 from hwkd.core.errors import RunFolderError
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.metric import Metric
 from hwkd.core.run_record import DataRecord
 from hwkd.io.discovery import output_kind
 from hwkd.report import format as fmt
-from hwkd.report.document import Block, Cell, Column, Facts, Table
+from hwkd.report.document import Block, Cell, Column, Facts, Pictures, Table
 
 _WHAT = "of the int8 file on the test split"
 
@@ -41,6 +46,8 @@ def answer_tables(final: FinalRecord, data: DataRecord) -> tuple[Block, ...]:
         if not 0 <= min(labels) <= max(labels) < len(data.class_names):
             raise _of_other_classes(data.class_names)
         blocks.append(text_table(final.worst_texts, data.class_names))
+    if final.worst_pictures:
+        blocks.append(_worst_pictures(final.worst_pictures))
     return tuple(blocks)
 
 
@@ -123,6 +130,15 @@ def confusion_table(confusion: Confusion, names: tuple[str, ...]) -> Table:
         ),
         note=f"Examples {_WHAT[len('of the int8 file ') :]}, int8.",
         is_long=len(names) > 12,
+    )
+
+
+def _worst_pictures(pictures: Sequence[SeenPictureRecord]) -> Pictures:
+    return Pictures(
+        title="Pictures that it sees worst",
+        shown=tuple((one.png, f"{one.given}; error {one.error:.3g}") for one in pictures),
+        note=f"{_WHAT[0].upper()}{_WHAT[1:]}, worst first, with what is there. Boxes: green is "
+        "there, orange is named. Masks: the picture, what is there, what is named.",
     )
 
 

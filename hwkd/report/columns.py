@@ -33,6 +33,7 @@ def trial_columns(report: Report) -> Columns:
         "trial": lambda r: r.number,
         "state": lambda r: r.state,
         "space": lambda r: None if r.spec is None else r.spec.space,
+        "features": lambda r: None if r.spec is None else r.spec.features,
         "on_front": lambda r: r.number in front,
         "validation_error_int8": lambda r: None if r.objective is None else r.objective.task_error,
         f"validation_{metric.key}_int8": score,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
+from hwkd.core.pareto import FrontPoint
 from hwkd.report import format as fmt
 from hwkd.report.analysis import count_state
 from hwkd.report.axes import staircase
@@ -155,48 +156,16 @@ def fronts_chart(runs: Sequence[RunToCompare]) -> Chart | None:
     shown = [run for run in runs if run.page.front]
     if not shown:
         return None
-    errors = [[100 * point.error for point in run.page.front] for run in shown]
     sizes = _sizes(runs)
     axes = [
-        (
-            "Peak RAM",
-            "KiB",
-            sizes,
-            [[p.peak_ram_bytes / 1024 for p in r.page.front] for r in shown],
-        ),
-        ("Flash", "KiB", sizes, [[p.flash_bytes / 1024 for p in r.page.front] for r in shown]),
+        _Axis("Peak RAM", "KiB", sizes, lambda point: point.peak_ram_bytes / 1024),
+        _Axis("Flash", "KiB", sizes, lambda point: point.flash_bytes / 1024),
     ]
     words = {Latency(run.page.run.device).word for run in shown}
     if len(words) == 1:
-        milliseconds = [[1e3 * point.latency_s for point in run.page.front] for run in shown]
-        axes.insert(0, ("Latency", "ms", words.pop(), milliseconds))
-    views = tuple(_front_view(label, unit, word, xs, errors) for label, unit, word, xs in axes)
-    styles = styles_of(run.name for run in shown)
-    lines = [
-        go.Scatter(
-            mode="lines",
-            line={"color": styles[run.name].colour, "width": 1.5},
-            legendgroup=run.name,
-            showlegend=False,
-            hoverinfo="skip",
-        )
-        for run in shown
-    ]
-    points = [
-        go.Scatter(
-            mode="markers",
-            name=escape(run.name),
-            marker={
-                "color": styles[run.name].colour,
-                "symbol": styles[run.name].symbol,
-                "size": 10,
-            },
-            legendgroup=run.name,
-            hovertemplate="%{fullData.name}: %{y:.2f} % at %{x:.3g}<extra></extra>",
-        )
-        for run in shown
-    ]
-    traces = [*lines, *points]
+        axes.insert(0, _Axis("Latency", "ms", words.pop(), lambda point: 1e3 * point.latency_s))
+    views = tuple(_front_view(axis, shown) for axis in axes)
+    traces = _front_traces([run.name for run in shown])
     for trace, x, y in zip(traces, views[0].data["x"], views[0].data["y"], strict=True):
         trace.update(x=x, y=y)
     layout = {
@@ -215,14 +184,47 @@ def fronts_chart(runs: Sequence[RunToCompare]) -> Chart | None:
     )
 
 
-def _front_view(
-    label: str, unit: str, word: str | None, xs: list[list[float]], errors: list[list[float]]
-) -> ChartView:
-    points = [list(zip(x, y, strict=True)) for x, y in zip(xs, errors, strict=True)]
+def _front_traces(names: Sequence[str]) -> list[go.Scatter]:
+    """Return a line of each run, then the points of each, without their places."""
+    styles = styles_of(names)
+    lines = [
+        go.Scatter(
+            mode="lines",
+            line={"color": styles[name].colour, "width": 1.5},
+            legendgroup=name,
+            showlegend=False,
+            hoverinfo="skip",
+        )
+        for name in names
+    ]
+    points = [
+        go.Scatter(
+            mode="markers",
+            name=escape(name),
+            marker={"color": styles[name].colour, "symbol": styles[name].symbol, "size": 10},
+            legendgroup=name,
+            hovertemplate="%{fullData.name}: %{y:.2f} % at %{x:.3g}<extra></extra>",
+        )
+        for name in names
+    ]
+    return [*lines, *points]
+
+
+class _Axis(NamedTuple):
+    """A cost that fronts are drawn over."""
+
+    label: str
+    unit: str
+    word: str | None
+    value: Callable[[FrontPoint], float]
+
+
+def _front_view(axis: _Axis, runs: Sequence[RunToCompare]) -> ChartView:
+    points = [[(axis.value(point), 100 * point.error) for point in run.page.front] for run in runs]
     drawn = [*map(staircase, points), *points]
-    title = f"{label}, {unit}<br><sup>{escape(word or '')}</sup>"
+    title = f"{axis.label}, {axis.unit}<br><sup>{escape(axis.word or '')}</sup>"
     return ChartView(
-        label=label,
+        label=axis.label,
         data={
             "x": [[x for x, _ in trace] for trace in drawn],
             "y": [[y for _, y in trace] for trace in drawn],

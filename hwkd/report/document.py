@@ -111,7 +111,16 @@ class Note:
     is_warning: bool = False
 
 
-Block: TypeAlias = Table | Chart | Facts | Note
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pictures:
+    """Pictures with a line below each; (PNG in base64, line) of them."""
+
+    title: str
+    shown: tuple[tuple[str, str], ...]
+    note: str = ""
+
+
+Block: TypeAlias = Table | Chart | Facts | Note | Pictures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ from hwkd.report.document import (
     Facts,
     Headline,
     Note,
+    Pictures,
     Report,
     Section,
     Table,
@@ -193,7 +194,19 @@ def _block(block: Block) -> str:
         return _chart(block)
     if isinstance(block, Facts):
         return _facts(block)
+    if isinstance(block, Pictures):
+        return _pictures(block)
     return _note(block)
+
+
+def _pictures(block: Pictures) -> str:
+    figures = "".join(
+        f'<figure><img src="data:image/png;base64,{escape(png)}" alt="{escape(line)}">'
+        f"<figcaption>{escape(line)}</figcaption></figure>"
+        for png, line in block.shown
+    )
+    note = f'<p class="note">{escape(block.note)}</p>' if block.note else ""
+    return f'<h3>{escape(block.title)}</h3><div class="pictures">{figures}</div>{note}'
 
 
 def _table(table: Table) -> str:

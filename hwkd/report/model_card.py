@@ -15,7 +15,7 @@ from hwkd.io.discovery import output_kind
 from hwkd.io.student_folder import DESCRIPTION_FILE, FLOAT_FILE, INT8_FILE
 from hwkd.report import format as fmt
 from hwkd.report.answer_tables import answer_tables
-from hwkd.report.document import Block, Facts, Table
+from hwkd.report.document import Block, Facts, Pictures, Table
 from hwkd.report.latency import Latency
 from hwkd.report.own_c import own_c_headlines
 from hwkd.report.provenance_sections import command_line, device_facts, pipeline_rows
@@ -222,6 +222,8 @@ def _facts(facts: Facts) -> str:
 
 def _block(block: Block) -> str:
     """Return a table or facts under their title."""
+    if isinstance(block, Pictures):
+        return ""  # they are in the report
     if isinstance(block, Facts):
         return f"{block.title}:\n\n{_facts(block)}"
     assert isinstance(block, Table)

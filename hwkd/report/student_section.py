@@ -293,5 +293,6 @@ def _choices(best: TrialRecord) -> Facts:
     if spec is None:
         return Facts(title="Choices", rows=())
     rows = [("space", spec.space), ("key", spec.key)]
+    rows += [] if spec.features is None else [("features", spec.features)]
     rows += [(name, str(value)) for name, value in spec.params.items()]
     return Facts(title="Choices that name this student", rows=tuple(rows))

@@ -88,6 +88,7 @@ def _best(report: Report) -> dict[str, Any] | None:
     return {
         "trial": best.number,
         "space": best.spec.space if best.spec is not None else None,
+        "features": best.spec.features if best.spec is not None else None,
         f"validation_{metric.key}_int8": _value(metric, scores.validation_int8),
         f"validation_{metric.key}_int8_brief": _value(metric, brief.validation_int8),
         f"test_{metric.key}_float": _value(metric, scores.test_float),

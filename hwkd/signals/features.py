@@ -76,6 +76,50 @@ class FittedFeatures(Features, Protocol):
         ...
 
 
+@runtime_checkable
+class OfferedSettings(Features, Protocol):
+    """Features of which a search may choose the setting."""
+
+    def settings(self) -> tuple[Features, ...]:
+        """Return the settings that are offered, itself first: four to eight recipes."""
+        ...
+
+
+def settings_of(text: str) -> tuple[str, ...]:
+    """Return the settings of a recipe that a search may choose among, that of the text first.
+
+    Args:
+        text: as `features_named` takes it; it comes back alone where its recipe offers none.
+
+    Raises:
+        ConfigError: as `features_named`.
+    """
+    features, name = features_named(text), text.partition(":")[0].strip()
+    if not isinstance(features, OfferedSettings):
+        return (text,)
+    others = (_text_of(name, other) for other in features.settings() if other != features)
+    return tuple(dict.fromkeys((text, *others)))
+
+
+def _text_of(name: str, features: Any) -> str:
+    """Return what names a recipe with its settings, the usual ones left out."""
+    found = ((field, getattr(features, field.name)) for field in fields(features))
+    parts = [
+        f"{_typed(field.name)}={_typed_value(field.name, value)}"
+        for field, value in found
+        if value != field.default
+    ]
+    return f"{name}:{','.join(parts)}" if parts else name
+
+
+def _typed_value(field: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if field.endswith("_s"):
+        return f"{1e3 * value:.6g}ms"
+    return f"{value:.9g}Hz" if field.endswith("_hz") else str(value)
+
+
 def checked_signal(shape: Shape, rate_hz: float | None, given_hz: float, name: str) -> float:
     """Return the rate of a signal.
 

@@ -16,6 +16,7 @@ from hwkd.core.nature import Nature
 from hwkd.core.pipeline_record import StepValue
 from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
+from hwkd.signals.features import RAW
 from hwkd.signals.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class TaskData:
         raw_test: samples or bytes of the test split, where the pipeline takes whole numbers.
         sample_rate_hz: samples per second of signals; None where the source does not say.
         texts: UTF-8 bytes of each split, shape [n, 1, bytes]; None where inputs are no texts.
+        features: that were computed, as `--features` takes them.
     """
 
     name: str
@@ -81,6 +83,7 @@ class TaskData:
     raw_test: NDArray[np.integer[Any]] | None = None
     sample_rate_hz: float | None = None
     texts: Mapping[SplitName, NDArray[np.uint8]] | None = None
+    features: str = RAW
 
     def split(self, name: SplitName) -> Split:
         """Return the split called `name`."""

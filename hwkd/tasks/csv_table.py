@@ -28,6 +28,8 @@ _SPLIT_NAMES = frozenset(
 )  # fmt: skip
 # What tools call the number of a row that they save with it.
 _INDICES = frozenset({"", "id", "index", "unnamed: 0", "row"})
+# Fewer values are whole numbers without a gap by chance.
+_FEWEST_NUMBERED = 10
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
@@ -105,6 +107,31 @@ class TextTable:
         return len(set(values)) == len(values) and all(
             value is not None and value.is_integer() for value in values
         )
+
+    @property
+    def first_left_out(self) -> str:
+        """The note that the first column `numbers_rows` and is no feature."""
+        return f"the first column, {self.names[0]!r}, numbers the rows and is left out"
+
+    def row_number_notes(self, columns: Sequence[int], values: NDArray[np.float64]) -> list[str]:
+        """Name the columns that number the rows under a name that says no such thing.
+
+        They may be features as well, as years are, so they are kept.
+
+        Args:
+            columns: that are learned from.
+            values: of them, shape [rows, columns].
+        """
+        count = len(values)
+        if count < _FEWEST_NUMBERED:
+            return []
+        ordered = np.sort(values, axis=0)
+        hits = (ordered == ordered[0] + np.arange(count)[:, np.newaxis]).all(axis=0)
+        return [
+            f"the column {self.names[columns[int(at)]]!r} numbers the rows and is learned from; "
+            "if it is no feature, remove it, or put it first and call it id"
+            for at in np.flatnonzero(hits & (ordered[0] == np.rint(ordered[0])))
+        ]
 
     def _numeric(self, row: list[str], at: int, line: int) -> float:
         value = _number(row[at])
@@ -209,7 +236,7 @@ def read_csv(path: Path, *, of_classes: bool, label: str | None = None) -> CsvTa
     """Read a table of examples, one a row.
 
     The target is what `label_column` finds. A first column that numbers the rows, unnamed or
-    called id or index, is left out.
+    called id or index, is left out; of another name it is learned from, and a note says so.
 
     Args:
         path: see `read_table`.
@@ -232,9 +259,11 @@ def read_csv(path: Path, *, of_classes: bool, label: str | None = None) -> CsvTa
         )
     features = [at for at in range(len(table.names)) if at != target and at not in apart]
     if len(features) > 1 and features[0] == 0 and table.numbers_rows(0):
-        notes.append(f"the first column, {table.names[0]!r}, numbers the rows and is left out")
+        notes.append(table.first_left_out)
         features = features[1:]
-    inputs = table.numbers(features)[:, :, np.newaxis].astype(np.float32)
+    values = table.numbers(features)
+    notes += table.row_number_notes(features, values)
+    inputs = values[:, :, np.newaxis].astype(np.float32)
     named = tuple(table.names[at] for at in features)
     kind = "class" if of_classes else "target"
     if of_classes and not table.is_numeric(target):

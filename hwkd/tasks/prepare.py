@@ -22,8 +22,10 @@ from hwkd.signals.steps.normalise import Normalise
 from hwkd.signals.steps.rfft import RealSpectrum
 from hwkd.signals.steps.standardise import Standardise
 from hwkd.tasks.base import Split, TaskData
+from hwkd.tasks.feature_cache import features_of
 from hwkd.tasks.motion import AXES, with_copies
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
+from hwkd.tasks.repeats import repeats
 from hwkd.tasks.split_differences import require_like_scaling
 from hwkd.tasks.splits import with_all_splits
 
@@ -65,7 +67,7 @@ def prepare(
     front = _front(recipe, data, reading)
     # Samples of a known rate come from a sensor's integers, and stay integers in firmware.
     is_whole = bool(front) or data.sample_rate_hz is not None
-    notes = _notes_on_repeated(data)
+    notes = repeats(data)
     if _is_turned_before(front, shape, nature):
         train, note = with_copies(data.train, seed=split_seed)
         data = replace(data, train=train, notes=(*data.notes, *filter(None, [note])))
@@ -99,6 +101,7 @@ def prepare(
         texts={name: split.inputs for name, split in data.given().items()}
         if pipeline.is_text
         else None,
+        features=reading.features or RAW,
     )
 
 
@@ -173,7 +176,7 @@ def _extracted(data: RawData, front: tuple[Step, ...], *, is_whole: bool) -> Raw
         return data
 
     def of(split: RawSplit) -> RawSplit:
-        return replace(split, inputs=applied(front, split.inputs))
+        return replace(split, inputs=features_of(front, split.inputs))
 
     given = data.given()
     return replace(
@@ -246,37 +249,6 @@ def _per_channel(values: NDArray[np.float64], ndim: int) -> NDArray[np.float64]:
 def _chunks(inputs: RawArray) -> Iterator[RawArray]:
     for start in range(0, len(inputs), _CHUNK_EXAMPLES):
         yield inputs[start : start + _CHUNK_EXAMPLES]
-
-
-def _notes_on_repeated(data: RawData) -> list[str]:
-    """Count examples that splits share or train repeats, and equal ones of unequal labels."""
-    notes = []
-    seen: dict[str, dict[bytes, int]] = {}
-    for name, split in data.given().items():
-        digests = [_row_digest(row) for row in split.inputs]
-        for earlier, known in seen.items():
-            if repeated := sum(digest in known for digest in digests):
-                notes.append(
-                    f"{repeated:,} {name} examples are equal to a {earlier} example, "
-                    "value for value"
-                )
-        if name == "train" and (again := len(digests) - len(set(digests))):
-            notes.append(
-                f"{again:,} train examples repeat an earlier train example, value for value"
-            )
-        seen[name] = dict(zip(digests, split.labels.tolist(), strict=True))
-        disputed = sum(
-            seen[name][digest] != label
-            for digest, label in zip(digests, split.labels.tolist(), strict=True)
-        )
-        if disputed:
-            other = "of another class" if data.class_names else "with another target"
-            notes.append(f"{disputed:,} {name} examples are equal to one {other}")
-    return notes
-
-
-def _row_digest(row: RawArray) -> bytes:
-    return hashlib.sha256(np.ascontiguousarray(row).data).digest()
 
 
 def _header(head: Head, pipeline: Pipeline, *, task: str, split_seed: int) -> dict[str, object]:

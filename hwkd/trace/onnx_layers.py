@@ -15,7 +15,7 @@ from hwkd.core.student import Layer
 from hwkd.trace.onnx_nodes import Node
 from hwkd.trace.onnx_ops import Pads, geometry
 from hwkd.trace.onnx_reading import Reading, Shape
-from hwkd.trace.repeats import REPEATS_ONLY, repeats
+from hwkd.trace.repeats import REPEATS_ONLY, interpolates, repeats
 
 # ONNX operator -> what takes a node of it into a reading.
 READERS: Registry[Callable[[Reading, Node], None]] = Registry("ONNX operator of a layer")
@@ -28,18 +28,18 @@ def _window(
 ) -> dict[str, tuple[int, ...]]:
     shapes = {name: shape for name, (_, shape) in reading.source.types.items()}
     kernel, stride, own, dilation = geometry(node, shapes, reading.source.constants)
-    if dilation != (1, 1):
-        raise reading.refused(node, f"is dilated by {dilation}, which no layer is")
+    if dilation != (1, 1) and node.kind != "Conv":
+        raise reading.refused(node, f"is dilated by {dilation}, which only a convolution is")
     pads = tuple(a + b for a, b in zip(own, padded, strict=True))
-    return {"kernel": kernel, "stride": stride, "pads": pads}
+    return {"kernel": kernel, "stride": stride, "pads": pads, "dilation": dilation}
 
 
 def _slid(reading: Reading, node: Node, source: Shape, window: dict[str, tuple[int, ...]]) -> Shape:
     """Return height and width behind a window, which must be those of the file."""
     top, left, bottom, right = window["pads"]
     sizes = (source[1] + top + bottom, source[2] + left + right)
-    steps = zip(sizes, window["kernel"], window["stride"], strict=True)
-    found = tuple((size - kernel) // stride + 1 for size, kernel, stride in steps)
+    steps = zip(sizes, window["kernel"], window["stride"], window["dilation"], strict=True)
+    found = tuple((size - (taps - 1) * apart - 1) // step + 1 for size, taps, step, apart in steps)
     written = reading.file_shape(node.outputs[0])[1:]
     if (1,) * (2 - len(written)) + written != found:
         raise reading.refused(node, f"gives {written} positions where a layer gives {found}")
@@ -60,6 +60,30 @@ def _conv(reading: Reading, node: Node) -> None:
         node, "conv", (source,), (len(weight), *sizes),
         groups=int(node.attributes.get("group", 1)), **window,
     )  # fmt: skip
+    _keep(reading, node, name, weight.reshape(*weight.shape[:2], *window["kernel"]))
+
+
+@READERS.register("ConvTranspose")
+def _conv_transpose(reading: Reading, node: Node) -> None:
+    weight = reading.constant(node, 1)
+    attributes = node.attributes
+    is_plain = attributes.get("group", 1) == 1 and not {"auto_pad", "output_shape"} & {*attributes}
+    if weight is None or weight.ndim not in (3, 4) or not is_plain:
+        raise reading.refused(node, "is no transposed convolution of stored weights in one group")
+    window = _window(reading, node)
+    source = reading.image(node)
+    sizes = reading.file_shape(node.outputs[0])[1:]
+    sizes = (1,) * (2 - len(sizes)) + sizes
+    top, left = window["pads"][:2]
+    terms = zip(reading.shapes[source][1:], window["stride"], window["kernel"], strict=True)
+    whole = [(size - 1) * stride + kernel for size, stride, kernel in terms]
+    cut = (top, left, whole[0] - top - sizes[0], whole[1] - left - sizes[1])
+    if min(cut) < 0:
+        raise reading.refused(node, "adds rows or columns that no input reaches")
+    name = reading.add(
+        node, "conv_transpose", (source,), (weight.shape[1], *sizes), **{**window, "pads": cut}
+    )
+    weight = weight.swapaxes(0, 1)
     _keep(reading, node, name, weight.reshape(*weight.shape[:2], *window["kernel"]))
 
 
@@ -319,14 +343,17 @@ def _concat(reading: Reading, node: Node) -> None:
 def _upsample(reading: Reading, node: Node) -> None:
     before, after = (reading.source.types[name][1] for name in (node.inputs[0], node.outputs[0]))
     scales = reading.constant(node, 2)
-    factors = repeats(node.attributes, before, after, () if scales is None else scales.tolist())
+    given = () if scales is None else tuple(scales.tolist())
+    factors, mode = repeats(node.attributes, before, after, given), "nearest"
+    if factors is None:
+        factors, mode = interpolates(node.attributes, before, after, given)
     if factors is None or len(before) not in (3, 4) or factors[:2] != (1, 1):
         raise reading.refused(node, REPEATS_ONLY)
     source = reading.image(node)
     channels, height, width = reading.shapes[source]
     down, right = factors[2:] if len(factors) == 4 else (1, *factors[2:])
     shape = (channels, height * down, width * right)
-    reading.add(node, "upsample", (source,), shape, kernel=(down, right))
+    reading.add(node, "upsample", (source,), shape, kernel=(down, right), mode=mode)
 
 
 def _softmax(reading: Reading, node: Node) -> None:

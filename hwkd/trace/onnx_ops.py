@@ -123,6 +123,9 @@ def _macs(node: Node, shapes: Shapes) -> int:
         # A filter bank is used once for each output position (input position if transposed).
         counted = shapes[node.inputs[0] if node.kind == "ConvTranspose" else node.outputs[0]]
         return prod(weight) * prod(counted[2:]) * counted[0]
+    if node.kind == "Resize":
+        between = node.attributes.get("mode", b"nearest") == b"linear"
+        return 4 * prod(shapes[node.outputs[0]]) if between else 0
     if node.kind == "Gemm":
         left = shapes[node.inputs[0]]
         depth = left[0] if node.attributes.get("transA") else left[1]

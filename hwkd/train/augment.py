@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from hwkd.core.boxes import CELL_PIXELS
 from hwkd.train.dataset import LabelledArrays
 from hwkd.train.seeding import derive_seed
 
@@ -53,6 +54,7 @@ class Augmentation:
             three channels are turned, as a sensor sits otherwise on another body.
         dropped_ratio: share of the places along the last axis that become 0 in all channels, as
             the words of a text.
+        cells: shifts are whole multiples of it, in pixels; 0 allows any.
     """
 
     shift: tuple[int, ...] = ()
@@ -61,6 +63,7 @@ class Augmentation:
     masks: tuple[int, ...] = ()
     turn: float = 0.0
     dropped_ratio: float = 0.0
+    cells: int = 0
 
     @property
     def changes_inputs(self) -> bool:
@@ -195,6 +198,9 @@ def choose_augmentation(
         # Masks move with their pictures, so that a mirror image is another scene.
         shift = tuple(round(size / _PIXELS_PER_SHIFT) for size in spatial)
         return Augmentation(shift=shift, mirror=True)
+    if data.nature == "boxes":
+        # By whole cells, so that a teacher's kept answers move with their pictures.
+        return Augmentation(shift=(CELL_PIXELS,) * len(spatial), mirror=True, cells=CELL_PIXELS)
     if data.nature == "spectra":
         return _of_spectra(data.inputs.shape, is_small=is_small)
     if data.nature == "text":

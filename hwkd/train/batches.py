@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hwkd.core.boxes import moved_boxes
 from hwkd.core.signals import moved
 from hwkd.train.augment import Augmentation, beside, kept_by_mask, turned
 from hwkd.train.config import TrainConfig
@@ -158,7 +159,9 @@ class BatchMaker:
         places = torch.arange(size)
         if most == 0:
             return places.expand(count, size)
-        moves = torch.randint(-most, most + 1, (count, 1), generator=self.generator)
+        step = self._augmentation.cells or 1
+        most //= step
+        moves = torch.randint(-most, most + 1, (count, 1), generator=self.generator) * step
         return (places + moves).clamp_(0, size - 1)
 
 
@@ -241,11 +244,12 @@ class _TensorStream:
         for step in range(self.steps_per_epoch):
             sample_ids = order[step * self.batch_size : (step + 1) * self.batch_size]
             drawn, positions = self._maker.draw(inputs, sample_ids)
-            are_maps = labels.dim() == 3
-            positions = positions if are_maps else None
+            # Class maps are whole numbers, boxes are not; see `hwkd.core.head.Head`.
+            positions = positions if labels.dim() == 3 else None
+            move = moved_boxes if labels.is_floating_point() else moved
             yield Batch(
                 inputs=drawn,
-                labels=moved(labels.index_select(0, sample_ids), positions),
+                labels=move(labels.index_select(0, sample_ids), positions),
                 sample_ids=sample_ids,
                 copy=copy,
                 positions=positions,

@@ -151,6 +151,8 @@ def _computed(
                 f"teacher {teacher.name}: logits up to {np.abs(centred).max():.3g} are outside "
                 f"float16 (at most {_FLOAT16_LARGEST:g}); scale its outputs down"
             )
+        if not start:
+            values = np.empty((len(inputs), *centred.shape[1:]), dtype=np.float16)
         values[start : start + len(logits)] = centred
         progress(f"teacher logits, {split}", start + len(logits), len(inputs))
     return values
@@ -165,7 +167,7 @@ def _opened(entry: Path, wanted: _Belongs) -> NDArray[np.float16]:
         have = getattr(found, name)
         if have != want:
             raise _unusable(entry, f"belongs to another {name} ({have}, expected {want})")
-    if values.shape != (wanted.examples, wanted.num_outputs) or values.dtype != np.float16:
+    if values.shape[:2] != (wanted.examples, wanted.num_outputs) or values.dtype != np.float16:
         raise _unusable(entry, f"holds {values.dtype} {values.shape}")
     return values
 

@@ -233,7 +233,8 @@ class _Run:
             (make_optimizer(learns, config, module=module), steps) for learns, steps in turns
         ]
         apart = {id(parameter) for learns, _ in turns for parameter in learns}
-        together = [*module.parameters(), *criterion.parameters()]
+        learning = (p for p in module.parameters() if p.requires_grad)
+        together = [*learning, *criterion.parameters()]
         self._optimizer = make_optimizer(
             [p for p in together if id(p) not in apart], config, module=module
         )

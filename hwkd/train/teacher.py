@@ -12,7 +12,7 @@ from hwkd.core.errors import TeacherError
 from hwkd.core.head import Head
 from hwkd.train.dataset import Dataset
 
-TeacherKind: TypeAlias = Literal["trained here", "onnx", "factory", "answers"]
+TeacherKind: TypeAlias = Literal["trained here", "onnx", "factory", "answers", "transformers"]
 
 
 class Teacher(Protocol):
@@ -111,13 +111,16 @@ def as_outputs(
     """Return a teacher's answers as float32 outputs of a head.
 
     Raises:
-        TeacherError: if the shape is not [examples, outputs] or a value is not finite.
+        TeacherError: if the shape is not [examples, outputs], with the height and width of maps
+            behind it, or a value is not finite.
     """
-    if answers.shape != (examples, head.size):
+    are_maps = head.kind.of_maps
+    if answers.shape[:2] != (examples, head.size) or answers.ndim != (4 if are_maps else 2):
+        sides = ", height, width" if are_maps else ""
         raise TeacherError(
             f"teacher {teacher}: outputs have shape {answers.shape}; the data has {head.size} "
-            f"{head.kind.name}, so expected ({examples}, {head.size}); give a teacher of these "
-            f"{head.kind.name}"
+            f"{head.kind.name}, so expected ({examples}, {head.size}{sides}); give a teacher of "
+            f"these {head.kind.name}"
         )
     outputs = answers.astype(np.float32)
     if not np.isfinite(outputs).all():

@@ -226,7 +226,7 @@ def _knowledge(
     averages_mirror: bool,
 ) -> Knowledge:
     validation = torch.tensor(data.validation.inputs, device=device)
-    answering = MirrorAveraged(module) if averages_mirror else module
+    answering = MirrorAveraged(module, data.head.kind) if averages_mirror else module
     with computing_in(config.precision, device):
         answers = predict_logits(answering, validation, batch_size=512)
     logits: NDArray[np.float32] = answers.float().cpu().numpy()

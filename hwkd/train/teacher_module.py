@@ -57,7 +57,7 @@ class ModuleTeacher:
 
     def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return outputs, of classes before softmax, shape [n, num_outputs]."""
-        parts = [np.empty((0, self.num_outputs), dtype=np.float32)]
+        parts = []
         for start in range(0, len(inputs), _BATCH):
             # A copy: torch warns about read-only memory maps and refuses mirrored views.
             batch = torch.from_numpy(inputs[start : start + _BATCH].copy()).to(self.device)
@@ -71,7 +71,7 @@ class ModuleTeacher:
                     is_own=self.kind == "trained here",
                 )
             )
-        return np.concatenate(parts)
+        return np.concatenate(parts or [np.empty((0, self.num_outputs), dtype=np.float32)])
 
     def _run(self, batch: Tensor) -> Tensor:
         if batch.dim() == 4:

@@ -13,6 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hwkd.core.head import OutputKind
+from hwkd.core.signals import swapped
+
 _LONGEST_SIDE_AFTER_STEM = 20
 _LONGEST_TIME_AFTER_STEM = 64
 
@@ -101,22 +104,54 @@ class _MapNet(nn.Module):
         return logits
 
 
+class _CellNet(nn.Module):
+    """Down to a sixteenth of the height and width, and up to an eighth beside what was seen there.
+
+    The step from an eighth on gives each cell a view of things that are larger than it.
+    """
+
+    def __init__(self, channels: int, width: int, num_outputs: int) -> None:
+        super().__init__()
+        window, whole, half = (3, 3), (1, 1), (2, 2)
+        self.eighth = nn.Sequential(
+            _ConvNorm(channels, width, window, half), _ConvNorm(width, width, window, half),
+            _Residual(width, window), _ConvNorm(width, 2 * width, window, half),
+            _Residual(2 * width, window),
+        )  # fmt: skip
+        self.sixteenth = nn.Sequential(
+            _ConvNorm(2 * width, 4 * width, window, half), _Residual(4 * width, window),
+            _Residual(4 * width, window), _ConvNorm(4 * width, 2 * width, whole, whole),
+        )  # fmt: skip
+        self.last = _ConvNorm(2 * width, 2 * width, window, whole)
+        self.classifier = nn.Conv2d(2 * width, num_outputs, 1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        fine = self.eighth(inputs)
+        seen = fine + functional.interpolate(self.sixteenth(fine), fine.shape[2:])
+        logits: Tensor = self.classifier(self.last(seen))
+        return logits
+
+
 class MirrorAveraged(nn.Module):
     """Logits averaged over an image and its mirror image, for networks trained on both.
 
     One more pass, which the logit cache makes once, is worth about .003 on Fashion-MNIST.
     """
 
-    def __init__(self, net: nn.Module) -> None:
-        """Wrap a trained network."""
+    def __init__(self, net: nn.Module, kind: OutputKind | None = None) -> None:
+        """Wrap a trained network; the kind says what else a mirror image changes."""
         super().__init__()
         self.net = net
+        self._swaps = None if kind is None else kind.mirror_swaps
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits, shape [batch, classes] or [batch, classes, height, width]."""
         mirrored: Tensor = self.net(inputs.flip(-1))
         if mirrored.dim() == 4:
             mirrored = mirrored.flip(-1)
+        if self._swaps is not None:
+            every = torch.ones(len(mirrored), dtype=torch.bool, device=mirrored.device)
+            mirrored = swapped(mirrored, every, self._swaps)
         logits: Tensor = (self.net(inputs) + mirrored) / 2
         return logits
 
@@ -126,16 +161,17 @@ def build_teacher_net(
     num_outputs: int,
     config: TeacherNetConfig,
     *,
-    of_maps: bool = False,
+    kind: OutputKind | None = None,
 ) -> nn.Module:
     """Build the network with weights from torch's current generator.
 
     Args:
         input_shape: without batch: (channels, height, width) or (channels, time).
-        of_maps: outputs are maps of the size of a picture.
+        kind: of the outputs, where they may be maps.
     """
-    if of_maps:
-        return _in_fast_layout(_MapNet(input_shape[0], config.width, num_outputs))
+    if kind is not None and kind.of_maps:
+        net = _CellNet if kind.cell_pixels > 1 else _MapNet
+        return _in_fast_layout(net(input_shape[0], config.width, num_outputs))
     is_image = len(input_shape) == 3
     longest = _LONGEST_SIDE_AFTER_STEM if is_image else _LONGEST_TIME_AFTER_STEM
     stride = 1

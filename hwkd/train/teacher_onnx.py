@@ -55,7 +55,7 @@ class OnnxTeacher:
         """Return outputs, of classes before softmax, shape [n, num_outputs]."""
         source = self.session.get_inputs()[0]
         dtype = _DTYPES[source.type]
-        parts = [np.empty((0, self.num_outputs), dtype=np.float32)]
+        parts = []
         for start in range(0, len(inputs), self.batch):
             shown = self.seen.of_array(inputs[start : start + self.batch])
             batch = shown.astype(dtype, copy=False)
@@ -68,7 +68,7 @@ class OnnxTeacher:
             parts.append(
                 as_outputs(outputs[:examples], self.head, examples=examples, teacher=self.name)
             )
-        return np.concatenate(parts)
+        return np.concatenate(parts or [np.empty((0, self.num_outputs), dtype=np.float32)])
 
     def _run(self, input_name: str, batch: NDArray[Any]) -> NDArray[Any]:
         try:

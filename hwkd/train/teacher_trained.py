@@ -74,7 +74,7 @@ def train_or_load_teacher(
     place = _Place.of(data, training, cache_dir or cache_root() / "teachers", own_dir)
     with seeded_torch(derive_seed(training.seed, "teacher", "weights")):
         net = build_teacher_net(
-            data.input_shape, data.num_outputs, training.net, of_maps=data.head.kind.of_maps
+            data.input_shape, data.num_outputs, training.net, kind=data.head.kind
         )
     was_there = place.stored is not None
     if place.stored is not None:
@@ -104,7 +104,7 @@ def _frozen(
     net: nn.Module, data: Dataset, outcome: TeacherOutcome, made_as: str, device: torch.device
 ) -> ModuleTeacher:
     """Return a trained network as a teacher; `made_as` and its weights are its identity."""
-    module = MirrorAveraged(net) if outcome.averages_mirror else net
+    module = MirrorAveraged(net, data.head.kind) if outcome.averages_mirror else net
     module.to(device).eval().requires_grad_(False)
     identity = f"{made_as} {outcome.precision} {tensors_digest(module.state_dict())}"
     return ModuleTeacher(
@@ -150,7 +150,7 @@ class _Place:
 def _cache_key(data: Dataset, training: TeacherTraining) -> str:
     facts = asdict(training)
     # Teachers that were trained before a kind of augmentation was there keep their names.
-    for newer in ("masks", "turn", "dropped_ratio"):
+    for newer in ("masks", "turn", "dropped_ratio", "cells"):
         if facts["augmentation"] and not facts["augmentation"][newer]:
             del facts["augmentation"][newer]
     how = [_RECIPE_VERSION, _FILE_VERSION, data.fingerprint, facts]

@@ -6,7 +6,8 @@ import numpy as np
 
 from benchmarks.accuracy.cost_order import Timed, chains, order_of
 from benchmarks.lib.held_out import HeldOut
-from benchmarks.lib.stacks import operators, stack_named
+from benchmarks.lib.stack_rows import operators
+from benchmarks.lib.stacks import stack_named
 
 
 def timed(key: str, macs: float, measured: float, predicted: float) -> Timed:

@@ -197,7 +197,8 @@ CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
 }  # fmt: skip
 # These train, or compile; what they print is compared in the tests of each.
 TRAINING = {
-    "answers", "distill", "export", "finetune", "finish", "generate", "search", "verify", "worker",
+    "answers", "distill", "export", "finetune", "finish", "generate", "prune", "search", "verify",
+    "worker",
 }  # fmt: skip
 
 
@@ -280,7 +281,8 @@ def test_a_search_and_what_follows_print_what_the_functions_return(workplace, ca
 # Options that have the name of another one and mean something else.
 OTHER_MEANING = {
     ("answers", "out"), ("bench_kit", "out"), ("calibrate", "device"), ("export", "calibration"),
-    ("generate", "out"), ("listen", "stride"), ("submit", "data"), ("submit", "spaces"),
+    ("generate", "out"), ("listen", "stride"), ("prune", "controls"), ("prune", "data"),
+    ("prune", "keep"), ("prune", "top"), ("submit", "data"), ("submit", "spaces"),
     ("submit", "workers"), ("worker", "data"), ("worker", "spaces"),
 }  # fmt: skip
 

@@ -23,7 +23,7 @@ from hwkd.deploy.calibrate import activation_ranges
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_int8 import quantise_int8
-from hwkd.deploy.to_onnx import export_onnx
+from hwkd.deploy.to_onnx import export_onnx, in_file_order
 from hwkd.deploy.to_tflite import write_tflite
 from hwkd.deploy.toolchain import find_host_compiler, host_compiler
 from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
@@ -42,7 +42,6 @@ from hwkd.trace.onnx_file import load_graph
 NOT_IN_TFLITE = {
     "softmax over channels and rows": "'first'.*along another axis than the last in memory",
     "layer_norm": "'what': a layer normalisation",
-    "sigmoid": "'gate_act': a function other than ReLU",
 }
 
 
@@ -66,8 +65,17 @@ def example(what: str) -> Layers:
             x = b.max_pool(mix, "what", kernel=2)
         case "hard_swish":
             x = b.hard_swish(b.add(stem, mix, "sum"), "what")
+        case "dilated conv":
+            wide = b.conv(mix, "what", 4, kernel=3, dilation=(1, 3), activation="relu")
+            x = b.depthwise(wide, "apart", kernel=(3, 1), dilation=2, padded=False)
         case "upsample":
             x = b.conv(b.upsample(b.conv(mix, "deep", 3, stride=2), "what", factor=(2, 3)), "up", 4)
+        case "conv_transpose":
+            x = b.conv_transpose(b.conv(mix, "deep", 3, stride=2), "what", 5, activation="relu")
+            x = b.conv_transpose(x, "wider", 4, kernel=4, norm=False)
+        case "half_pixel" | "align_corners":
+            deep = b.conv(mix, "deep", 3, stride=2)
+            x = b.conv(b.upsample(deep, "what", factor=(2, 3), mode=what), "up", 4)
         case "transpose":
             x = b.transpose(mix, "what", (0, 2, 1))
         case "concat":
@@ -109,8 +117,8 @@ def example(what: str) -> Layers:
 
 
 WHAT = (
-    *LAYER_KINDS, "sigmoid", "concat of rows", "softmax over channels and rows",
-    "softmax of classes", "attention in windows",
+    *LAYER_KINDS, "dilated conv", "sigmoid", "concat of rows", "softmax over channels and rows",
+    "softmax of classes", "attention in windows", "half_pixel", "align_corners",
 )  # fmt: skip
 each_kind = pytest.mark.parametrize("what", WHAT)
 
@@ -135,8 +143,9 @@ def assert_is_one_network(layers: Layers, folder: Path) -> None:
 
     arrays = stored_weights(onnx.load(floating))
     weights = {
-        layer.name: tuple(
-            torch.tensor(arrays[f"{layer.name}.{part}"]) for part in ("weight", "bias")
+        layer.name: (
+            in_file_order(layer, torch.tensor(arrays[f"{layer.name}.weight"])),
+            torch.tensor(arrays[f"{layer.name}.bias"]),
         )
         for layer in layers.layers
         if LAYER_KINDS.get(layer.kind).has_weights
@@ -144,15 +153,18 @@ def assert_is_one_network(layers: Layers, folder: Path) -> None:
     simulated = FakeQuantStudent(layers, weights, activation_ranges(floating, samples))
     with torch.no_grad():
         ours = simulated(torch.from_numpy(samples)).numpy()
-    # ONNX Runtime adds an average in float32, so that a half may round either way.
+    # ONNX Runtime adds an average in float32, so that a half may round either way; of what lies
+    # between neighbours at quarters many are halves.
     equal = 0.95 if any(layer.kind == "avg_pool" for layer in layers.layers) else 0.999
+    equal = 0.85 if any(layer.mode != "nearest" for layer in layers.layers) else equal
     assert (np.abs(ours - found) < 1e-6).mean() >= equal
     if host_compiler() is not None:
         project = build_project(int8)
         programs = build_host(project, folder, find_host_compiler())
         in_c = run_host(programs.plain, project, to_c_inputs(project, samples)).outputs
         same = (in_c == reference_outputs(int8, project, samples)).mean()
-        assert same == 1 or (equal < 0.99 and same >= equal)
+        has_averages = any(layer.kind == "avg_pool" for layer in layers.layers)
+        assert same == 1 or (has_averages and same >= equal)
 
 
 @each_kind

@@ -54,6 +54,7 @@ _SEARCH = Case(
         "class_weights": "balanced", "label": "y", "split": "time", "group": "who",
         "rate": "100Hz", "window": "1s", "stride": "500ms", "words": "a,b", "normal": "ok",
         "false_alarms": "2%", "max_false_accepts": "1/h", "features": "log-mel:bins=20",
+        "search_features": True,
         "teachers": ["{}/teacher.onnx"], "teacher_weights": ["{}/data.npz"],
         "teacher_inputs": ["raw"], "teacher_time": "9s", "unlabelled": "{}/data.npz",
         "spaces": ["plain"], "max_latency": "2ms", "max_ram": "9KiB", "max_flash": "9KiB",

@@ -133,7 +133,9 @@ def _random_signals(phase) -> dict[str, torch.Tensor]:
     shown = cohort.signals(torch.randn(6, 1, 6, 6), torch.randn(6, 1, 6, 6))
     for edge in (*phase.edges, *(e for turn in phase.turns for e in turn.edges)):
         for signal in (*edge.predictions, *edge.reads):
-            shown.setdefault(signal, torch.zeros(6, CLASSES))
+            maps = ".stage" in signal and isinstance(edge.prediction, str)
+            like = shown[edge.prediction] if maps else torch.zeros(6, CLASSES)
+            shown.setdefault(signal, torch.zeros_like(like))
     for role in phase.roles:
         if type(role).__name__ == "HeldOut":
             shown[f"{role.name}.weights"] = torch.full((len(role.members),), 0.3)

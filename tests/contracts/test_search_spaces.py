@@ -37,7 +37,8 @@ ROOMS = (WHOLE, Room(scale=1 / 16, lean=True), Room(scale=0.6), Room(scale=1.5))
 each_space = pytest.mark.parametrize("space_name", SEARCH_SPACES.names())
 # An autoencoder answers with its input: its code is plain, and its size follows from the input's.
 each_space_of_answers = pytest.mark.parametrize(
-    "space_name", [name for name in SEARCH_SPACES.names() if "autoencoder" not in name]
+    "space_name",
+    [n for n in SEARCH_SPACES.names() if "autoencoder" not in n and n != "discrepancy"],
 )
 each_shape = pytest.mark.parametrize("input_shape", SHAPES, ids=str)
 
@@ -170,7 +171,7 @@ def test_every_weighted_layer_is_normalised_except_gates_and_classifier(space_na
 def test_a_fifth_of_the_students_for_small_images_has_at_most_20_kilobytes(space_name: str) -> None:
     sizes = [build_graph(sample(space_name, (1, 28, 28), seed)[1]).params for seed in range(200)]
     assert sum(size <= 16_500 for size in sizes) >= 40
-    assert max(sizes) > 30_000
+    assert max(sizes) > 25_000
 
 
 @each_space
@@ -201,14 +202,15 @@ def test_one_training_step_reaches_every_weight(space_name: str) -> None:
     layers = small_sample(space_name, (1, 8, 8))
     module = build_module(layers, seed=0)
     module(inputs_of((1, 8, 8))).logsumexp(dim=1).sum().backward()
-    idle = [name for name, p in module.named_parameters() if p.grad is None]
+    learning = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    idle = [name for name, p in learning if p.grad is None]
     assert idle == []
 
 
 def test_a_space_that_waits_to_be_named_is_in_no_search_without_its_name() -> None:
     waiting = {
-        "autoencoder", "broadcast", "conv_autoencoder", "local_attention", "segmenter", "shuffle",
-        "temporal", "text",
+        "autoencoder", "broadcast", "conv_autoencoder", "detector", "discrepancy",
+        "local_attention", "segmenter", "shuffle", "streaming", "temporal", "text",
     }  # fmt: skip
     assert set(registered_spaces()) == set(SEARCH_SPACES.names()) - waiting
 

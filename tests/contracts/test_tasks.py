@@ -7,20 +7,24 @@ from dataclasses import fields, is_dataclass, replace
 import numpy as np
 import pytest
 import torch
+from support.boxed import write_coco
 from support.recordings import write_recordings
 from support.scenes import write_scenes
 from support.spoken import write_spoken, write_wake_word
 from support.texts import write_texts
 
+from hwkd.core.boxes import CELL_PIXELS
 from hwkd.core.catalog import TASKS
 from hwkd.core.errors import ConfigError, UnknownNameError
 from hwkd.core.reading import Reading
 from hwkd.io.discovery import discover
 from hwkd.signals.pipeline import Pipeline
+from hwkd.tasks.thing_loss import wanted_outputs
 
 discover("hwkd.tasks")
 EXAMPLES = 40
 # Recordings of hours would tell a rarer false accept.
+THINGS = ("boxes", "points")
 OFTEN = {"wake-word": Reading(max_false_accepts_per_hour=600)}
 
 
@@ -38,6 +42,8 @@ def source(task, tmp_path_factory):
         return write_spoken(tmp_path_factory.mktemp("source") / "words")
     if task.name == "segment":
         return write_scenes(tmp_path_factory.mktemp("source") / "scenes", examples=200)
+    if task.kind in THINGS:
+        return write_coco(tmp_path_factory.mktemp("source") / "boxed", examples=200)
     if task.name == "wake-word":
         return write_wake_word(tmp_path_factory.mktemp("source") / "sounds")
     if task.name == "text":
@@ -58,6 +64,13 @@ def data(task, source, usual):
 def perfect(data, split="test"):
     """Outputs that say what the targets say."""
     labels = data.split(split).labels
+    if data.head.kind.name in THINGS:
+        height, width = data.input_shape[1:]
+        classes, grid = len(data.head.classes), (height // CELL_PIXELS, width // CELL_PIXELS)
+        wanted = wanted_outputs(torch.from_numpy(labels), classes=classes, grid=grid)
+        maps = [100.0 * (wanted.heat == 1) - 50.0]
+        maps += [wanted.edges] if data.num_outputs > classes else []
+        return torch.cat(maps, dim=1).numpy()
     if data.head.kind.of_maps:
         return 50.0 * np.moveaxis(np.eye(data.num_outputs, dtype=np.float32)[labels], -1, 1)
     if data.head.kind.of_classes:

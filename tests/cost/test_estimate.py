@@ -95,7 +95,7 @@ def test_groups_of_several_channels_are_a_guess_from_depthwise_convolutions(
     reach = math.exp(math.hypot(math.log(1.25), widening))
     assert latency.high_s / latency.value_s == pytest.approx(reach)
     assert latency.low_s / latency.value_s == pytest.approx(1 / reach)
-    named = "100% of it in grouped convolutions, priced as depthwise ones, interval widened"
+    named = "in grouped or transposed convolutions, priced as depthwise ones, interval widened"
     assert (named in latency.basis) is latency.is_extrapolated is bool(widening)
 
 

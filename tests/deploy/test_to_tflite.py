@@ -175,18 +175,19 @@ def gate(real):
 
 
 @needs_interpreters
-@pytest.mark.parametrize("form", ["quantize", "relu", "hard_swish", "hard_sigmoid"])
+@pytest.mark.parametrize("form", ["quantize", "relu", "hard_swish", "hard_sigmoid", "sigmoid"])
 @pytest.mark.parametrize("scale", [0.004, 0.0235, 0.11])
 def test_tables_are_those_of_tflm(form, scale):
     """All 256 inputs at once."""
     source = QuantTensor(name="x", shape=(1, 256), scale=np.float32(scale), zero_point=-11)
     target = replace(source, name="y", scale=np.float32(scale * 0.7), zero_point=3)
-    if form == "hard_sigmoid":
-        target = replace(source, name="y", scale=np.float32(1 / 255), zero_point=-128)
+    if form.endswith("sigmoid"):
+        scale = 1 / 256 if form == "sigmoid" else 1 / 255
+        target = replace(source, name="y", scale=np.float32(scale), zero_point=-128)
     real = (np.arange(-128, 128) + 11.0) * float(source.scale)
     ideal = {
         "quantize": real, "relu": np.maximum(real, 0), "hard_swish": real * gate(real),
-        "hard_sigmoid": gate(real),
+        "hard_sigmoid": gate(real), "sigmoid": 1 / (1 + np.exp(-real)),
     }[form]  # fmt: skip
     steps = np.rint(ideal / float(target.scale)) + target.zero_point
     table = np.clip(steps, -128, 127).astype(np.int8)

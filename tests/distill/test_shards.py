@@ -5,7 +5,7 @@ import torch
 
 from hwkd.core.errors import ConfigError
 from hwkd.distill.scheme_spec import parse_scheme
-from hwkd.distill.schemes.federated import FederatedScheme
+from hwkd.distill.schemes.federated import FederatedScheme, Sizes
 from hwkd.distill.shards import Part, Shards
 
 LABELS = torch.arange(600) % 6
@@ -43,7 +43,11 @@ def test_bytes_are_those_that_are_sent():
     def sent(text: str) -> int:
         scheme = parse_scheme(text)
         assert isinstance(scheme, FederatedScheme)
-        return scheme.bytes_per_round(weights=1000, samples=400, classes=10)
+        return scheme.bytes_per_round(
+            Sizes(weights=1000, samples=400, classes=10, trunk=50, maps=64)
+        )
 
     assert sent("fedavg:clients=5") == sent("feddf:clients=5") == 5 * 2 * 4000
     assert sent("fedmd:clients=5,public=0.25") == 5 * 2 * 100 * 10 * 2
+    # maps, logits both ways and labels of 400 samples, and the first stage both ways
+    assert sent("fedgkt:clients=5") == 400 * (64 + 2 * 10) * 2 + 400 + 5 * 2 * 50 * 4

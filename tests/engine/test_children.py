@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -153,3 +154,19 @@ def test_a_child_trains_without_libraries_that_take_long_to_import():
         [sys.executable, "-c", _TRAINS_ONCE], stdout=subprocess.PIPE, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+@needs_forks
+def test_a_process_whose_search_is_gone_imports_nothing_more():
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.close()
+    with theirs:
+        done = subprocess.run(
+            [sys.executable, "-P", "-X", "importtime", "-m", "hwkd.engine.arms.seed_process",
+             str(theirs.fileno())],
+            pass_fds=(theirs.fileno(),), stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "hwkd.io.runtime_files" in imported
+    assert "torch" not in imported

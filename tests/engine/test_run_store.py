@@ -13,6 +13,7 @@ from support.tiny_search import TinyRun, make_config, make_run
 from hwkd.core.errors import ConfigError, RunFolderError
 from hwkd.core.trial import ObjectiveRecord, TrialRecord
 from hwkd.engine.run.lease import FolderLease
+from hwkd.engine.run.lost_records import require_nothing_lost
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.trials import TakenProposal
 from hwkd.engine.search.loop import run_trials
@@ -194,6 +195,39 @@ def test_a_torn_last_line_is_cut_and_a_copy_is_kept(run):
     assert store.journal_path.read_bytes() == whole
     assert store.journal_path.with_suffix(".torn").read_bytes() == torn
     assert outcome(reopened) == before
+
+
+@pytest.mark.parametrize("inside_a_line", [False, True])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_journal_that_was_cut_loses_no_finished_trial_in_silence(
+    stages, tmp_path, share, inside_a_line
+):
+    store = copy_of(stages[TRIALS], tmp_path / "run").store
+    require_nothing_lost(store)
+    journal, mirror = store.journal_path, store.trials_path
+    lines = journal.read_bytes().splitlines(keepends=True)
+    kept = lines[: int(share * len(lines))]
+    journal.write_bytes(b"".join(kept) + (lines[len(kept)][:9] if inside_a_line else b""))
+    left = sum(b'"hwkd.record"' in line for line in kept)
+    before = mirror.read_bytes()
+    store = RunFolder(store.path)
+    store.check_journal()
+    lost = rf"journal\.log no longer holds {TRIALS - left} of the {TRIALS} trials in trials\.jsonl "
+    with pytest.raises(RunFolderError, match=lost + rf"\(the first is trial {left}\).*a copy"):
+        require_nothing_lost(store)
+    assert mirror.read_bytes() == before
+    mirror.rename(tmp_path / "moved.jsonl")
+    require_nothing_lost(store)
+    assert len(store.trials.rewrite_mirror()) == left
+
+
+def test_a_trials_file_that_is_cut_is_no_loss_since_the_journal_has_all(stages, tmp_path):
+    store = copy_of(stages[TRIALS], tmp_path / "run").store
+    whole = store.trials_path.read_bytes()
+    store.trials_path.write_bytes(whole[: len(whole) // 2] + b"\xff\n7\n")
+    require_nothing_lost(store)
+    store.trials.rewrite_mirror()
+    assert store.trials_path.read_bytes() == whole
 
 
 def test_a_torn_line_is_also_cut_before_the_next_write(run):

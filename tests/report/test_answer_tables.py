@@ -2,12 +2,14 @@
 
 import pytest
 
-from hwkd.core.decision_record import ReadTextRecord
+from hwkd.core.decision_record import ReadTextRecord, SeenPictureRecord
 from hwkd.core.errors import RunFolderError
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.metric import ACCURACY
 from hwkd.core.run_record import DataRecord
 from hwkd.report.answer_tables import answer_tables
+from hwkd.report.document import Section
+from hwkd.report.html import render_page
 
 DATA = DataRecord.model_construct(kind="classes", class_names=("a", "b"), metrics=(ACCURACY,))
 
@@ -15,7 +17,10 @@ DATA = DataRecord.model_construct(kind="classes", class_names=("a", "b"), metric
 def shown(confusion=((3, 1), (0, 4)), label=1):
     text = ReadTextRecord(text="words", label=label, named=0, chance=0.25)
     return answer_tables(
-        FinalRecord.model_construct(decision=None, confusion=confusion, worst_texts=(text,)), DATA
+        FinalRecord.model_construct(
+            decision=None, confusion=confusion, worst_texts=(text,), worst_pictures=()
+        ),
+        DATA,
     )
 
 
@@ -32,3 +37,16 @@ def test_counts_and_texts_are_shown_by_name():
 def test_counts_of_other_classes_are_a_damaged_record(spoilt):
     with pytest.raises(RunFolderError, match=r"other classes than its 2 \(a, b\)"):
         shown(**spoilt)
+
+
+def test_pictures_are_shown_with_what_is_there_and_hold_nothing_but_a_picture():
+    seen = SeenPictureRecord(given="1 x <cat>", error=0.5, png="iVBORw0KGgo=")
+    final = FinalRecord.model_construct(
+        decision=None, confusion=(), worst_texts=(), worst_pictures=(seen,)
+    )
+    (block,) = answer_tables(final, DATA)
+    page = render_page("t", [Section(key="s", title="s", blocks=(block,))], kind="run")
+    assert 'src="data:image/png;base64,iVBORw0KGgo="' in page
+    assert "1 x &lt;cat&gt;; error 0.5" in page
+    with pytest.raises(ValueError, match="png"):
+        SeenPictureRecord(given="", error=0.0, png='x" onload="')

@@ -9,7 +9,7 @@ from support.signals import made_pipeline
 from hwkd.core.errors import ConfigError, DataError, RunFolderError, UnknownNameError
 from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.core.reading import Reading
-from hwkd.signals.features import features_named
+from hwkd.signals.features import features_named, settings_of
 from hwkd.signals.pipeline import Pipeline
 from hwkd.signals.tried import tried_signals
 from hwkd.tasks.classes_head import ClassesHead
@@ -143,3 +143,21 @@ def test_stored_steps_that_do_not_fit_one_another_are_refused_in_one_line(change
     with pytest.raises(RunFolderError, match=says) as caught:
         Pipeline.of(damaged)
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("log-mel", 6), ("mfcc:bins=32,window=32ms,low=50Hz", 6), ("imu", 6), ("words", 4),
+        ("imu:statistics=no", 2), ("raw", 1),
+    ],
+)  # fmt: skip
+def test_settings_that_a_search_may_choose_begin_with_the_given_one_and_can_be_typed(text, count):
+    found = settings_of(text)
+    assert found[0] == text
+    assert len(found) == len(set(map(features_named, found))) == count
+
+
+def test_an_offered_setting_keeps_what_was_asked_for():
+    twice = settings_of("mfcc:bins=32,window=32ms,low=50Hz")[-1]
+    assert features_named(twice) == features_named("mfcc:bins=16,window=64ms,stride=40ms,low=50Hz")

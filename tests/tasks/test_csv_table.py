@@ -50,6 +50,33 @@ def test_the_same_table_is_read_of_every_form(text, notes, tmp_path):
     assert table.notes == ("features: a, b; target: c", *notes)
 
 
+@pytest.mark.parametrize("first", [0, 1, 1900])
+@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_a_column_that_numbers_the_rows_under_another_name_is_learned_from_and_said(
+    first, at, shuffled, tmp_path
+):
+    numbers = np.arange(first, first + 12)
+    if shuffled:
+        numbers = np.random.default_rng(0).permutation(numbers)
+    rows = [f"{n},{k / 8},{k % 2}" if at == 0 else f"{k / 8},{n},{k % 2}"
+            for k, n in enumerate(numbers)]  # fmt: skip
+    heading = "sample_no,a,c" if at == 0 else "a,sample_no,c"
+    table = read_csv(write(tmp_path, "\n".join([heading, *rows]) + "\n"), of_classes=True)
+    assert table.train.inputs[:, at, 0].tolist() == numbers.tolist()
+    assert table.notes[1:] == (
+        "the column 'sample_no' numbers the rows and is learned from; if it is no feature, "
+        "remove it, or put it first and call it id",
+    )
+
+
+@pytest.mark.parametrize("change", [{3: 4}, {11: 12}, {5: 5.5}])
+def test_a_column_with_a_gap_or_a_value_twice_numbers_no_rows(change, tmp_path):
+    rows = [f"{change.get(n, n)},{n / 8},{n % 2}" for n in range(12)]
+    table = read_csv(write(tmp_path, "\n".join(["sample_no,a,c", *rows]) + "\n"), of_classes=True)
+    assert len(table.notes) == 1
+
+
 def test_a_heading_with_a_name_twice_is_refused(tmp_path):
     with pytest.raises(DataError, match="the heading has 'a' more than once"):
         read_csv(write(tmp_path, "a,b, a,c\n1,2,3,4\n5,6,7,8\n"), of_classes=False)

@@ -36,6 +36,18 @@ def test_windows_have_the_asked_length_and_stride_in_seconds(table):
     np.testing.assert_array_equal(windows.values[1], found.parts[0].values[:, 10:40])
 
 
+@pytest.mark.parametrize(("name", "is_left_out"), [("id", True), ("sample_no", False)])
+def test_a_column_that_numbers_the_rows_is_said(table, tmp_path, name, is_left_out):
+    heading, *rows = table.read_text().splitlines()
+    numbered = [f"{name},{heading}", *(f"{number},{row}" for number, row in enumerate(rows))]
+    (tmp_path / "numbered.csv").write_text("\n".join(numbered) + "\n")
+    found = read_recordings(tmp_path / "numbered.csv", Reading())
+    assert found.channels == (("ax", "ay") if is_left_out else (name, "ax", "ay"))
+    note = next(note for note in found.notes if "numbers the rows" in note)
+    assert repr(name) in note
+    assert ("is left out" in note) == is_left_out
+
+
 def test_no_recording_is_in_two_splits(table):
     data = TASK.data(table, Reading(window_s=1.0))
     held = [set(data.split(name).wholes.tolist()) for name in SPLITS]

@@ -19,7 +19,7 @@ import numpy as np
 
 from hwkd.core.device import WORK, FormEvidence
 from hwkd.cost.fit.design import COLUMNS, Array, Measurement
-from hwkd.cost.latency_terms import op_work
+from hwkd.cost.latency_terms import Work, op_work
 
 _STEPS = 25
 _SMALL_STEP = 1e-3
@@ -94,70 +94,103 @@ def fit_related(stacks: Sequence[RelatedRows], prior: Array, kinship: Kinship) -
         prior: cycles per unit to start from, in the order of `COLUMNS`; what is 0 stays 0.
         kinship: how alike they are.
     """
-    terms = _Terms.of([row for stack in stacks for row in stack.rows], prior)
-    start = terms.start(prior)
     rows = [row for stack in stacks for row in stack.rows]
-    owner = np.array([i for i, stack in enumerate(stacks) for _ in stack.rows])
-    amounts = np.array([terms.amounts(row) for row in rows])
-    width = len(terms.columns)
-    work = np.zeros((len(rows), len(stacks), width))
-    work[np.arange(len(rows)), owner] = amounts * start
+    works = [_works_of(row) for row in rows]
+    terms = _Terms.of(works, prior)
+    start = terms.start(prior)
+    amounts = terms.amounts(works)
+    parts = _parts(stacks, len(terms.columns))
+    work = np.zeros((len(rows), len(stacks) * len(terms.columns)))
+    for own, unknowns in parts:
+        work[own, unknowns] = amounts[own] * start
     logs = np.log([row.cycles for row in rows])
     variances = np.array([row.noise_ratio**2 + kinship.misfit_ratio**2 for row in rows])
     covariance = terms.covariance(stacks, kinship)
-    deviations, left = _most_probable(work.reshape(len(rows), -1), logs, variances, covariance)
+    deviations, left = _most_probable(work, parts, logs, variances, covariance)
     fits = []
-    for number in range(len(stacks)):
-        part = slice(number * width, (number + 1) * width)
-        own = owner == number
-        shown = left[part, part] * kinship.evidence_ratio**2
-        fits.append(terms.fitted(start, amounts, own, deviations[part], shown))
+    for own, unknowns in parts:
+        shown = left[unknowns, unknowns] * kinship.evidence_ratio**2
+        fits.append(terms.fitted(start, amounts, own, deviations[unknowns], shown))
     return fits
 
 
+def _works_of(row: Measurement) -> list[Work]:
+    """Return what each operator of a network costs; none of what costs nothing."""
+    found = (op_work(op, row.graph.tensors) for op in row.graph.ops)
+    return [work for work in found if work is not None]
+
+
+def _parts(stacks: Sequence[RelatedRows], width: int) -> list[tuple[slice, slice]]:
+    """Return the rows of each stack and its unknowns."""
+    ends = np.cumsum([len(stack.rows) for stack in stacks]).tolist()
+    rows = map(slice, (0, *ends), ends)
+    return [(own, slice(i * width, (i + 1) * width)) for i, own in enumerate(rows)]
+
+
 def _most_probable(
-    work: Array, logs: Array, variances: Array, covariance: Array
+    work: Array,
+    parts: Sequence[tuple[slice, slice]],
+    logs: Array,
+    variances: Array,
+    covariance: Array,
 ) -> tuple[Array, Array]:
     """Return the most probable deviations and what is left of their covariance.
 
     Args:
         work: [rows, unknowns], cycles at the prior.
+        parts: outside of which work is 0: the rows of each stack, and its unknowns.
         logs: [rows], natural logarithms of measured cycles.
         variances: [rows], of them.
         covariance: [unknowns, unknowns], before the rows.
     """
-    deviations: Array = np.zeros(work.shape[1])
+    rows, unknowns = work.shape
+    # The smaller system of the two that say the same.
+    by_unknowns = rows > unknowns
+    before: Array = covariance
+    if by_unknowns:
+        before = np.array(np.linalg.inv(covariance + _JITTER * np.eye(unknowns)))
+    deviations: Array = np.zeros(unknowns)
     for _ in range(_STEPS):
-        parts = work * np.exp(deviations)
-        total = parts.sum(axis=1)
-        shares = parts / total[:, None]
+        cycles = work * np.exp(deviations)
+        total = cycles.sum(axis=1)
+        shares = cycles / total[:, None]
         residual = logs - np.log(total) + shares @ deviations
-        step = _goal(shares, variances, covariance, residual) - deviations
+        if by_unknowns:
+            system = _precision(shares, parts, variances, before)
+            goal = np.linalg.solve(system, shares.T @ (residual / variances))
+        else:
+            spread, system = _spread(shares, parts, variances, covariance)
+            goal = spread @ np.linalg.solve(system, residual)
+        step = goal - deviations
         largest = float(np.abs(step).max())
         deviations = deviations + step * min(1.0, _LARGEST_STEP / max(largest, _SMALL_STEP))
         if largest < _SMALL_STEP:
             break
-    if len(shares) > shares.shape[1]:
-        return deviations, np.array(np.linalg.inv(_precision(shares, variances, covariance)))
-    spread = covariance @ shares.T
-    system = shares @ spread + np.diag(variances)
+    if by_unknowns:
+        return deviations, np.array(np.linalg.inv(_precision(shares, parts, variances, before)))
+    spread, system = _spread(shares, parts, variances, covariance)
     return deviations, np.array(covariance - spread @ np.linalg.solve(system, spread.T))
 
 
-def _goal(shares: Array, variances: Array, covariance: Array, residual: Array) -> Array:
-    """Return the most probable unknowns of a linear model; of two equal forms the smaller."""
-    if len(shares) > shares.shape[1]:
-        precision = _precision(shares, variances, covariance)
-        return np.array(np.linalg.solve(precision, shares.T @ (residual / variances)))
-    spread = covariance @ shares.T
-    return np.array(spread @ np.linalg.solve(shares @ spread + np.diag(variances), residual))
-
-
-def _precision(shares: Array, variances: Array, covariance: Array) -> Array:
-    """Return the inverse of what rows leave of a covariance."""
-    before = np.linalg.inv(covariance + _JITTER * np.eye(len(covariance)))
-    precision: Array = before + (shares.T / variances) @ shares
+def _precision(
+    shares: Array, parts: Sequence[tuple[slice, slice]], variances: Array, before: Array
+) -> Array:
+    """Return the inverse of what rows leave of a covariance, of which `before` is the inverse."""
+    precision: Array = before.copy()
+    for rows, unknowns in parts:
+        own = shares[rows, unknowns]
+        precision[unknowns, unknowns] += (own.T / variances[rows]) @ own
     return precision
+
+
+def _spread(
+    shares: Array, parts: Sequence[tuple[slice, slice]], variances: Array, covariance: Array
+) -> tuple[Array, Array]:
+    """Return the covariance of unknowns with rows, [unknowns, rows], and that of the rows."""
+    spread: Array = np.empty(shares.T.shape)
+    for rows, unknowns in parts:
+        spread[:, rows] = covariance[:, unknowns] @ shares[rows, unknowns].T
+    return spread, shares @ spread + np.diag(variances)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +206,9 @@ class _Terms:
     forms: Mapping[str, str]
 
     @classmethod
-    def of(cls, rows: Sequence[Measurement], prior: Array) -> _Terms:
+    def of(cls, works: Sequence[Sequence[Work]], prior: Array) -> _Terms:
         forms = {f"other {op_class}": op_class for op_class in WORK}
-        seen = {}
-        for row in rows:
-            for op in row.graph.ops:
-                work = op_work(op, row.graph.tensors)
-                if work is not None:
-                    seen[work.form] = work.op_class
+        seen = {work.form: work.op_class for row in works for work in row}
         forms |= dict(sorted(seen.items()))
         columns = tuple(
             (form, i)
@@ -194,18 +222,16 @@ class _Terms:
         """Return the prior of each column."""
         return np.array([prior[i] for _, i in self.columns])
 
-    def amounts(self, row: Measurement) -> Array:
-        """Return how much of each term a measured network does."""
+    def amounts(self, works: Sequence[Sequence[Work]]) -> Array:
+        """Return how much of each term each measured network does."""
         place = {column: j for j, column in enumerate(self.columns)}
-        found = np.zeros(len(self.columns))
-        for op in row.graph.ops:
-            work = op_work(op, row.graph.tensors)
-            if work is None:
-                continue
-            for i, amount in enumerate(work.amounts, _FIRST[work.op_class]):
-                j = place.get((work.form, i))
-                if j is not None:
-                    found[j] += amount
+        found = np.zeros((len(works), len(self.columns)))
+        for number, row in enumerate(works):
+            for work in row:
+                for i, amount in enumerate(work.amounts, _FIRST[work.op_class]):
+                    j = place.get((work.form, i))
+                    if j is not None:
+                        found[number, j] += amount
         return found
 
     def covariance(self, stacks: Sequence[RelatedRows], kinship: Kinship) -> Array:
@@ -239,7 +265,7 @@ class _Terms:
         return together
 
     def fitted(
-        self, start: Array, all_work: Array, is_own: Array, deviations: Array, left: Array
+        self, start: Array, all_work: Array, own: slice, deviations: Array, left: Array
     ) -> Fitted:
         """Return one stack's cycles, factors and evidence."""
         log_cycles = np.zeros(len(COLUMNS))
@@ -250,8 +276,8 @@ class _Terms:
         mixes = self._mixes(all_work, start * np.exp(deviations))
         spreads = _directions(mixes @ left @ mixes.T)
         evidence = {}
-        own_work = all_work[is_own]
-        for form, (own, shared) in zip(self.forms, spreads, strict=True):
+        own_work = all_work[own]
+        for form, (alone, shared) in zip(self.forms, spreads, strict=True):
             places = [j for j, (name, _) in enumerate(self.columns) if name == form]
             factors = [deviations[j] - log_cycles[self.columns[j][1]] for j in places]
             holding = (own_work[:, places] > 0).any(axis=1).sum() if places else 0
@@ -259,7 +285,7 @@ class _Terms:
                 op_class=self.forms[form],
                 rows=int(holding),
                 factor=float(f"{np.exp(np.mean(factors)):.4g}") if factors else 1.0,
-                spread=own,
+                spread=alone,
                 shared=shared,
             )
         return Fitted(cycles_per_unit=per_unit, evidence=evidence)

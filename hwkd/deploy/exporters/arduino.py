@@ -6,7 +6,7 @@ from hwkd import __version__
 from hwkd.core.catalog import EXPORTERS
 from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource
 from hwkd.deploy.exporters.c99 import project_of
-from hwkd.deploy.to_c.library import library_files, refuse_cmsis_nn
+from hwkd.deploy.to_c.library import library_files, refuse_unfit
 from hwkd.deploy.to_c.stream import listens
 
 # Places of files: library specification 1.5 of Arduino, "Library Specification", folder format 1.5.
@@ -27,7 +27,7 @@ class Arduino:
 
     def export(self, source: ExportSource, options: ExportOptions) -> Exported:
         """Return the library; the sketch Check compares one example with ONNX Runtime."""
-        refuse_cmsis_nn(options, "arduino")
+        refuse_unfit(options, "arduino")
         project, lines = project_of(source, options)
         templates = _FILES | (_LISTENING if listens(project) else {})
         return Exported(

@@ -15,6 +15,7 @@ from hwkd.deploy.to_c.export import build_project, project_contents
 from hwkd.deploy.to_c.flash import predict_flash_bytes, predict_ram_bytes
 from hwkd.deploy.to_c.patched_costs import patched_op_graph, planned_stages
 from hwkd.deploy.to_c.project import Project
+from hwkd.deploy.to_c.streamed_costs import streamed_op_graph
 from hwkd.io.core_files import load_core
 
 
@@ -35,19 +36,32 @@ class C99:
         return Exported(files=project_contents(project), lines=lines)
 
     def planned_sizes(
-        self, model: Path, graph: OpGraph, core: str, patches: Patches | None
+        self,
+        model: Path,
+        graph: OpGraph,
+        core: str,
+        patches: Patches | None,
+        *,
+        streaming: bool = False,
     ) -> PlannedSizes | None:
         """Plan the C; None on a core whose file has no sizes of code."""
         facts = load_core(core)
-        project = build_project(model, rounding=facts.rounding, patches=patches)
+        project = build_project(
+            model, rounding=facts.rounding, patches=patches, streaming=streaming
+        )
         ram, flash = predict_ram_bytes(project, facts), predict_flash_bytes(project, facts)
         if ram is None or flash is None:
             return None
         whole = PlannedSizes(ram_bytes=ram, flash_bytes=flash)
-        if patches is None:
+        if patches is None and not streaming:
             return whole
-        running = patched_op_graph(graph, project)
-        return replace(whole, graph=running, stages=planned_stages(project, ram))
+        form = streamed_op_graph if streaming else patched_op_graph
+        return replace(
+            whole,
+            graph=form(graph, project),
+            stages=planned_stages(project, ram),
+            stream=project.stream,
+        )
 
 
 def project_of(source: ExportSource, options: ExportOptions) -> tuple[Project, tuple[str, ...]]:
@@ -66,6 +80,7 @@ def project_of(source: ExportSource, options: ExportOptions) -> tuple[Project, t
         answer=source.answer,
         raw=source.raw,
         patches=options.patches,
+        streaming=options.streaming,
     )
     lines = cost_lines(project, source.run)
     about = readme_section(lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hwkd.core.catalog import EXPORTERS
 from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource
 from hwkd.deploy.exporters.c99 import project_of
-from hwkd.deploy.to_c.library import library_files, refuse_cmsis_nn
+from hwkd.deploy.to_c.library import library_files, refuse_unfit
 from hwkd.deploy.to_c.project import Project
 from hwkd.deploy.to_c.stream import listens, rule_of
 
@@ -34,7 +34,7 @@ class Zephyr:
 
     def export(self, source: ExportSource, options: ExportOptions) -> Exported:
         """Return the module; the sample compares one example with ONNX Runtime."""
-        refuse_cmsis_nn(options, "zephyr")
+        refuse_unfit(options, "zephyr")
         project, lines = project_of(source, options)
         return Exported(files=library_files(project, _FILES, _settings(project)), lines=lines)
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from hwkd.core.core_file import InstructionSet
-from hwkd.core.errors import ExportError
+from hwkd.core.errors import ConfigError, ExportError
 from hwkd.core.head import CAnswer
 from hwkd.core.patches import Patches
 from hwkd.deploy.exit_rule import read_exit_rule
@@ -24,10 +24,11 @@ from hwkd.deploy.to_c.project import (
     Sample,
 )
 from hwkd.deploy.to_c.project_text import project_files
-from hwkd.deploy.to_c.raw_input import RawInput
+from hwkd.deploy.to_c.raw_input import RawInput, require_frames
 from hwkd.deploy.to_c.step_builder import INSTRUCTION_SETS, CStep, Kernels
 from hwkd.deploy.to_c.steps import build_steps
-from hwkd.qgraph.ir import QuantGraph, QuantTensor
+from hwkd.deploy.to_c.streamed import streamed
+from hwkd.qgraph.ir import QuantTensor
 from hwkd.qgraph.read_qdq import read_qdq
 from hwkd.qgraph.requantise import Rounding
 from hwkd.trace.onnx_whole import whole_file
@@ -47,6 +48,7 @@ def build_project(
     answer: CAnswer | None = None,
     raw: RawInput | None = None,
     patches: Patches | None = None,
+    streaming: bool = False,
 ) -> Project:
     """Read a model and plan its C; writes nothing.
 
@@ -60,16 +62,25 @@ def build_project(
         answer: what the outputs mean; None leaves them numbers.
         raw: what turns raw values into the input; None leaves that to the firmware.
         patches: run first layers so, as many as leave the smallest arena.
+        streaming: take frames as they come and compute new columns alone.
 
     Raises:
+        ConfigError: if it cannot stream; names the layer.
         ModelFileError: if the file cannot be read.
         ExportError: if the model cannot be written as C; names the node.
     """
+    if streaming and patches is not None:
+        raise ConfigError(f"--patch {patches} with --streaming: a frame has no patches; give one")
     network = read_qdq(model_path)
     chosen: Rounding = rounding or ("q31" if kernels == "cmsis-nn" else "float")
     forms = [network] if patches is None else patched_graphs(network, patches)
+    whole = [arrange(form) for form in forms]
+    stream = None
+    if streaming:
+        whole[0], stream = streamed(whole[0])
+        require_frames(raw, stream)
     arranged, steps, memory = min(
-        (_planned(form, chosen, kernels, tuple(instruction_sets)) for form in forms),
+        (_planned(form, chosen, kernels, tuple(instruction_sets)) for form in whole),
         key=lambda plan: (plan[2].arena_bytes, plan[0].graph.macs),
     )
     graph = arranged.graph
@@ -84,10 +95,11 @@ def build_project(
         memory=memory,
         rounding=chosen,
         labels=tuple(labels),
-        sample=_sample(model_path, arranged, sample),
+        sample=_sample(model_path, arrange(network) if streaming else arranged, sample),
         answer=answer,
         raw=raw,
         patches=patches,
+        stream=stream,
         exit_entropy=read_exit_rule(model_path),
         source=model_path.name,
         source_bytes=whole_file(model_path),
@@ -102,12 +114,11 @@ def expected_outputs(model_path: Path, values: _Floats, arranged: Arranged) -> _
 
 
 def _planned(
-    graph: QuantGraph,
+    arranged: Arranged,
     rounding: Rounding,
     kernels: Kernels,
     instruction_sets: tuple[InstructionSet, ...],
 ) -> tuple[Arranged, tuple[CStep, ...], Memory]:
-    arranged = arrange(graph)
     steps = build_steps(arranged, rounding, kernels)
     return arranged, steps, plan_memory(arranged, steps, instruction_sets)
 

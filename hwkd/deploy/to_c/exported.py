@@ -29,7 +29,7 @@ from hwkd.deploy.to_c.project_text import SAMPLE_FILE
 from hwkd.deploy.to_c.raw_input import RawInput
 from hwkd.deploy.to_c.step_builder import KERNELS, Kernels
 from hwkd.io.discovery import output_kind
-from hwkd.qgraph.ir import Pool
+from hwkd.qgraph.ir import Pool, RunningMean
 from hwkd.qgraph.requantise import ROUNDINGS, Rounding
 
 # What `make` leaves in the folder.
@@ -50,6 +50,7 @@ class Exported:
         answer: what the outputs mean; None where the folder does not say.
         raw: what turns raw values into the input; None likewise.
         patches: into which its first layers are divided; None where they run as a whole.
+        streaming: whether it takes frames as they come.
         source: name that the ONNX file had.
         facts: what else the folder says of the student, as plain data.
         about: the same for people, in the README.
@@ -63,6 +64,7 @@ class Exported:
     answer: CAnswer | None
     raw: RawInput | None
     patches: Patches | None
+    streaming: bool
     source: str
     facts: Mapping[str, Any]
     about: str
@@ -87,6 +89,7 @@ class Exported:
             answer=self.answer,
             raw=self.raw,
             patches=self.patches,
+            streaming=self.streaming,
         )
         project = replace(
             built, source=self.source, facts=self.facts, about=self.about,
@@ -106,7 +109,8 @@ def _recorded(path: Path, origin: str, label: str, project: Project) -> Sample:
     found = []
     try:
         text = path.read_text(encoding="utf-8")
-        for name, size in (("input", project.input.elements), ("output", project.output_bytes)):
+        sizes = project.window_places.size, project.output_bytes
+        for name, size in zip(("input", "output"), sizes, strict=True):
             given = re.search(rf"model_sample_{name}\[\d+\] = \{{([-\d,\s]*)\}};", text)
             values = [] if given is None else re.findall(r"-?\d{1,3}", given[1])
             if len(values) != size:
@@ -122,12 +126,13 @@ def _recorded(path: Path, origin: str, label: str, project: Project) -> Sample:
 def _require_answer(model_path: Path, project: Project) -> None:
     """Refuse a recorded output that ONNX Runtime does not give; a float average may move it."""
     source = project.input
-    places = project.arranged.places[source.name]
-    values = project.sample.input[places.reshape(-1)].reshape(source.shape[1:]).astype(np.float32)
+    places = project.window_places
+    values = project.sample.input[places.reshape(-1)].reshape(places.shape[1:]).astype(np.float32)
     real = (values - np.float32(source.zero_point)) * np.float32(source.scale)
     found = expected_outputs(model_path, real, project.arranged).astype(np.int16)
     has_average = any(
-        isinstance(op, Pool) and op.kind != "max" for op in project.arranged.graph.ops
+        isinstance(op, RunningMean) or (isinstance(op, Pool) and op.kind != "max")
+        for op in project.arranged.graph.ops
     )
     if not has_average and np.abs(found - project.sample.output).max() > 1:
         raise ExportError(
@@ -158,6 +163,7 @@ def read_exported(folder: Path, raw_input: Callable[[PipelineRecord], RawInput])
         answer, raw = _ends(facts, tuple(labels), raw_input)
         said = facts.get("patch")
         patches = None if said is None else Patches.parse(str(said))
+        streaming = facts.get("streaming") is not None
         known = known_facts(facts)
     except _DAMAGE as error:
         raise ExportError(
@@ -165,7 +171,8 @@ def read_exported(folder: Path, raw_input: Callable[[PipelineRecord], RawInput])
         ) from error
     return Exported(
         folder=folder, rounding=rounding, kernels=kernels, labels=tuple(labels), answer=answer,
-        raw=raw, patches=patches, source=source, facts=known, about=about, sample=sample,
+        raw=raw, patches=patches, streaming=streaming, source=source, facts=known, about=about,
+        sample=sample,
     )  # fmt: skip
 
 

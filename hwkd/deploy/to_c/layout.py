@@ -8,7 +8,7 @@ Convolutions want channels last; what an operator cannot read as it lies is copi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,6 +17,7 @@ from hwkd.qgraph.foreign_text import fresh_name
 from hwkd.qgraph.ir import (
     Binary,
     Conv,
+    ConvTranspose,
     Crop,
     FullyConnected,
     LayerNorm,
@@ -27,6 +28,7 @@ from hwkd.qgraph.ir import (
     QuantOp,
     QuantTensor,
     Relayout,
+    ResizeLinear,
     Softmax,
     Table,
     View,
@@ -46,11 +48,15 @@ class Arranged:
         graph: with copies put in and views taken out.
         places: tensor -> offset of every element.
         buffer_of: tensor -> tensor whose buffer it lies in; a view lies in its source's.
+        begins: tensor -> its first byte there, where that is another than the buffer's.
+        kept: buffers that hold from one run to the next what they held.
     """
 
     graph: QuantGraph
     places: Mapping[str, Places]
     buffer_of: Mapping[str, str]
+    begins: Mapping[str, int] = field(default_factory=dict)
+    kept: frozenset[str] = frozenset()
 
 
 def row_major(shape: tuple[int, ...]) -> Places:
@@ -119,7 +125,7 @@ def _wishes(graph: QuantGraph) -> dict[str, Places]:
     for op in reversed(graph.ops):
         source = graph.tensors[op.inputs[0]]
         wish = wishes.get(op.output)
-        if isinstance(op, Conv | Pool | Crop | Paste):
+        if isinstance(op, Conv | ConvTranspose | ResizeLinear | Pool | Crop | Paste):
             wish = channels_last(source.shape)
         elif isinstance(op, View) and wish is not None:
             wish = _undo(op, wish, source)
@@ -179,7 +185,7 @@ class _Arranger:
     def _placed(self, op: QuantOp) -> QuantOp:
         """Return the operator with inputs that lie right; gives its output a place."""
         shape = self._tensors[op.output].shape
-        if isinstance(op, Conv | Pool):
+        if isinstance(op, Conv | ConvTranspose | ResizeLinear | Pool):
             op = self._reading(op, 0, channels_last(self._tensors[op.inputs[0]].shape))
             self._put(op.output, channels_last(shape))
         elif isinstance(op, FullyConnected):

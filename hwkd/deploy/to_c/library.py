@@ -27,13 +27,14 @@ _NO_FUSED_PRODUCTS = """\
 """
 
 
-def refuse_cmsis_nn(options: ExportOptions, target: str) -> None:
-    """Refuse Arm's kernels, whose flags a library cannot set.
+def refuse_unfit(options: ExportOptions, target: str) -> None:
+    """Refuse Arm's kernels, whose flags a library cannot set, and streams, which no sketch feeds.
 
     Raises:
         ConfigError: names the option.
     """
-    ExportOptions(kernels=options.kernels).require_none(f"--target {target}")
+    unfit = ExportOptions(kernels=options.kernels, streaming=options.streaming)
+    unfit.require_none(f"--target {target}")
 
 
 def unfused(name: str, text: str) -> str:

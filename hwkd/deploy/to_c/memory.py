@@ -53,7 +53,9 @@ def plan_memory(
     ]
     plan: ArenaPlan = plan_arena(buffers, _overlaps(steps, roots, buffers))
     return Memory(
-        offsets={name: plan.offsets[root] for name, root in roots.items()},
+        offsets={
+            name: plan.offsets[root] + arranged.begins.get(name, 0) for name, root in roots.items()
+        },
         scratch_offsets=tuple(plan.offsets.get(name, 0) for name in names),
         arena_bytes=plan.size_bytes + _SLACK_BYTES,
     )
@@ -99,6 +101,8 @@ def _shared_buffers(arranged: Arranged, steps: Sequence[CStep]) -> dict[str, str
     for index, step in enumerate(steps):
         for name in step.may_overwrite:
             buffer = root(name) if name not in constants else ""
+            if arranged.kept & {buffer, arranged.buffer_of[step.output]}:
+                continue
             if buffer and ends.get(buffer) == index:
                 taken[arranged.buffer_of[step.output]] = buffer
                 ends[buffer] = last.get(step.output, index)
@@ -120,6 +124,8 @@ def _tensor_buffers(
             last[roots[name]] = index
     for name in arranged.graph.outputs.values():
         last[roots[name]] = len(steps)
+    for name in arranged.kept:
+        first[name], last[name] = _INPUT_STEP, len(steps)
     return [
         Buffer(
             name=name,

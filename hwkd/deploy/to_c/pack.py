@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from hwkd.deploy.to_c.layout import Places
-from hwkd.qgraph.ir import Conv, FullyConnected
+from hwkd.qgraph.ir import Conv, ConvTranspose, FullyConnected, Weighted
 
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 _Int32: TypeAlias = np.ndarray[Any, np.dtype[np.int32]]
@@ -42,7 +42,7 @@ def packed_dense(rows: _Int8) -> _Int8:
     return blocks[..., _BLOCK_INPUTS].transpose(0, 2, 3, 1).reshape(-1)
 
 
-def plain_grouped(op: Conv) -> _Int8:
+def plain_grouped(op: Conv | ConvTranspose) -> _Int8:
     """Return weights as [out channel][kernel h][kernel w][in channels / groups]."""
     return np.asarray(op.weights.transpose(0, 2, 3, 1).reshape(-1))
 
@@ -56,8 +56,14 @@ def blocked_depthwise(op: Conv) -> _Int8:
     return padded.reshape(-1, 4, taps.shape[1]).transpose(0, 2, 1).reshape(-1)
 
 
-def folded_bias(op: Conv | FullyConnected, input_zero: int) -> _Int32:
-    """Return the bias minus what the input's zero point adds to every product."""
+def folded_bias(op: Weighted, input_zero: int) -> _Int32:
+    """Return the bias minus what the input's zero point adds to every product.
+
+    Which products a transposed convolution adds depends on the place: its kernel takes the zero
+    point out itself.
+    """
+    if isinstance(op, ConvTranspose):
+        return op.bias
     rows = op.weights.reshape(len(op.weights), -1).astype(np.int64)
     sums = rows.sum(axis=1)
     if op.weight_zeros is not None:

@@ -11,8 +11,9 @@ import numpy as np
 
 from hwkd.core.head import CAnswer
 from hwkd.core.patches import Patches
+from hwkd.core.streaming import Stream
 from hwkd.deploy.to_c.cmsis_nn import CMSIS_HOST_FLAGS, cmsis_flags
-from hwkd.deploy.to_c.layout import Arranged
+from hwkd.deploy.to_c.layout import Arranged, Places, channels_last
 from hwkd.deploy.to_c.memory import Memory
 from hwkd.deploy.to_c.raw_input import RawInput
 from hwkd.deploy.to_c.step_builder import CStep
@@ -76,6 +77,7 @@ class Project:
         facts: what else model.json says of the student.
         about: what else the README says of it, Markdown.
         patches: into which the first layers are divided; None where they run as a whole.
+        stream: what each run takes, where it takes the next frames; None where it takes a window.
         exit_entropy: below which an output but the first ends an inference, nats; None without
             exits.
         source: name of the ONNX file.
@@ -93,6 +95,7 @@ class Project:
     facts: Mapping[str, Any] = field(default_factory=dict)
     about: str = ""
     patches: Patches | None = None
+    stream: Stream | None = None
     exit_entropy: float | None = None
     source: str
     source_bytes: bytes
@@ -106,6 +109,13 @@ class Project:
     def input(self) -> QuantTensor:
         """The tensor that the application fills."""
         return self.arranged.graph.tensors[self.arranged.graph.input]
+
+    @property
+    def window_places(self) -> Places:
+        """Where each value of a whole window lies in the recorded sample."""
+        if self.stream is None:
+            return self.arranged.places[self.input.name]
+        return channels_last((*self.input.shape[:-1], self.stream.window_frames))
 
     @property
     def outputs(self) -> Mapping[str, QuantTensor]:

@@ -25,12 +25,13 @@ from hwkd.deploy.to_c.project import (
     Sample,
 )
 from hwkd.deploy.to_c.raw_input import COMPARED, RAW_FILE
-from hwkd.deploy.to_c.step_builder import LAYER_NORM, OFFSET_CONV
+from hwkd.deploy.to_c.step_builder import LAYER_NORM, OFFSET_CONV, RESIZE, TRANSPOSED_CONV
 from hwkd.deploy.to_c.stream import listens, stream_files
+from hwkd.deploy.to_c.stream_text import stream_facts, stream_text
 from hwkd.qgraph.foreign_text import c_comment, c_string
 from hwkd.qgraph.ir import QuantTensor
 
-_WITH_OWN_HEADER = (CMSIS_NN, OFFSET_CONV, LAYER_NORM)
+_WITH_OWN_HEADER = (CMSIS_NN, OFFSET_CONV, LAYER_NORM, RESIZE, TRANSPOSED_CONV)
 _HEADERS = ("hwkd_kernels.h", "hwkd_requantise.h", "hwkd_dsp.h", "hwkd_helium.h", "hwkd_dense.h")
 _BYTES_PER_LINE = 24
 SAMPLE_FILE = "model_sample.h"
@@ -44,13 +45,18 @@ def project_files(project: Project) -> dict[str, str]:
     texts |= {name: _kernel_text(name) for name in own_headers}
     if project.uses_cmsis_nn:
         texts |= cmsis_files()
-    texts |= {} if project.answer is None else answer_files(project.answer)
+    if project.answer is not None:
+        texts |= answer_files(project.answer, project.output.shape[1:])
     if project.raw is not None:
         texts |= project.raw.headers
-        texts[RAW_FILE] = project.raw.file(
-            project.arranged.places[project.input.name],
-            project.input,
-            compares=None if project.answer is None else project.answer.compares,
+        texts[RAW_FILE] = (
+            project.raw.stream_file(project.input)
+            if project.stream is not None
+            else project.raw.file(
+                project.arranged.places[project.input.name],
+                project.input,
+                compares=None if project.answer is None else project.answer.compares,
+            )
         )
     texts |= stream_files(project)
     kept = (name for name in texts if name.endswith(".c") and name not in PROGRAMS)
@@ -73,10 +79,11 @@ def project_files(project: Project) -> dict[str, str]:
         **_further_outputs(project),
         **_answer(project),
         **_raw(project),
+        **stream_text(project),
         **_listening(project),
         "about": project.about,
     }
-    usage = _template("usage.c" if project.raw is None else "usage_raw.c").rstrip()
+    usage = _template(_usage(project)).rstrip()
     values["usage"] = Template(usage).substitute(values)
     for name in (
         "hwkd_config.h", "model.h", "model.c", "main.c", "Makefile", "CMakeLists.txt", "README.md",
@@ -86,6 +93,13 @@ def project_files(project: Project) -> dict[str, str]:
     facts = {**_description(project), "files": sorted([*texts, DESCRIPTION_FILE, MODEL_FILE])}
     texts[DESCRIPTION_FILE] = json.dumps(facts, indent=2) + "\n"
     return texts
+
+
+def _usage(project: Project) -> str:
+    """Return the name of the template of the example in the README."""
+    if project.stream is not None:
+        return "usage_stream.c"
+    return "usage.c" if project.raw is None else "usage_raw.c"
 
 
 def _answer(project: Project) -> Mapping[str, str]:
@@ -107,8 +121,16 @@ def _answer(project: Project) -> Mapping[str, str]:
 def _raw(project: Project) -> Mapping[str, str]:
     """Return how raw values get in, in model.h and in the README."""
     filled = " *     fill model_input() with MODEL_INPUT_BYTES values\n *     model_run();\n"
+    if project.stream is not None:
+        filled = " *     model_push(the next frame), until it returns 1\n"
     if project.raw is None:
         return {"raw_declared": "", "how_to_run": filled, "example_build": ""}
+    if project.stream is not None:
+        return {
+            "raw_declared": project.raw.stream_declared,
+            "how_to_run": " *     model_run_frame(its samples), until it returns 1\n",
+            "example_build": "",
+        }
     return {
         "raw_declared": project.raw.declared
         + (COMPARED if project.answer is not None and project.answer.compares is not None else ""),
@@ -313,6 +335,7 @@ def _description(project: Project) -> dict[str, Any]:
         "kernels": "cmsis-nn" if project.uses_cmsis_nn else "hwkd",
         "patch": None if project.patches is None else str(project.patches),
         "macs": graph.macs,
+        **stream_facts(project),
         **({} if project.exit_entropy is None else {"exit_entropy": project.exit_entropy}),
         "arena_bytes": memory.arena_bytes,
         "labels": list(project.labels),

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwkd.core.errors import ConfigError
 from hwkd.core.listening import FrameForm
+from hwkd.core.streaming import Stream
 from hwkd.deploy.to_c.layout import Places, channels_last, row_major
 from hwkd.deploy.to_c.whole_quantiser import whole_quantiser
 from hwkd.qgraph.ir import QuantTensor
@@ -69,6 +71,34 @@ void model_run_frames(const int8_t *rows, int32_t first)
 }
 """
 
+# Values of a frame come in their order, frame by frame.
+_STREAM = """#include "model.h"
+
+{quantised}
+static int8_t row[MODEL_FRAME_VALUES];
+static int32_t answers;
+
+static void put(int32_t i, int32_t value)
+{{
+    const int32_t k = i / MODEL_FRAMES;
+    row[k] = quantised(value);
+    if (k + 1 == MODEL_FRAME_VALUES)
+        answers = model_push(row);
+}}
+
+{source}
+int32_t model_run_frame(const {c_type} *samples, int32_t apart)
+{{
+    features(samples, apart, 0);
+    return answers;
+}}
+
+void model_run_raw(const {c_type} *raw)
+{{
+    model_init();
+    prepare(raw);
+}}
+"""
 
 # Rounded as ONNX Runtime rounds.
 _FLOAT_QUANTISER = """static int8_t quantised(float value)
@@ -100,6 +130,7 @@ class RawInput:
         power_table: `powers` in C: 2^(i / 64) in steps of 1/32768; empty where floats are prepared.
         code_bytes: core, by the name of its file -> code of features; None where it was never
             measured.
+        stack_bytes: core likewise -> stack of features, without what libraries take below.
         frames: of samples whose features firmware may keep; None where it keeps samples.
         apply: the same in NumPy: raw values [n, *shape] to inputs of the network before int8.
     """
@@ -113,6 +144,7 @@ class RawInput:
     table_bytes: int | None = None
     power_table: str = ""
     code_bytes: Callable[[str], int | None] = _uncounted
+    stack_bytes: Callable[[str], int | None] = _uncounted
     frames: FrameForm | None = None
     apply: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None
 
@@ -143,6 +175,26 @@ void model_run_raw(const {self.c_type} *raw);
 {self._frames_declared}"""
 
     @property
+    def stream_declared(self) -> str:
+        """What model.h says where the network takes frame after frame."""
+        form = self.frames
+        assert form is not None
+        return f"""
+/* Samples of a channel in one frame, and to the beginning of the next. */
+#define MODEL_FRAME_LENGTH {form.length}
+#define MODEL_FRAME_STRIDE {form.stride}
+
+/* The features of one frame, pushed: sample t of channel c is samples[c * apart + t]. */
+int32_t model_run_frame(const {self.c_type} *samples, int32_t apart);
+
+/* {self._what_raw_is} */
+#define MODEL_RAW_VALUES {self.elements}
+
+/* A window by itself: forgets what was, then takes its frames one after another. */
+void model_run_raw(const {self.c_type} *raw);
+"""
+
+    @property
     def _what_raw_is(self) -> str:
         if self.is_text:
             return "Bytes of UTF-8 that are read at most; a text ends at its first zero before."
@@ -165,6 +217,18 @@ void model_run_raw(const {self.c_type} *raw);
 void model_frame(const {self.c_type} *samples, int32_t apart, int8_t *row);
 void model_run_frames(const int8_t *rows, int32_t first);
 """
+        )
+
+    def stream_file(self, target: QuantTensor) -> str:
+        """Return the text of the file where the network takes frame after frame.
+
+        Args:
+            target: the network's input.
+        """
+        form = self.frames
+        assert form is not None
+        return _STREAM.format(
+            quantised=whole_quantiser(target), source=self.source, c_type=self.c_type
         )
 
     def file(self, places: Places, target: QuantTensor, *, compares: float | None = None) -> str:
@@ -220,3 +284,27 @@ void model_run_raw(const {self.c_type} *raw)
     model_run();
 {_AGAIN if compares is not None else ""}}}
 {_FRAMES if self.frames is not None else ""}"""
+
+
+def require_frames(raw: RawInput | None, stream: Stream) -> None:
+    """Refuse features that a network cannot take frame by frame.
+
+    Raises:
+        ConfigError: if they are not made of one frame alone, or are not the network's columns.
+    """
+    if raw is None:
+        return
+    if raw.is_text:
+        raise ConfigError("--streaming: a text is no signal that goes on; leave it out")
+    form = raw.frames
+    if form is None:
+        raise ConfigError(
+            "--streaming: the features of a frame do not follow from its samples alone, as behind "
+            "a filter, pcen or deltas, or there are no frames; leave it out, or search with "
+            "--features log-mel, mfcc or imu"
+        )
+    if (form.count, form.values) != (stream.window_frames, stream.frame_bytes):
+        raise ConfigError(
+            f"--streaming: the features are {form.count} frames of {form.values}, the network "
+            f"reads {stream.window_frames} of {stream.frame_bytes}; leave it out"
+        )

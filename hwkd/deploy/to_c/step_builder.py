@@ -17,10 +17,9 @@ from hwkd.deploy.to_c.pack import (
     folded_bias,
 )
 from hwkd.qgraph.ir import (
-    Conv,
-    FullyConnected,
     QuantOp,
     QuantTensor,
+    Weighted,
     op_macs,
 )
 from hwkd.qgraph.requantise import (
@@ -37,6 +36,7 @@ KERNELS: tuple[Kernels, ...] = ("hwkd", "cmsis-nn")
 
 # Each has a header of its own: few networks need it, and the others' files stay as they are.
 OFFSET_CONV, LAYER_NORM = "hwkd_offset_conv", "hwkd_layer_norm"
+RESIZE, TRANSPOSED_CONV = "hwkd_resize", "hwkd_transposed_conv"
 # sizeof(hwkd_channel)
 _CHANNEL_BYTES: dict[Rounding, int] = {"float": 8, "q31": 12, "tflite": 12}
 # An int8 product is at most 128 * 255 with the zero point taken out, or both factors' so.
@@ -151,7 +151,7 @@ class StepBuilder:
         placed[self.arranged.places[name].reshape(-1)] = values.reshape(-1)
         return self.constants.int8(self.symbol("operand"), placed)
 
-    def channels(self, op: Conv | FullyConnected, depth: int, *, repeated: int = 0) -> str:
+    def channels(self, op: Weighted, depth: int, *, repeated: int = 0) -> str:
         """Define the requantisation of each output channel, the last repeated; return its name."""
         source, target = self.tensor(op.inputs[0]), self.tensor(op.output)
         biases = folded_bias(op, source.zero_point)

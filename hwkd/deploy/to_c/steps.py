@@ -13,23 +13,32 @@ from hwkd.deploy.to_c.arena import Overlap
 from hwkd.deploy.to_c.c_text import Constants, Known, struct
 from hwkd.deploy.to_c.layout import Arranged, as_matrices, as_rows, as_vectors, strides_of
 from hwkd.deploy.to_c.overlap import lag_bytes
-from hwkd.deploy.to_c.step_builder import LAYER_NORM, CStep, Kernels, StepBuilder
-from hwkd.deploy.to_c.weighted_steps import conv_step, fully_connected_step
+from hwkd.deploy.to_c.step_builder import LAYER_NORM, RESIZE, CStep, Kernels, StepBuilder
+from hwkd.deploy.to_c.weighted_steps import (
+    conv_step,
+    fully_connected_step,
+    transposed_conv_step,
+)
 from hwkd.qgraph.ir import (
     Binary,
     Concat,
     Conv,
+    ConvTranspose,
     Crop,
     FullyConnected,
+    Keep,
     LayerNorm,
     MatMul,
     Pad,
     Paste,
     Pool,
     Relayout,
+    ResizeLinear,
+    RunningMean,
     Slice,
     Softmax,
     Table,
+    Taps,
     Upsample,
 )
 from hwkd.qgraph.requantise import (
@@ -149,6 +158,29 @@ def _pool(step: StepBuilder, op: Pool) -> None:
         step.call("hwkd_elementwise", "table", f"{table}, {target.elements}, {{out}}, {{out}}")
 
 
+def _keep(step: StepBuilder, op: Keep) -> None:
+    _, channels, _, columns = step.tensor(op.output).shape
+    kept, dropped = (channels * count for count in (columns - op.dropped, op.dropped))
+    step.call("hwkd_stream", "keep", f"{{out}}, {kept}, {dropped}")
+    step.is_partial = True
+
+
+def _running_mean(step: StepBuilder, op: RunningMean) -> None:
+    source, target = step.tensor(op.inputs[0]), step.tensor(op.output)
+    rows, _ = pool_rows(op.mean, source, target, step.rounding)
+    layer = struct(
+        channels=source.shape[1],
+        columns=source.shape[3],
+        window=op.mean.kernel[1],
+        scale=f"{{{rows[0]}}}",
+        in_zero=source.zero_point,
+        out_zero=target.zero_point,
+    )
+    name = step.constants.struct("hwkd_running_mean", step.symbol("layer"), layer)
+    arguments = f"&{name}, {step.operand(0)}, {{out}}, {step.operand(1)}"
+    step.call("hwkd_stream", "running_mean", arguments)
+
+
 def _softmax(step: StepBuilder, op: Softmax) -> None:
     source, target = step.tensor(op.inputs[0]), step.tensor(op.output)
     vectors = as_vectors(step.arranged.places[source.name], op.axis)
@@ -233,6 +265,41 @@ def _upsample(step: StepBuilder, op: Upsample) -> None:
     step.copy(0, source=read, table=table)
 
 
+def _resize(step: StepBuilder, op: ResizeLinear) -> None:
+    source, target = step.tensor(op.inputs[0]), step.tensor(op.output)
+    channels, width = source.shape[1], source.shape[3]
+    layer = struct(
+        rows=_taps(step, "rows", op.rows, width * channels),
+        columns=_taps(step, "columns", op.columns, channels),
+        out_height=target.shape[2],
+        out_width=target.shape[3],
+        channels=channels,
+        in_scale=float_literal(source.scale),
+        out_scale=float_literal(target.scale),
+        in_zero=source.zero_point,
+        out_zero=target.zero_point,
+    )
+    name = step.constants.struct("hwkd_resize", step.symbol("layer"), layer)
+    step.call(RESIZE, "resize", f"&{name}, {step.operand(0)}, {{out}}")
+    if op.table is not None and step.rounding == "tflite":
+        values = step.table_values(op.table, source.name, target.name)
+        table = step.constants.int8(step.symbol("table"), values)
+        step.call("hwkd_elementwise", "table", f"{table}, {target.elements}, {{out}}, {{out}}")
+
+
+def _taps(step: StepBuilder, kind: str, taps: Taps, stride: int) -> str:
+    """Define what the rows or columns of a resized map read; return the name."""
+    if step.rounding != "tflite":
+        places = zip(taps.low, taps.high, taps.low_weights, taps.high_weights, strict=True)
+        rows = [
+            f"{low * stride}, {high * stride}, {float_literal(of_low)}, {float_literal(of_high)}"
+            for low, high, of_low, of_high in places
+        ]
+        return step.constants.structs("hwkd_taps", step.symbol(kind), rows, row_bytes=16)
+    rows = [f"{low * stride}, {high * stride}, {weight}" for low, high, weight in taps.fixed]
+    return step.constants.structs("hwkd_taps", step.symbol(kind), rows, row_bytes=12)
+
+
 def _slice(step: StepBuilder, op: Slice) -> None:
     sizes = step.tensor(op.output).shape
     region = tuple(slice(start, start + size) for start, size in zip(op.starts, sizes, strict=True))
@@ -280,10 +347,14 @@ _BUILD: dict[type, Callable[[StepBuilder, Any], None]] = {
     Table: _table,
     Concat: _concat,
     Pad: _pad,
+    ConvTranspose: transposed_conv_step,
+    ResizeLinear: _resize,
     Upsample: _upsample,
     Slice: _slice,
     LayerNorm: _layer_norm,
     Relayout: _relayout,
     Crop: _crop,
     Paste: _paste,
+    Keep: _keep,
+    RunningMean: _running_mean,
 }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from string import Template
 
+from hwkd.core.errors import ConfigError
 from hwkd.core.listening import ListenRule, listen_rule, power_factor
 from hwkd.deploy.to_c.project import LISTEN_FILE, Project
 from hwkd.deploy.to_c.raw_input import RawInput
@@ -24,7 +25,15 @@ def rule_of(project: Project, raw: RawInput) -> ListenRule:
     """Return when a label counts as heard, where the firmware does not say."""
     grid = 1 if raw.frames is None else raw.frames.stride
     decision = None if project.answer is None else project.answer.decision
-    return listen_rule(raw.shape[-1], grid, decision, project.labels)
+    hop = 1 if project.stream is None else project.stream.hop_frames
+    rule = listen_rule(raw.shape[-1], grid * hop, decision, project.labels)
+    if rule.stride % (grid * hop):
+        raise ConfigError(
+            f"--streaming: the threshold was chosen for an answer every {rule.stride // grid} "
+            f"frames, and the network gives one every {hop}, which does not divide it; leave "
+            "--streaming out, or take a student of fewer strides"
+        )
+    return rule
 
 
 def stream_files(project: Project) -> dict[str, str]:

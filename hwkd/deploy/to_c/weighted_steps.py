@@ -15,10 +15,17 @@ from hwkd.deploy.to_c.pack import (
     plain_grouped,
     rows_of_inputs,
 )
-from hwkd.deploy.to_c.step_builder import INSTRUCTION_SETS, OFFSET_CONV, StepBuilder
+from hwkd.deploy.to_c.step_builder import (
+    INSTRUCTION_SETS,
+    OFFSET_CONV,
+    TRANSPOSED_CONV,
+    StepBuilder,
+)
 from hwkd.qgraph.ir import (
     Conv,
+    ConvTranspose,
     FullyConnected,
+    Weighted,
 )
 
 _INT16_BYTES = 2
@@ -68,6 +75,22 @@ def fully_connected_step(step: StepBuilder, op: FullyConnected) -> None:
         _with_weight_zeros(step, op, geometry, rows_in_place.reshape(-1))
     elif not _with_cmsis(step, op, geometry):
         _dense(step, op, geometry)
+
+
+def transposed_conv_step(step: StepBuilder, op: ConvTranspose) -> None:
+    """Add a transposed convolution."""
+    source, target = step.tensor(op.inputs[0]), step.tensor(op.output)
+    geometry = {
+        "in_height": source.shape[2], "in_width": source.shape[3],
+        "in_channels": source.shape[1],
+        "out_height": target.shape[2], "out_width": target.shape[3],
+        "out_channels": target.shape[1],
+        "kernel_height": op.weights.shape[2], "kernel_width": op.weights.shape[3],
+        "stride_height": op.stride[0], "stride_width": op.stride[1],
+        "dilation_height": 1, "dilation_width": 1, "pad_top": op.cut[0], "pad_left": op.cut[1],
+    }  # fmt: skip
+    layer = _grouped_layer(step, op, geometry, plain_grouped(op))
+    step.call(TRANSPOSED_CONV, "transposed_conv", f"&{layer}, {step.operand(0)}, {{out}}")
 
 
 def _with_cmsis(step: StepBuilder, op: Conv | FullyConnected, geometry: dict[str, int]) -> bool:
@@ -163,7 +186,7 @@ def _grouped(step: StepBuilder, op: Conv, geometry: dict[str, int]) -> None:
 
 def _grouped_layer(
     step: StepBuilder,
-    op: Conv | FullyConnected,
+    op: Weighted,
     geometry: dict[str, int],
     weights: Any,
     ahead: int = -1,

@@ -19,6 +19,25 @@ from hwkd.distill.shards import Part, Shards
 _WEIGHT_BYTES, _LOGIT_BYTES = 4, 2
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """What bytes are counted of.
+
+    Attributes:
+        weights: numbers of the network, buffers included.
+        samples: of the data, public ones included.
+        classes: of its answers.
+        trunk: numbers of the stages that clients have.
+        maps: numbers that the last of these shows of a sample.
+    """
+
+    weights: int
+    samples: int
+    classes: int
+    trunk: int = 0
+    maps: int = 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class FederatedScheme(Scheme):
     """Rounds of training on every client's own samples, simulated one after another."""
@@ -33,6 +52,11 @@ class FederatedScheme(Scheme):
     needs: ClassVar[str] = "nothing else; clients are simulated, and nothing is sent"
 
     @property
+    def client_stages(self) -> int:
+        """Stages that clients have; 0 is the whole network."""
+        return 0
+
+    @property
     def shards(self) -> Shards:
         """How the samples are divided."""
         return Shards(clients=self.clients, alpha=self.alpha, public=self.public, draw=self.draw)
@@ -43,18 +67,13 @@ class FederatedScheme(Scheme):
         return 1.0 + self.public * (1 + self.clients / 3)
 
     @abstractmethod
-    def bytes_per_round(self, *, weights: int, samples: int, classes: int) -> int:
-        """Return what all clients together send and are sent in a round.
-
-        Args:
-            weights: of the network, buffers included.
-            samples: of the data, public ones included.
-        """
+    def bytes_per_round(self, sizes: Sizes) -> int:
+        """Return what all clients together send and are sent in a round."""
 
     def _public(self, samples: int) -> int:
         return round(self.public * samples)
 
-    def _part(self, number: int) -> Part:
+    def _part(self, number: int | None) -> Part:
         return Part(shards=self.shards, number=number)
 
     def _local(self, round_: int, client: int, begins: tuple[str, ...]) -> Phase:
@@ -75,7 +94,7 @@ class FederatedScheme(Scheme):
             roles=(Network(name=STUDENT, begins=clients),),
             edges=(label_edge(STUDENT),),
             share=0.0,
-            part=self._part(self.clients),
+            part=self._part(self.clients if self.public else None),
         )
 
 
@@ -111,10 +130,9 @@ class FedAvg(FederatedScheme):
     paper: ClassVar[str] = "McMahan et al. 2017, arXiv:1602.05629"
     control: ClassVar[str] = "one training on all samples"
 
-    def bytes_per_round(self, *, weights: int, samples: int, classes: int) -> int:
+    def bytes_per_round(self, sizes: Sizes) -> int:
         """Weights to each client and back."""
-        del samples, classes
-        return 2 * self.clients * weights * _WEIGHT_BYTES
+        return 2 * self.clients * sizes.weights * _WEIGHT_BYTES
 
     def phases(self) -> tuple[Phase, ...]:
         """Return a training for each client and round, and the averages."""
@@ -160,10 +178,9 @@ class FedDF(_Shares):
     name: ClassVar[str] = "feddf"
     paper: ClassVar[str] = "Lin et al. 2020, arXiv:2006.07242"
 
-    def bytes_per_round(self, *, weights: int, samples: int, classes: int) -> int:
+    def bytes_per_round(self, sizes: Sizes) -> int:
         """Weights to each client and back; the server itself asks them about public samples."""
-        del samples, classes
-        return 2 * self.clients * weights * _WEIGHT_BYTES
+        return 2 * self.clients * sizes.weights * _WEIGHT_BYTES
 
     def phases(self) -> tuple[Phase, ...]:
         """Return a training for each client and round, and one of the server."""
@@ -204,10 +221,9 @@ class FedMD(_Shares):
     name: ClassVar[str] = "fedmd"
     paper: ClassVar[str] = "Li and Wang 2019, arXiv:1910.03581"
 
-    def bytes_per_round(self, *, weights: int, samples: int, classes: int) -> int:
+    def bytes_per_round(self, sizes: Sizes) -> int:
         """Logits of the public samples from each client, and their mean to each."""
-        del weights
-        return 2 * self.clients * self._public(samples) * classes * _LOGIT_BYTES
+        return 2 * self.clients * self._public(sizes.samples) * sizes.classes * _LOGIT_BYTES
 
     def phases(self) -> tuple[Phase, ...]:
         """Return, for each round, what each client learns alone and from all."""

@@ -40,6 +40,7 @@ def conclude(
         started_s: when its trainings began, by `time.monotonic`.
     """
     order, result = ships
+    context = context.of(order.spec)
     folder = order_folder(run, order)
     files, candidate = student_files(folder, result), order_candidate(order, context)
     profile = measure_latency(files.int8_path, runs=_PROFILE_RUNS, max_seconds=profile_s)
@@ -58,6 +59,7 @@ def conclude(
         verdict=verdict,
         confusion=result.confusion,
         worst_texts=result.worst_texts,
+        worst_pictures=result.worst_pictures,
         decision=result.decision,
         pairs=result.pairs,
         exits=result.exits,

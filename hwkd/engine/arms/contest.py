@@ -135,7 +135,7 @@ def standard_error(
     if not full:
         return 0.0
     best = trainings[min(full, key=lambda contender: contender.value).name][0]
-    held_back = context.data.validation
+    held_back = context.of(best.spec).data.validation
     outputs = student_logits(StudentFiles(order_folder(run, best)).int8_path, held_back.inputs)
     errors = context.data.head.errors(outputs, held_back.labels)
     weight = goal.alpha if goal.mode == "weighted" else 1.0

@@ -157,12 +157,23 @@ def raw_input(record: PipelineRecord) -> RawInput:
         power_table=table_c("uint32_t", "powers", power_table()) if made.is_whole else "",
         apply=pipeline.apply,
     )
-    return replace(found, code_bytes=partial(_code_bytes, pipeline)) if made.is_whole else found
+    if not made.is_whole:
+        return found
+    return replace(
+        found,
+        code_bytes=partial(_code_bytes, pipeline),
+        stack_bytes=partial(_stack_bytes, pipeline),
+    )
 
 
 def _code_bytes(pipeline: Pipeline, core: str) -> int | None:
     work = on_core(pipeline.steps, shapes_of(pipeline.steps, pipeline.raw_shape), core)
     return None if work is None else work.code_bytes
+
+
+def _stack_bytes(pipeline: Pipeline, core: str) -> int | None:
+    work = on_core(pipeline.steps, shapes_of(pipeline.steps, pipeline.raw_shape), core)
+    return None if work is None else work.stack_bytes
 
 
 def _files(made: Sequence[Exported], student: StudentFolder | None) -> dict[str, str | bytes]:
@@ -196,7 +207,7 @@ def _opened(order: ExportOrder, notes: list[str], progress: Progress) -> Iterato
         return
 
     def sample() -> RecordedInput | None:
-        return _validation_example(order.source, notes, progress) if is_run else None
+        return _validation_example(order, notes, progress) if is_run else None
 
     with TemporaryDirectory(prefix="hwkd-export-") as temporary:
         if order.trial is None and order.calibration is None:
@@ -216,9 +227,9 @@ def _made(order: ExportOrder, folder: Path, notes: list[str], progress: Progress
     """Make a student's folder of a trial, or the best one with another int8 file."""
     files = StudentFiles(folder / "made")
     files.folder.mkdir()
-    config = SearchConfig.from_toml(RunFolder(order.source).config_path)
+    config = _config_of(order)
     _, data = load_data(config, progress=progress)
-    run = read_run_record(order.source / RUN_FILE)
+    run = read_run_record(order.source / RUN_FILE).in_setting(_features(order))
     if (data.input_shape, data.class_names) != (run.data.input_shape, run.data.class_names):
         raise RunFolderError(
             f"{order.source}: the data are no longer the run's, which set the int8 ranges; put "
@@ -246,6 +257,18 @@ def _made(order: ExportOrder, folder: Path, notes: list[str], progress: Progress
         method=order.calibration or usual,
     )
     return write_student(folder / "student", files, record)
+
+
+def _features(order: ExportOrder) -> str | None:
+    """Return the setting of the student's features; None where there is one for all."""
+    if order.trial is None:
+        return read_student(order.source).record.spec.features
+    spec = _completed(RunFolder(order.source), order.trial).spec
+    return None if spec is None else spec.features
+
+
+def _config_of(order: ExportOrder) -> SearchConfig:
+    return SearchConfig.from_toml(RunFolder(order.source).config_path).in_setting(_features(order))
 
 
 def _rebuilt(
@@ -281,15 +304,17 @@ def _completed(store: RunFolder, trial: int) -> TrialRecord:
     return record
 
 
-def _validation_example(run: Path, notes: list[str], progress: Progress) -> RecordedInput | None:
+def _validation_example(
+    order: ExportOrder, notes: list[str], progress: Progress
+) -> RecordedInput | None:
     """Return the first example of the run's validation data; None, with a note, without it."""
     try:
-        config = SearchConfig.from_toml(RunFolder(run).config_path)
-        _, data = load_data(config, progress=progress)
+        _, data = load_data(_config_of(order), progress=progress)
     except HwkdError as error:
         notes.append(f"main.c runs seeded noise, the run's data cannot be read: {error}")
         return None
-    if data.fingerprint != read_run_record(run / RUN_FILE).data.fingerprint:
+    run = read_run_record(order.source / RUN_FILE).in_setting(_features(order))
+    if data.fingerprint != run.data.fingerprint:
         notes.append("main.c runs seeded noise, the data are no longer the run's")
         return None
     example = data.validation

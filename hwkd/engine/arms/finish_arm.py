@@ -30,6 +30,7 @@ from hwkd.engine.arms.evaluation import (
     student_criterion,
     student_logits,
 )
+from hwkd.engine.arms.example_pictures import worst_pictures
 from hwkd.engine.arms.example_texts import worst_texts
 from hwkd.engine.arms.exits import write_exits
 from hwkd.engine.arms.orders import ArmOrder, ArmResult, student_files, write_result
@@ -195,6 +196,7 @@ def _tested(
             "scores": result.scores.model_copy(update=tested),
             "confusion": head.confusion(logits, test.labels),
             "worst_texts": worst_texts(context.data, logits),
+            "worst_pictures": worst_pictures(context.data, head, logits),
         }
     )
 

@@ -8,7 +8,12 @@ from typing import Any
 
 from pydantic import RootModel, ValidationError, model_validator
 
-from hwkd.core.decision_record import Confusion, DecisionRecord, ReadTextRecord
+from hwkd.core.decision_record import (
+    Confusion,
+    DecisionRecord,
+    ReadTextRecord,
+    SeenPictureRecord,
+)
 from hwkd.core.final_record import ExitsRecord, LifelongRecord, PairRecord, QuantisationChoiceRecord
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.old_records import with_scores
@@ -37,6 +42,7 @@ class ArmResult(StrictModel):
         quantisation: how the int8 file was chosen; None when another version trained it.
         confusion: of the int8 file on test, by class.
         worst_texts: those of test that the int8 file reads worst; none where inputs are no texts.
+        worst_pictures: likewise; none where outputs are no maps of a picture.
         decision: threshold that was chosen on validation.
         pairs: layers that feature methods compared.
         exits: of the file with exits; None without any.
@@ -54,6 +60,7 @@ class ArmResult(StrictModel):
     quantisation: QuantisationChoiceRecord | None = None
     confusion: Confusion = ()
     worst_texts: tuple[ReadTextRecord, ...] = ()
+    worst_pictures: tuple[SeenPictureRecord, ...] = ()
     decision: DecisionRecord | None = None
     pairs: tuple[PairRecord, ...] = ()
     exits: ExitsRecord | None = None

@@ -36,7 +36,7 @@ from hwkd.deploy.calibrate import (
 )
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import write_int8
-from hwkd.deploy.to_onnx import save_model
+from hwkd.deploy.to_onnx import in_file_order, save_model
 from hwkd.deploy.weight_correction import (
     correct_biases,
     equalise_channels,
@@ -278,11 +278,11 @@ def _deployed(
     student: FakeQuantStudent, start: _Quantised, work: _Workplace
 ) -> tuple[onnx.ModelProto, _Judged]:
     """Return the int8 model of a trained student, judged."""
-    weights = {
-        f"{name}.{kind}": tensor.detach().numpy()
-        for name, pair in student.folded_weights().items()
-        for kind, tensor in zip(("weight", "bias"), pair, strict=True)
-    }
+    weights = {}
+    layers = {layer.name: layer for layer in student.layers.layers}
+    for name, (weight, bias) in student.folded_weights().items():
+        weights[f"{name}.weight"] = in_file_order(layers[name], weight.detach().numpy())
+        weights[f"{name}.bias"] = bias.detach().numpy()
     encodings = {name: Encoding(*found) for name, found in student.encodings().items()}
     return work.int8(replace_weights(start.model, weights), encodings)
 

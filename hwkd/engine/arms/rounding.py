@@ -13,7 +13,7 @@ from torch import Tensor
 from hwkd.core.kinds import LAYER_KINDS
 from hwkd.core.student import Layers
 from hwkd.deploy.calibrate import Range, activation_ranges
-from hwkd.deploy.to_onnx import export_onnx
+from hwkd.deploy.to_onnx import export_onnx, in_file_order
 from hwkd.deploy.weight_correction import stored_weights
 from hwkd.nn.build import StudentModule
 from hwkd.nn.fake_quant import FakeQuantStudent
@@ -34,7 +34,10 @@ def rounding_student(
     """
     arrays = {name: torch.from_numpy(a.copy()) for name, a in stored_weights(model).items()}
     weights = {
-        layer.name: (arrays[f"{layer.name}.weight"], arrays[f"{layer.name}.bias"])
+        layer.name: (
+            in_file_order(layer, arrays[f"{layer.name}.weight"]),
+            arrays[f"{layer.name}.bias"],
+        )
         for layer in layers.layers
         if LAYER_KINDS.get(layer.kind).has_weights
     }

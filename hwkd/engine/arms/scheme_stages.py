@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,12 +13,15 @@ from hwkd.core.cohort import (
     Average,
     Branch,
     Earlier,
+    Exit,
     Frozen,
     Given,
     HeldOut,
     Memory,
     Network,
+    Replied,
     Rounded,
+    Sent,
     Stale,
     Trained,
     Wide,
@@ -33,13 +36,17 @@ from hwkd.distill.scheme_sources import (
     HeldOutSource,
     MemorySource,
     SchemeSource,
+    SentSource,
     StaleSource,
     TableSource,
 )
+from hwkd.distill.shards import Part
 from hwkd.engine.arms.lifelong import samples_of
 from hwkd.engine.arms.rounding import ROUNDING_RATE, rounded
 from hwkd.engine.setup.context import SearchContext
+from hwkd.nn.build import StudentModule
 from hwkd.nn.cohort import Cohort
+from hwkd.nn.cut import run_between, tail_state
 from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.train.batches import BatchSource, SubsetBatches, TensorBatches
 from hwkd.train.config import TrainConfig
@@ -106,7 +113,11 @@ def stages_of(
         data: that is trained on.
         config: of a training of the student alone.
     """
-    return [_Trainer(phase, layers, data, _part(config, phases, phase)).stage() for phase in phases]
+    parts = {phase.name: phase.part for phase in phases}
+    return [
+        _Trainer(phase, layers, data, _part(config, phases, phase), parts).stage()
+        for phase in phases
+    ]
 
 
 @dataclass(slots=True)
@@ -117,6 +128,7 @@ class _Trainer:
     layers: Layers
     data: SchemeData
     config: TrainConfig
+    parts: Mapping[str, Part | None]
     past: Sequence[Finished[Cohort]] = ()
 
     @property
@@ -155,7 +167,7 @@ class _Trainer:
             if isinstance(role, Network) and role.goes_on:
                 before = next(p.student for p in reversed(past) if p.student.has(role.name))
                 made.load(role.name, before.network(role.name).state_dict())
-            elif isinstance(role, Network) and role.begins:
+            elif isinstance(role, (Network, Exit)) and role.begins:
                 _begin(made, role, past)
             elif isinstance(role, Rounded):
                 before = next(p.student for p in past if p.name == role.phase)
@@ -172,7 +184,33 @@ class _Trainer:
         """Return what they minimise; targets come from the sources of the phase alone."""
         del teacher
         sources = _sources(self.phase, cohort, self.past, self.own)
+        for role in self.phase.roles:
+            if isinstance(role, Sent):
+                sources[role.name] = SentSource(role, self._sent(role))
         return SchemeCriterion(self.phase, sources, self.own.training)
+
+    def _sent(self, role: Sent) -> list[dict[str, Tensor]]:
+        """Return what clients show of their own samples, in the order of the phase's."""
+        data = self.data.training
+        rows = {name: part.rows(data.labels) for name, part in self.parts.items() if part}
+        wanted = self.phase.part.rows(data.labels) if self.phase.part else None
+        tables = []
+        for inputs in data.copies:
+            table: dict[str, Tensor] = {}
+            for name in role.phases:
+                client = next(p.student for p in self.past if p.name == name).eval()
+                with torch.no_grad():
+                    shown = client.signals(inputs.index_select(0, rows[name]))
+                sent = {
+                    "maps": shown[f"{role.of}.stage{role.stage}"],
+                    "logits": shown[f"{role.exit}.logits"],
+                }
+                for key, value in sent.items():
+                    whole = table.setdefault(key, value.new_zeros(len(inputs), *value.shape[1:]))
+                    whole[rows[name]] = value
+            own = table if wanted is None else {k: v[wanted] for k, v in table.items()}
+            tables.append(own)
+        return tables
 
 
 def _part(config: TrainConfig, phases: Sequence[Phase], phase: Phase) -> TrainConfig:
@@ -186,6 +224,9 @@ def _part(config: TrainConfig, phases: Sequence[Phase], phase: Phase) -> TrainCo
         epochs=max(int(phase.share > 0), round(config.epochs * phase.share)),
         time_budget_s=budget_s,
     )
+    if any(isinstance(role, Network) and role.in_parts for role in phase.roles):
+        # Statistics of averaged weights are those of whole networks.
+        return replace(config, averaging_decay=None)
     if not any(isinstance(role, Rounded) for role in phase.roles):
         return config
     return replace(
@@ -231,6 +272,9 @@ def _sources(
             before = next(p.student for p in past if p.name == role.phase)
             network = before.network(role.of)
             found[role.name] = TableSource.of(role.name, network, data.copies, noise=role.noise)
+        elif isinstance(role, Replied):
+            tables = [_replied(role, past, copy) for copy in data.copies]
+            found[role.name] = TableSource(role.name, tables)
         elif isinstance(role, Frozen):
             before = next(p.student for p in past if p.name == role.phase)
             found[role.name] = FrozenSource(role.name, role.of, before, _shown)
@@ -249,13 +293,27 @@ def _sources(
     return found
 
 
-def _begin(cohort: Cohort, role: Network, past: Sequence[Finished[Cohort]]) -> None:
-    """Give a network the mean of the weights and statistics of earlier ones."""
+@torch.no_grad()
+def _replied(role: Replied, past: Sequence[Finished[Cohort]], inputs: Tensor) -> Tensor:
+    """Return what a server says of the maps that a client made of its inputs."""
+    client = next(p.student for p in past if p.name == role.client).eval()
+    server = next(p.student for p in past if p.name == role.phase).network(role.of).eval()
+    assert isinstance(server, StudentModule)
+    maps = client.signals(inputs)[f"{role.segment}.stage{role.stage}"]
+    return run_between(server, maps, role.stage, 0)
+
+
+def _begin(cohort: Cohort, role: Network | Exit, past: Sequence[Finished[Cohort]]) -> None:
+    """Give a network, or an exit, the mean of the weights and statistics of earlier ones."""
     found = [p.student.network(role.name).state_dict() for p in past if p.name in role.begins]
     mean = {
         name: torch.stack([state[name].float() for state in found]).mean(0).to(value.dtype)
         for name, value in found[0].items()
     }
+    if isinstance(role, Network) and role.tail_begins:
+        server = next(p.student for p in past if p.name == role.tail_begins).network(role.name)
+        assert isinstance(server, StudentModule)
+        mean |= tail_state(server, role.tail_after)
     cohort.load(role.name, mean)
 
 

@@ -14,6 +14,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 import traceback
 from typing import Any
 
@@ -50,13 +51,30 @@ def prepare() -> None:
 def main(descriptor: int) -> int:
     """Serve orders until the other side closes the socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the search's to handle
-    prepare()
     orders = socket.socket(fileno=descriptor)
+    watch = threading.Thread(target=_leave_if_alone, args=(orders,), daemon=True)
+    watch.start()
+    prepare()
+    watch.join()  # it ends with the first order; a fork takes no other thread along
     try:
         _serve(orders)
     except OSError:
         return 1  # the search is gone in the middle of a message
     return 0
+
+
+def _leave_if_alone(orders: socket.socket) -> None:
+    """Return when the first order is there; end the process if the search is gone before.
+
+    Imports take seconds, on a busy machine a minute, and nobody is left to use them.
+    """
+    select.select([orders], [], [])
+    try:
+        is_gone = not orders.recv(1, socket.MSG_PEEK)
+    except OSError:
+        is_gone = True
+    if is_gone:
+        os._exit(0)
 
 
 def _serve(orders: socket.socket) -> None:

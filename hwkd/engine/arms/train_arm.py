@@ -134,7 +134,7 @@ def score_brief_weights(
     Args:
         order: names the folder; nothing is trained.
     """
-    folder = write_order(store.path, order)
+    folder, context = write_order(store.path, order), context.of(order.spec)
     candidate = order_candidate(order, context)
     module = build_module(candidate.layers, seed=0)
     weights = store.weights_of(best)
@@ -167,7 +167,8 @@ def main(run_folder: Path, folder: Path, parent_pid: int) -> int:
     try:
         path = folder / ORDER_FILE
         order = read_record(ArmOrder, path.read_bytes(), where=str(path), what="training order")
-        train_arm(order, load_context(RunFolder(run_folder)), folder, check=check)
+        context = load_context(RunFolder(run_folder)).of(order.spec)
+        train_arm(order, context, folder, check=check)
     except InterruptedTrial:
         return 1
     except HwkdError as error:

@@ -157,6 +157,7 @@ def finetune_config(request: DistillRequest, student: StudentFolder, path: Path)
     fitted = [step for step in pipeline.steps if step.kind in _FITTED]
     words = tuple(step for step in pipeline.steps if step.kind in _FITTED_BEFORE)
     kept = {"scaling": fitted[-1] if fitted else None, "fitted": words}
+    config = config.in_setting(student.record.spec.features)
     reading = config.reading.model_copy(update=kept)
     if source.is_dir() and run.data.task == "classify" and len(pipeline.raw_shape) == 3:
         reading = reading.model_copy(update={"input_size": pipeline.raw_shape[1:]})

@@ -72,28 +72,9 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
     path, _, trial = request.student.partition(":")
     source = Path(path)
     require_there(source, _EXPECTED, option="--student")
-    run = device = model = None
-    if source.suffix.lower() == SUFFIX and source.is_file():
-        model = OwnModel.read(source)
-        spec, layers, config = model.spec, model.layers, _config_alone(request, str(source))
-    elif (source / "config.toml").is_file():
-        config = _config_of_run(request, source, needs_space=bool(trial))
-        spec, layers = _of_trial(source, trial, config) if trial else _of_folder(source)
-        if (source / RUN_FILE).is_file():
-            run = read_run_record(source / RUN_FILE)
-            device = run.device
-    else:
-        spec, layers = _of_folder(source)
-        config = _config_alone(request)
-    if request.width != 1.0:
-        layers = widened(layers, request.width)
-        layers = layers if model is None else normalised(layers)
-        spec = replace(spec, params={**spec.params, "width": round(request.width, 6)})
-    if request.device is not None:  # its limits and its runtime are none of the run's
-        own = {"runtime": None, "clock_hz": None, "limits": LimitsConfig()}
-        config = config.model_copy(update={"device": request.device, **own})
-        device = None
-    config = distill_config(request, config)
+    found = _as_asked(_found(request, source, trial), request)
+    spec, layers, model, config = found.spec, found.layers, found.own, found.config
+    config = distill_config(request, config.in_setting(spec.features))
     if model is not None and request.scheme is None and model.is_kept(layers):
         slower = config.training.model_copy(update={"rate_ratio": RATE_RATIO})
         config = config.model_copy(update={"training": slower})
@@ -116,11 +97,56 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
         task=task,
         data=data,
         config=resolved,
-        run=run,
-        device=device,
-        teacher_dir=None if run is None else source / TEACHER_FOLDER,
+        run=found.run,
+        device=found.device,
+        teacher_dir=None if found.run is None else source / TEACHER_FOLDER,
         own=model,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """A student before its data is read; fields as those of `ResolvedStudent`."""
+
+    spec: StudentSpec
+    layers: Layers
+    config: SearchConfig
+    run: RunRecord | None = None
+    device: DeviceRecord | None = None
+    own: OwnModel | None = None
+
+
+def _found(request: DistillRequest, source: Path, trial: str) -> _Found:
+    """Return the student that a file, a run, one of its trials or a folder holds."""
+    if source.suffix.lower() == SUFFIX and source.is_file():
+        own = OwnModel.read(source)
+        config = _config_alone(request, str(source))
+        return _Found(spec=own.spec, layers=own.layers, config=config, own=own)
+    if not (source / "config.toml").is_file():
+        spec, layers = _of_folder(source)
+        return _Found(spec=spec, layers=layers, config=_config_alone(request))
+    config = _config_of_run(request, source, needs_space=bool(trial))
+    spec, layers = _of_trial(source, trial, config) if trial else _of_folder(source)
+    run = read_run_record(source / RUN_FILE) if (source / RUN_FILE).is_file() else None
+    device = None if run is None else run.device
+    return _Found(spec=spec, layers=layers, config=config, run=run, device=device)
+
+
+def _as_asked(found: _Found, request: DistillRequest) -> _Found:
+    """Return a student of the width and for the device that were asked for."""
+    if request.width != 1.0:
+        layers = widened(found.layers, request.width)
+        params = {**found.spec.params, "width": round(request.width, 6)}
+        found = replace(
+            found,
+            layers=layers if found.own is None else normalised(layers),
+            spec=replace(found.spec, params=params),
+        )
+    if request.device is not None:  # its limits and its runtime are none of the run's
+        own = {"runtime": None, "clock_hz": None, "limits": LimitsConfig()}
+        config = found.config.model_copy(update={"device": request.device, **own})
+        found = replace(found, config=config, device=None)
+    return found
 
 
 def _finetuned(request: DistillRequest, *, progress: Progress) -> ResolvedStudent:

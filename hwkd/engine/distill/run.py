@@ -28,6 +28,7 @@ from hwkd.engine.arms.orders import (
 )
 from hwkd.engine.arms.recipes import Arm, arms_of
 from hwkd.engine.arms.scheme_course import require_possible
+from hwkd.engine.arms.sent_bytes import sent_in_a_round
 from hwkd.engine.arms.student_folder import write_student
 from hwkd.engine.arms.train_arm import train_arm
 from hwkd.engine.arms.verdict import shipping
@@ -220,12 +221,7 @@ def _say_what_is_sent(resolved: ResolvedStudent, context: SearchContext, told: _
     """Say how many bytes clients would send, of a scheme that has some."""
     scheme = context.scheme
     if isinstance(scheme, FederatedScheme):
-        state = build_module(resolved.layers, seed=0).state_dict()
-        sent = scheme.bytes_per_round(
-            weights=sum(value.numel() for value in state.values()),
-            samples=len(context.labelled),
-            classes=context.data.num_outputs,
-        )
+        sent = sent_in_a_round(scheme, resolved.layers, samples=len(context.labelled))
         told.note(
             f"{scheme.clients} simulated clients would send and be sent {sent:,} bytes a round."
         )

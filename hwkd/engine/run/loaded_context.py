@@ -17,6 +17,7 @@ from hwkd.engine.setup.resolve import load_data
 from hwkd.engine.setup.teacher import open_teachers
 from hwkd.engine.setup.transfer import configured_transfer
 from hwkd.engine.setup.trust import trusted
+from hwkd.io.run_files import RUN_FILE, read_run_record
 
 
 def load_context(store: RunFolder, *, trusts: bool = False) -> SearchContext:
@@ -53,4 +54,7 @@ def load_context(store: RunFolder, *, trusts: bool = False) -> SearchContext:
             config, data, device=accelerator_device(config.accelerator), progress=silent
         )
         check_teacher_unchanged(store, teacher)
-    return replace(make_context(config, task, transfer, teacher), rooms=record.rooms)
+    # A run of one setting need not be described yet where its context is loaded.
+    settings = read_run_record(store.path / RUN_FILE).settings if config.search_features else ()
+    made = make_context(config, task, transfer, teacher, settings)
+    return replace(made, rooms=record.rooms)

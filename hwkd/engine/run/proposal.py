@@ -26,7 +26,7 @@ class Proposal(StrictModel):
         params: the choices that made it, by the names that the study knows.
         fidelity: how much training its result stands for.
         start_from: SHA-256 of an artifact with the weights that it begins with; None is afresh.
-        network_key: `Layers.key` of the student, where the proposer knows it already.
+        network_key: `Candidate.key` of the student, where the proposer knows it already.
         why: it was chosen; None where the proposer does not say.
         memory: what the proposer wants to find beside the candidate in later histories; JSON.
     """
@@ -72,7 +72,7 @@ class Tried:
     """A candidate that was proposed before.
 
     Attributes:
-        network_key: `Layers.key`; None where no worker has built it yet.
+        network_key: `Candidate.key`; None where no worker has built it yet.
         record: what came of it, without its tables; None while it waits or runs.
         memory: what its proposer left beside it.
     """

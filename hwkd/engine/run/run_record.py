@@ -17,6 +17,7 @@ from hwkd.core.run_record import (
     FeasibilityRecord,
     LimitRecord,
     RunRecord,
+    SettingRecord,
     SplitRecord,
 )
 from hwkd.core.trial import TrialRecord
@@ -37,6 +38,7 @@ def make_run_record(
     feasibility: Sequence[SpaceFeasibility],
     accelerator: str,
     command: Sequence[str],
+    settings: tuple[SettingRecord, ...] = (),
 ) -> RunRecord:
     """Return the record of a search that is about to begin; the teacher is not known yet."""
     return RunRecord(
@@ -48,6 +50,7 @@ def make_run_record(
         workers=resolved.workers,
         device=_device_record(requested.limits, resolved, device),
         data=data_record(data),
+        settings=settings,
         objective=resolved.objective,
         feasibility=tuple(
             FeasibilityRecord(

@@ -75,11 +75,11 @@ class Closing:
             ranked, context, self.store, self.nursery, ending, progress=self.listener
         )
         losses = (f"Given up: {what}." for what in given_up)
-        remarks = (*final.remarks, *losses, *_remarks(final, files, context))
+        remarks = (*final.remarks, *losses, *_remarks(final, files, context.of(final.spec)))
         final = final.model_copy(update={"remarks": remarks})
         for remark in final.remarks:
             self.listener.on_note(remark)
-        run = run.model_copy(update={"final": final})
+        run = run.in_setting(final.spec.features).model_copy(update={"final": final})
         run = with_phase(run, "final training", time.monotonic() - begun)
         if not limit.is_limited:  # running it on the whole test split has no bound
             tested = tested_teacher(self.teacher, run.teacher, context.data, progress=self.listener)
@@ -99,7 +99,7 @@ class Closing:
         if not context.config.verify_best or final is None or final.verification is not None:
             return run
         begun = time.monotonic()
-        best, data = self.store.path / BEST_FOLDER, context.data
+        best, data = self.store.path / BEST_FOLDER, context.of(final.spec).data
         target = target_of(context.given.device, beside=folder_of(context.config.device))
         found = verify_best(best, target, data, self.listener)
         run = run.model_copy(update={"final": final.model_copy(update={"verification": found})})
@@ -108,7 +108,9 @@ class Closing:
 
 def context_of(prepared: Prepared, teacher: Teacher | None) -> SearchContext:
     """Return what trainings share, with a teacher whose outputs are in the cache."""
-    return make_context(prepared.config, prepared.task, prepared.transfer, teacher)
+    return make_context(
+        prepared.config, prepared.task, prepared.transfer, teacher, prepared.settings
+    )
 
 
 def _remarks(final: FinalRecord, files: StudentFiles, context: SearchContext) -> Iterator[str]:

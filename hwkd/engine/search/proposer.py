@@ -82,6 +82,6 @@ def first_designs(
 
 
 def _parameters(design: ReferenceStudent) -> dict[str, ParamValue]:
-    space = design.spec.space
+    space = design.spec.home
     named = {param_name(space, choice): value for choice, value in design.choices.items()}
     return {SPACE_PARAM: space, **named}

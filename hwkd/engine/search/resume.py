@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hwkd.core.run_record import RunRecord
 from hwkd.engine.arms.children import Nursery
+from hwkd.engine.run.lost_records import require_nothing_lost
 from hwkd.engine.run.prepared import check_data_unchanged
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.listener import SearchListener
@@ -106,6 +107,7 @@ def _reopened(
 ) -> tuple[SearchStages, RunRecord]:
     limit.code_is_imported()
     store.check_journal()
+    require_nothing_lost(store)
     config = SearchConfig.from_toml(store.config_path)
     config = trusted(config, where=str(store.path), trusts=trusts)
     changes = {"trials": trials, "workers": workers}
@@ -121,7 +123,7 @@ def _reopened(
         from hwkd.engine.search.verify_best import require_what_verifying_needs  # ONNX, compilers
 
         require_what_verifying_needs(config)
-    prepared = prepare_data(config, progress=listener)
+    prepared = prepare_data(config, progress=listener, settings=run.settings)
     listener.on_data(prepared.data)
     check_data_unchanged(store, prepared.transfer, option="--resume")
     limit.data_is_read(imports_again=not nursery.forks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from hwkd.core.run_record import RunRecord
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.run.database import Database
 from hwkd.engine.run.join import device_documents
@@ -22,7 +23,7 @@ from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.feasibility import require_feasible
 from hwkd.engine.setup.hardware import accelerator_device
 from hwkd.engine.setup.new_search import prepare_new_search
-from hwkd.engine.setup.prepare import survey_spaces
+from hwkd.engine.setup.prepare import Survey, survey_spaces
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.io.run_files import PREPARED_FILE, RUN_FILE
 
@@ -64,20 +65,7 @@ def run_search(
         survey = survey_spaces(read, times_brief_training=times_brief_training)
         prepared = survey.prepared
         listener.on_data(prepared.data)
-        run = make_run_record(
-            requested=config,
-            resolved=prepared.config,
-            device=prepared.screen.device,
-            data=prepared.data,
-            feasibility=survey.feasibility,
-            accelerator=str(accelerator_device(config.accelerator)),
-            command=command,
-        )
-        listener.on_feasibility(run)
-        advice = "" if survey.own_runtime is None else survey.own_runtime.advice
-        require_feasible(survey.feasibility, survey.references, advice=advice)
-        if advice:
-            listener.on_note(advice)
+        run = _feasible(survey, config, command, listener)
         limit.is_ready(beside_s=nursery.cpu_s())
         limit.learning_s, limit.pass_s = survey.learning_s, survey.pass_s
         limit.require_enough(verifies=config.verify_best)
@@ -91,3 +79,33 @@ def run_search(
         search = SearchStages(store, prepared, limit, nursery, told, write_report)
         with store.lease.held() as descriptors:
             return search.run(run, descriptors, is_new=True)
+
+
+def _feasible(
+    survey: Survey, config: SearchConfig, command: Sequence[str], listener: SearchListener
+) -> RunRecord:
+    """Return the facts of a run that may begin, as far as they are known.
+
+    Args:
+        config: what was asked for.
+
+    Raises:
+        DoesNotFitError: if nothing of the spaces fits.
+    """
+    prepared = survey.prepared
+    run = make_run_record(
+        requested=config,
+        resolved=prepared.config,
+        device=prepared.screen.device,
+        data=prepared.data,
+        settings=prepared.settings,
+        feasibility=survey.feasibility,
+        accelerator=str(accelerator_device(config.accelerator)),
+        command=command,
+    )
+    listener.on_feasibility(run)
+    advice = "" if survey.own_runtime is None else survey.own_runtime.advice
+    require_feasible(survey.feasibility, survey.references, advice=advice)
+    if advice:
+        listener.on_note(advice)
+    return run

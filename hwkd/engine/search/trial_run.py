@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -105,13 +105,14 @@ class TrialRunner:
             return base.model_copy(update={"reason": proposal.failure})
         try:
             base = base.model_copy(update={"spec": spec})
-            earlier = find_earlier(self.context.screen.layers(spec).key)
+            candidate = self.context.screen.candidate(spec)
+            earlier = find_earlier(candidate.key)
             if earlier is not None:
                 record = _repeat(base, earlier)
             else:
-                candidate = self.context.screen.candidate(spec)
                 base = base.model_copy(update={"cost": candidate.cost})
-                record = self._judge(base, candidate, has_teacher=has_teacher)
+                in_setting = replace(self, context=self.context.of(spec))
+                record = in_setting._judge(base, candidate, has_teacher=has_teacher)
         except (RunFolderError, UnreachableError):
             raise
         except TrainedElsewhereError:

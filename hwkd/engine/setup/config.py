@@ -198,6 +198,7 @@ class SearchConfig(StrictModel):
         runtime: overrides the device's default runtime.
         data: path of the user's data; None is the data set that the task ships.
         search_input: candidates also choose how they see their picture: pooled, grey, as a signal.
+        search_features: candidates also choose the setting of their features.
         reading: how data becomes examples.
         spaces: registered names or paths of the user's files; none where nothing is sampled.
         code: SHA-256 of the user's Python files, by their entry in `spaces` or `teacher.sources`.
@@ -223,6 +224,7 @@ class SearchConfig(StrictModel):
     task: str = TASK
     data: str | None = None
     search_input: bool = False
+    search_features: bool = False
     reading: Reading = AS_USUAL
     spaces: tuple[str, ...] = ()
     trials: StoredInt | None = Field(default=None, ge=1)
@@ -271,6 +273,17 @@ class SearchConfig(StrictModel):
         objective = {**raw.get("objective", {}), "temperature": temperature}
         distill = [table if share > 0 else {"method": "none"}]
         return {**raw, "training": kept, "distill": distill, "objective": objective}
+
+    def in_setting(self, features: str | None) -> SearchConfig:
+        """Return the configuration by which students of one setting are trained.
+
+        Args:
+            features: of a student (`StudentSpec.features`); None where there is one for all.
+        """
+        if features is None:
+            return self
+        reading = self.reading.model_copy(update={"features": features})
+        return self.model_copy(update={"reading": reading})
 
     @property
     def processes(self) -> int:

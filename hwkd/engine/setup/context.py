@@ -17,9 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hwkd.core.errors import RunFolderError
 from hwkd.core.layer_rates import LayerRates
+from hwkd.core.run_record import SettingRecord
 from hwkd.core.signals import Signal
-from hwkd.core.student import Layers
+from hwkd.core.student import Layers, StudentSpec
 from hwkd.core.teaching import TeacherSource
 from hwkd.core.trial import FidelityRecord
 from hwkd.distill.scheme import Scheme
@@ -33,10 +35,10 @@ from hwkd.engine.setup.loaded_set import LoadedSet, teacher_source
 from hwkd.engine.setup.methods import configured_methods, default_methods, without_teacher
 from hwkd.engine.setup.pairs import parse_pairs
 from hwkd.engine.setup.references import ReferenceStudent, reference_students
-from hwkd.engine.setup.resolve import screen_of
+from hwkd.engine.setup.resolve import load_data, screen_of
 from hwkd.engine.setup.rooms import KeptRooms, fit_spaces
 from hwkd.engine.setup.screening import Screen
-from hwkd.engine.setup.transfer import TransferSet
+from hwkd.engine.setup.transfer import TransferSet, configured_transfer
 from hwkd.nn.build import build_module
 from hwkd.tasks.base import Task, TaskData
 from hwkd.train.augment import NO_AUGMENTATION, mirror_keeps_class
@@ -82,6 +84,9 @@ class SearchContext:
         calibration: inputs that set the int8 ranges, a fixed random part of train.
         mirrors: whether mirror images keep their class, measured on train.
         rooms: that were found when the search began; None finds them where they are asked for.
+        settings: of the features that students choose among; none where there is one for all.
+        asked: what the teacher was asked about, where `data` has other features of the same
+            examples; None where it is `everything`.
     """
 
     config: SearchConfig
@@ -98,6 +103,45 @@ class SearchContext:
     calibration: NDArray[np.float32]
     mirrors: bool
     rooms: KeptRooms | None = None
+    settings: tuple[SettingRecord, ...] = ()
+    asked: TransferSet | None = None
+
+    def of(self, spec: StudentSpec) -> SearchContext:
+        """Return the context with the features that a student reads, loaded when first needed.
+
+        Raises:
+            RunFolderError: if they are not what they were when the search began.
+        """
+        found = next((each for each in self.settings if each.features == spec.features), None)
+        if found is None or found.fingerprint == self.data.fingerprint:
+            return self
+        if found.features not in self._loaded:
+            self._loaded[found.features] = self._in_setting(found)
+        return self._loaded[found.features]
+
+    @cached_property
+    def _loaded(self) -> dict[str, SearchContext]:
+        return {}
+
+    def _in_setting(self, setting: SettingRecord) -> SearchContext:
+        config = self.config.in_setting(setting.features)
+        _, data = load_data(config)
+        if data.fingerprint != setting.fingerprint:
+            raise RunFolderError(
+                f"--features {setting.features}: the data changed since the run began"
+            )
+        everything = LoadedSet.of(configured_transfer(config, data), self.accelerator)
+        return replace(
+            self,
+            config=config,
+            given=replace(self.given, features=self.given.settings[setting.features]),
+            data=data,
+            everything=everything,
+            labelled=everything,
+            calibration=calibration_inputs(data, config.seed),
+            mirrors=mirror_keeps_class(data.train),
+            asked=self.everything.transfer,
+        )
 
     @cached_property
     def screen(self) -> Screen:
@@ -131,7 +175,7 @@ class SearchContext:
         """
         return teacher_source(
             self.teacher,
-            self.everything.transfer,
+            self.asked or self.everything.transfer,
             methods,
             device=self.accelerator,
             stages=[path for _, path in parse_pairs(self.config.transfer.pairs)],
@@ -297,13 +341,18 @@ class SearchContext:
 
 
 def make_context(
-    config: SearchConfig, task: Task, transfer: TransferSet, teacher: Teacher | None
+    config: SearchConfig,
+    task: Task,
+    transfer: TransferSet,
+    teacher: Teacher | None,
+    settings: tuple[SettingRecord, ...] = (),
 ) -> SearchContext:
     """Put together what trainings share.
 
     Args:
         transfer: the data, and what students train on.
         teacher: its outputs are in the cache; None without one.
+        settings: of the features that students choose among; none where there is one for all.
     """
     accelerator = accelerator_device(config.accelerator)
     data = transfer.data
@@ -321,7 +370,7 @@ def make_context(
     labelled = transfer.labelled_only()
     return SearchContext(
         config=config,
-        given=screen_of(config, data.pipeline),
+        given=screen_of(config, data.pipeline, settings),
         task=task,
         data=data,
         accelerator=accelerator,
@@ -333,6 +382,7 @@ def make_context(
         methods=methods,
         calibration=calibration_inputs(data, config.seed),
         mirrors=mirror_keeps_class(data.train),
+        settings=settings,
     )
 
 

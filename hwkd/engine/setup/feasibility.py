@@ -54,7 +54,7 @@ def drop_infeasible(
     found: Sequence[SpaceFeasibility], references: ReferenceSurvey
 ) -> tuple[SpaceFeasibility, ...]:
     """Mark the spaces to leave out: those of which no random and no reference student fits."""
-    known = {student.spec.space for student in references.students}
+    known = {student.spec.home for student in references.students}
     return tuple(
         replace(space, is_left_out=space.feasible == 0 and space.space not in known)
         for space in found

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hwkd.core.progress import Progress
+from hwkd.core.run_record import SettingRecord
+from hwkd.core.setting import SettingSpace
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.feasibility import SpaceFeasibility, drop_infeasible, survey
 from hwkd.engine.setup.fitted_survey import fitted_survey
@@ -20,6 +22,7 @@ from hwkd.engine.setup.resolve import (
 )
 from hwkd.engine.setup.rooms import KeptRooms
 from hwkd.engine.setup.screening import Candidate, Screen, load_spaces
+from hwkd.engine.setup.settings import offered_settings
 from hwkd.engine.setup.transfer import TransferSet, configured_transfer
 from hwkd.tasks.base import Task, TaskData
 
@@ -31,6 +34,7 @@ class Prepared:
     Attributes:
         screen: device, limits and spaces; the survey of a new search fits these to the limits.
         transfer: what students train on: the train split, and unlabelled data if there is any.
+        settings: of the features that students choose among; none where there is one for all.
     """
 
     config: SearchConfig
@@ -38,6 +42,7 @@ class Prepared:
     task: Task
     data: TaskData
     transfer: TransferSet
+    settings: tuple[SettingRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +68,26 @@ class Survey:
     own_runtime: OwnRuntime | None = None
 
 
-def prepare_data(config: SearchConfig, *, progress: Progress) -> Prepared:
-    """Read the data and fill open choices; nothing is trained or written."""
+def prepare_data(
+    config: SearchConfig,
+    *,
+    progress: Progress,
+    settings: tuple[SettingRecord, ...] | None = None,
+) -> Prepared:
+    """Read the data and fill open choices; nothing is trained, and features alone are cached.
+
+    Args:
+        settings: of a run that goes on; None finds those that candidates are to choose among.
+    """
     device = screen_of(config).device  # unknown names are refused before any data is read
     task, data = load_data(config, progress=progress)
     resolved = resolve_config(_within_budget(config, task), device, data)
+    if settings is None:
+        settings = offered_settings(resolved, data, progress=progress)
     return Prepared(
         config=resolved,
-        screen=screen_of(resolved, data.pipeline),
+        settings=settings,
+        screen=screen_of(resolved, data.pipeline, settings),
         task=task,
         data=data,
         transfer=configured_transfer(resolved, data),
@@ -97,7 +114,7 @@ def survey_spaces(prepared: Prepared, *, times_brief_training: bool) -> Survey:
     screen, references = fitted_survey(prepared.screen, input_shape=shape, num_outputs=outputs)
     sampled = survey(screen, input_shape=shape, num_outputs=outputs, seed=config.seed)
     found = drop_infeasible(sampled, references)
-    resolved = _without_left_out(config, found)
+    resolved = _without_left_out(config, screen, found)
     students = [screen.candidate(design.spec) for design in references.students]
     if times_brief_training:
         resolved = _with_timed_brief_training(resolved, students, len(data.train))
@@ -114,10 +131,16 @@ def survey_spaces(prepared: Prepared, *, times_brief_training: bool) -> Survey:
     )
 
 
-def _without_left_out(config: SearchConfig, found: Sequence[SpaceFeasibility]) -> SearchConfig:
-    """Return the configuration that workers read: without spaces in which nothing fits."""
-    left_out = {space.space for space in found if space.is_left_out}
-    kept = tuple(entry for entry in config.spaces if not left_out & set(load_spaces((entry,))))
+def _without_left_out(
+    config: SearchConfig, screen: Screen, found: Sequence[SpaceFeasibility]
+) -> SearchConfig:
+    """Return the configuration that workers read: without spaces in which nothing fits.
+
+    Where candidates choose their features, that is in no setting.
+    """
+    spaces = [screen.spaces[each.space] for each in found if not each.is_left_out]
+    names = {(s.space if isinstance(s, SettingSpace) else s).name for s in spaces}
+    kept = tuple(entry for entry in config.spaces if names & set(load_spaces((entry,))))
     return config.model_copy(update={"spaces": kept})
 
 

@@ -7,8 +7,8 @@ lies inside the bounds that the search samples from, whatever its limits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import prod
 
 from hwkd.core.layers_builder import stem_stride
@@ -17,6 +17,7 @@ from hwkd.core.student import ParamValue, StudentSpec
 from hwkd.core.trial import ViolationRecord
 from hwkd.cost.training_time import predicted_training_s
 from hwkd.engine.setup.reference_designs import REFERENCE_DESIGNS, ReferenceDesign
+from hwkd.engine.setup.rooms import by_setting
 from hwkd.engine.setup.screening import Candidate, Screen, sample_candidate
 
 # Width multipliers are powers of the sixth root of two, from an eighth to four.
@@ -81,6 +82,11 @@ def survey_references(
         screen: with spaces fitted to the limits (`hwkd.engine.setup.rooms.fit_spaces`).
         input_shape: without batch.
     """
+    if screen.settings:
+        return _joined(
+            (features, survey_references(part, input_shape=shape, num_outputs=num_outputs))
+            for features, shape, part in by_setting(screen)
+        )
     axes = len(input_shape) - 1
     designs = [
         (design, view)
@@ -100,9 +106,25 @@ def survey_references(
             if network_key not in seen:
                 seen.add(network_key)
                 students.append(student)
-    students.sort(key=lambda student: (not student.is_widest, student.training_s, student.name))
+    return _surveyed(students, misses)
+
+
+def _surveyed(
+    students: Iterable[ReferenceStudent], misses: Iterable[NearestMiss]
+) -> ReferenceSurvey:
+    ordered = sorted(students, key=lambda one: (not one.is_widest, one.training_s, one.name))
     nearest = min(misses, key=lambda miss: relaxation_factor(miss.violations), default=None)
-    return ReferenceSurvey(students=tuple(students), nearest_miss=None if students else nearest)
+    return ReferenceSurvey(students=tuple(ordered), nearest_miss=None if ordered else nearest)
+
+
+def _joined(found: Iterable[tuple[str, ReferenceSurvey]]) -> ReferenceSurvey:
+    """Return the designs of every setting of features, each with its setting."""
+    students: list[ReferenceStudent] = []
+    misses: list[NearestMiss] = []
+    for features, survey in found:
+        students += [replace(s, spec=replace(s.spec, features=features)) for s in survey.students]
+        misses += [] if survey.nearest_miss is None else [survey.nearest_miss]
+    return _surveyed(students, misses)
 
 
 def relaxation_factor(violations: Sequence[ViolationRecord]) -> float:

@@ -10,6 +10,8 @@ from pathlib import Path
 from hwkd.core import catalog
 from hwkd.core.device import Device
 from hwkd.core.progress import Progress, silent
+from hwkd.core.run_record import SettingRecord
+from hwkd.core.setting import SettingSpace
 from hwkd.cost.backend import CostQuestion, screening_backend
 from hwkd.cost.training_time import predicted_training_s
 from hwkd.engine.setup.config import SearchConfig
@@ -88,25 +90,41 @@ def load_data(config: SearchConfig, *, progress: Progress = silent) -> tuple[Tas
     return task, with_made(data, Path(config.transfer.made))
 
 
-def screen_of(config: SearchConfig, pipeline: Pipeline | None = None) -> Screen:
+def screen_of(
+    config: SearchConfig,
+    pipeline: Pipeline | None = None,
+    settings: Sequence[SettingRecord] = (),
+) -> Screen:
     """Return what candidates are costed for.
 
     Args:
         config: of the search.
         pipeline: of its data, whose features count; None before data is read.
+        settings: of the features that students choose among; none where they choose none.
     """
     device = load_device(config.device, runtime=config.runtime)
     # A resolved configuration states the device's own clock, which no backend need refuse.
     asked_hz = None if config.clock_hz == device.clock_hz else config.clock_hz
     question = CostQuestion(device=device, runtime=config.runtime, clock_hz=asked_hz)
     screening_backend(device).refuse(question)
+    spaces = load_spaces(config.spaces)
+    if settings:
+        in_settings = (
+            SettingSpace(space=space, features=each.features, input_shape=each.input_shape)
+            for each in settings
+            for space in spaces.values()
+        )
+        spaces = {space.name: space for space in in_settings}
     return Screen(
         question=question,
         limits=config.limits.to_limits(),
         risk=config.limits.risk,
-        spaces=load_spaces(config.spaces),
+        spaces=spaces,
         searches_input=config.search_input,
         features=None if pipeline is None else feature_need(pipeline, device),
+        settings={
+            each.features: feature_need(Pipeline.of(each.pipeline), device) for each in settings
+        },
     )
 
 

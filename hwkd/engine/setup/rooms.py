@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import cast
+
+from pydantic import Field
 
 from hwkd import __version__
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.limits import Limits
 from hwkd.core.room import WHOLE, Room, RoomySpace, SizedSpace, takes_room
 from hwkd.core.seen_input import WHOLE_INPUT, InputView, SeeingSpace, input_views
+from hwkd.core.setting import SettingSpace
 from hwkd.core.strict_model import StrictModel
 from hwkd.core.student import SearchSpace
 from hwkd.engine.setup.screening import Screen, sample_candidate
@@ -35,14 +39,22 @@ class KeptRooms(StrictModel):
     Attributes:
         key: of what they were found for (`rooms_key`); for anything else they are worth nothing.
         rooms: space -> `InputView.prefix` -> room.
+        settings: those of each setting of features, where students choose one.
     """
 
     key: str
     rooms: dict[str, dict[str, Room]]
+    settings: dict[str, KeptRooms] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, fitted: Screen, *, input_shape: tuple[int, ...], num_outputs: int) -> KeptRooms:
         """Return the rooms of a screen that `fit_spaces` returned, for the same input."""
+        if fitted.settings:
+            settings = {
+                features: cls.of(part, input_shape=shape, num_outputs=num_outputs)
+                for features, shape, part in by_setting(fitted)
+            }
+            return cls(key="", rooms={}, settings=settings)
         rooms: dict[str, dict[str, Room]] = {}
         for name, space in fitted.spaces.items():
             ways = space.ways if isinstance(space, SeeingSpace) else {WHOLE_INPUT: space}
@@ -80,6 +92,15 @@ def fit_spaces(
         input_shape: without batch.
         kept: rooms found earlier; taken where they were found for the same.
     """
+    if screen.settings:
+        spaces_of: dict[str, SearchSpace] = {}
+        for features, shape, part in by_setting(screen):
+            own = None if kept is None else kept.settings.get(features)
+            fitted_part = fit_spaces(part, input_shape=shape, num_outputs=num_outputs, kept=own)
+            for space in fitted_part.spaces.values():
+                in_it = SettingSpace(space=space, features=features, input_shape=shape)
+                spaces_of[in_it.name] = in_it
+        return replace(screen, spaces=spaces_of)
     is_same = kept is not None and kept.key == rooms_key(screen, input_shape, num_outputs)
     known = kept.rooms if kept is not None and is_same else {}
 
@@ -99,6 +120,17 @@ def fit_spaces(
         ways = {view: by_size[view.prefix] for view in views}
         spaces[name] = SeeingSpace(ways=ways) if len(ways) > 1 else by_size[""]
     return replace(screen, spaces=spaces)
+
+
+def by_setting(screen: Screen) -> Iterator[tuple[str, tuple[int, ...], Screen]]:
+    """Give each setting of the features, the shape of its inputs and the screen of its students."""
+    shapes = {
+        space.features: space.input_shape
+        for space in screen.spaces.values()
+        if isinstance(space, SettingSpace)
+    }
+    for features, shape in shapes.items():
+        yield features, shape, screen.in_setting(features)
 
 
 def largest_room(

@@ -5,8 +5,9 @@ No torch module is built here; a candidate takes well under a millisecond.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hwkd.core import catalog
@@ -17,6 +18,7 @@ from hwkd.core.graph import OpGraph
 from hwkd.core.limits import Fit, Limits
 from hwkd.core.measure import CostEstimate
 from hwkd.core.seen_input import viewed_layers
+from hwkd.core.setting import SettingSpace
 from hwkd.core.student import Chooser, Layers, SearchSpace, StudentSpec
 from hwkd.core.trial import ViolationRecord
 from hwkd.cost.backend import CostQuestion, screening_backend
@@ -40,13 +42,25 @@ class Candidate:
         """Every limit that it exceeds, worst first."""
         return self.fit.violations
 
+    @property
+    def key(self) -> str:
+        """Sixteen hex digits that name what is trained: the network, and the features it reads."""
+        features = self.spec.features
+        if features is None:
+            return self.layers.key
+        return hashlib.sha256(f"{self.layers.key} {features}".encode()).hexdigest()[:16]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screen:
     """What candidates are costed for and compared with.
 
-    `searches_input` says that students also choose how they see their picture; `features` is what
-    is computed before every network.
+    Attributes:
+        searches_input: students also choose how they see their picture.
+        features: what is computed before every network; where students choose, before those of
+            `in_setting`.
+        settings: what the features of each setting take; none where students choose none. The
+            spaces are then a `SettingSpace` for each space and setting.
     """
 
     question: CostQuestion
@@ -55,6 +69,17 @@ class Screen:
     spaces: Mapping[str, SearchSpace]
     searches_input: bool = False
     features: FeatureNeed | None = None
+    settings: Mapping[str, FeatureNeed | None] = field(default_factory=dict)
+
+    def in_setting(self, features: str) -> Screen:
+        """Return what students of one setting are costed for, with the spaces that they choose."""
+        own = [
+            space.space
+            for space in self.spaces.values()
+            if isinstance(space, SettingSpace) and space.features == features
+        ]
+        spaces = {space.name: space for space in own}
+        return replace(self, spaces=spaces, features=self.settings[features], settings={})
 
     @property
     def device(self) -> Device:
@@ -71,7 +96,8 @@ class Screen:
 
     def layers(self, spec: StudentSpec) -> Layers:
         """Describe the network of a spec, whether or not the spaces were fitted to the limits."""
-        return viewed_layers(self.spaces[spec.space], spec)
+        space = self.spaces.get(spec.home) or self.spaces[spec.space]
+        return viewed_layers(space.space if isinstance(space, SettingSpace) else space, spec)
 
     def costed(self, spec: StudentSpec, layers: Layers) -> Candidate:
         """Cost a network whose search space need not be here; raises as `candidate`."""
@@ -82,8 +108,9 @@ class Screen:
             )
         graph = build_graph(layers)
         cost = screening_backend(self.device).screen(graph, self.question)
-        if self.features is not None:
-            cost = with_features(cost, self.features)
+        features = self.settings.get(spec.features or "", self.features)
+        if features is not None:
+            cost = with_features(cost, features)
         return Candidate(
             spec=spec,
             layers=layers,

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hwkd.core.errors import TeacherError
 from hwkd.core.head import Head
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.progress import Progress
@@ -23,7 +24,11 @@ from hwkd.engine.setup.resolve import load_data
 from hwkd.engine.setup.teacher_doubts import find_doubt
 from hwkd.engine.setup.text_teacher import TextTeacher
 from hwkd.engine.setup.transfer import TransferSet
-from hwkd.tasks.base import TaskData
+from hwkd.language.model_folder import CONFIG_FILE
+from hwkd.language.text_classifier import TextClassifier, open_text_classifier
+from hwkd.signals.texts import as_text
+from hwkd.tasks.base import SPLITS, TaskData
+from hwkd.train.known_rows import KnownRows
 from hwkd.train.logit_cache import cached_logits, logits_of_copies
 from hwkd.train.teacher import Teacher, TeacherKind, require_knowledge
 from hwkd.train.teacher_input import seen_input
@@ -31,7 +36,7 @@ from hwkd.train.teacher_open import NetworkTeacher, open_teacher
 from hwkd.train.teacher_paired import PairedTeacher
 from hwkd.train.teacher_trained import TeacherTraining
 
-_Single: TypeAlias = NetworkTeacher | TextTeacher
+_Single: TypeAlias = NetworkTeacher | TextTeacher | TextClassifier
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +119,8 @@ def open_teachers(
         _, data = load_data(config.model_copy(update={"reading": reading}), progress=progress)
     pipeline = data.pipeline.record()
     members = [
-        load_annotators(Path(source), data)
-        if source is not None and source.lower().endswith(".npz")
-        else open_teacher(
+        _from_file(source, data, progress)
+        or open_teacher(
             source,
             data,
             weights=weights,
@@ -132,10 +136,33 @@ def open_teachers(
         for source, weights, expected in (wanted.members or ((None, None, TeacherInput()),))
     ]
     if wanted.sees == "paired":
-        return PairedTeacher.of(members, data, ours)
+        networks = [one for one in members if not isinstance(one, TextTeacher | TextClassifier)]
+        return PairedTeacher.of(networks, data, ours)  # of a pair, no half is texts
     if len(members) == 1:
         return members[0]
     return EnsembleTeacher(members=tuple(members), head=data.head)
+
+
+def _from_file(source: str | None, data: TaskData, progress: Progress) -> _Single | None:
+    """Return a teacher that only some data have: votes, or a reader of texts; None of another.
+
+    Raises:
+        TeacherError: if the data are others.
+    """
+    if source is None:
+        return None
+    if source.lower().endswith(".npz"):
+        return load_annotators(Path(source), data)
+    if Path(source).name.lower() != CONFIG_FILE:
+        return None
+    if data.texts is None:
+        raise TeacherError(
+            f"--teacher {source}: is a transformer that reads texts, and the data are none; give "
+            "--task text, or answers in a file"
+        )
+    texts = [as_text(row[0]) for name in SPLITS for row in data.texts[name]]
+    rows = KnownRows([data.split(name).inputs for name in SPLITS])
+    return open_text_classifier(Path(source), texts, rows, data.head, progress=progress)
 
 
 def judge_teacher(

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from hwkd.core.errors import TeacherError
 from hwkd.core.head import Correction, Head, Knowledge
 from hwkd.core.progress import Progress
+from hwkd.language.text_classifier import TextClassifier
 from hwkd.tasks.base import TaskData
-from hwkd.train.teacher_answers import AnswersTeacher
 from hwkd.train.teacher_input import SeenInput, usual_inputs
 from hwkd.train.teacher_module import ModuleTeacher
 from hwkd.train.teacher_onnx import OnnxTeacher
@@ -73,7 +73,11 @@ class _Way:
 
 
 def find_doubt(
-    teacher: NetworkTeacher, data: TaskData, outputs: _Outputs, *, progress: Progress
+    teacher: NetworkTeacher | TextClassifier,
+    data: TaskData,
+    outputs: _Outputs,
+    *,
+    progress: Progress,
 ) -> Doubt | None:
     """Say how a teacher would be far better; None if no usual way is.
 
@@ -92,7 +96,7 @@ def find_doubt(
     used, *corrected = _ways(data.head, None, outputs[chosen], targets)
     if used.errors.mean() < _LEAST_GAIN:
         return None
-    shows = None if isinstance(teacher, AnswersTeacher) else teacher  # a file is shown nothing
+    shows = teacher if isinstance(teacher, OnnxTeacher | ModuleTeacher) else None  # others read
     for seen, answers in () if shows is None else _answers(shows, data, inputs, progress):
         corrected += _ways(data.head, seen, answers, targets)
     # One mistake explains more than two.
@@ -148,7 +152,7 @@ def _answers(
                     break
 
 
-def _said(teacher: NetworkTeacher, used: _Way, better: _Way) -> Doubt:
+def _said(teacher: NetworkTeacher | TextClassifier, used: _Way, better: _Way) -> Doubt:
     """Put both numbers and what selects the better one into a line."""
     ways, advice = [], []
     if better.seen is not None:

@@ -97,7 +97,7 @@ def configured_transfer(config: SearchConfig, data: TaskData) -> TransferSet:
     if wanted.unlabelled is not None:
         unlabelled = read_unlabelled(Path(wanted.unlabelled), data.pipeline)
     if wanted.copies > 1 and data.head.kind.of_maps:
-        raise ConfigError("--copies: masks and their pictures move in every batch; leave it out")
+        raise ConfigError("--copies: targets and their pictures move in every batch; leave it out")
     if wanted.copies == 1:
         return transfer_set(data, unlabelled=unlabelled)
     return transfer_set(

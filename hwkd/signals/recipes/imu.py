@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hwkd.core.catalog import FEATURES
 from hwkd.signals.features import NothingAfter, checked_signal, filters
@@ -37,6 +37,19 @@ class Imu(NothingAfter):
     high_hz: float = 0.0
     decimate: int = 1
     rate_hz: float = 0.0
+
+    def settings(self) -> tuple[Imu, ...]:
+        """Return windows as given, half and twice as long, with and without magnitude."""
+        return tuple(
+            replace(
+                self,
+                magnitude=magnitude,
+                window_s=ratio * self.window_s,
+                stride_s=ratio * self.stride_s,
+            )
+            for magnitude in (self.magnitude, not self.magnitude)
+            for ratio in ((1.0, 0.5, 2.0) if self.statistics else (1.0,))
+        )
 
     def steps(self, shape: Shape, rate_hz: float | None) -> tuple[Step, ...]:
         """Return the steps; see `Features.steps`."""

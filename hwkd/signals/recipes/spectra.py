@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from hwkd.core.catalog import FEATURES
 from hwkd.core.errors import ConfigError
@@ -54,6 +55,19 @@ class _Spectra:
     decimate: int = 1
     picture: bool = False
     rate_hz: float = 0.0
+
+    def settings(self) -> tuple[Self, ...]:
+        """Return all or half the filters, of frames as given, without overlap or twice as long."""
+        frames = (
+            (self.window_s, self.stride_s),
+            (self.window_s, self.window_s),
+            (2 * self.window_s, 2 * self.stride_s),
+        )
+        return tuple(
+            replace(self, bins=bins, window_s=window_s, stride_s=stride_s)
+            for bins in (self.bins, max(1, self.bins // 2))
+            for window_s, stride_s in frames
+        )
 
     def filters(self, shape: Shape, rate_hz: float | None, name: str) -> tuple[Step, ...]:
         """Return the steps up to the filters' sums.

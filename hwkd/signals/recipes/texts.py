@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -31,6 +31,12 @@ class WordFeatures(NothingAfter):
 
     known: int = 1024
     buckets: int = 0
+
+    def settings(self) -> tuple[WordFeatures, ...]:
+        """Return as many known words as asked for, half, a quarter and twice as many."""
+        return tuple(
+            replace(self, known=int(ratio * self.known)) for ratio in (1.0, 0.5, 0.25, 2.0)
+        )
 
     def steps(self, shape: Shape, rate_hz: float | None) -> tuple[Step, ...]:
         """Return the step with as many columns and no known word; see `Features.steps`."""

@@ -10,6 +10,7 @@ from support.golden_schemes import (
     self_taught,
     several_teachers,
     together,
+    tokens,
     without_data,
 )
 from support.golden_schemes.runners import runner_of
@@ -20,5 +21,6 @@ __all__ = [
     "self_taught",
     "several_teachers",
     "together",
+    "tokens",
     "without_data",
 ]

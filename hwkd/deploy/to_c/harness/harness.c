@@ -45,7 +45,24 @@ static void start_clock(void)
 
 #endif
 
+#ifdef HARNESS_FRAMES
+
+static HARNESS_FRAMES input[HARNESS_FRAME_VALUES];
+
+void harness_run(void)
+{
 #ifdef HARNESS_RAW
+    model_run_frame(input, MODEL_FRAME_LENGTH);
+#else
+    model_push(input);
+#endif
+}
+
+static void load_input(void)
+{
+}
+
+#elif defined(HARNESS_RAW)
 
 static HARNESS_RAW input[MODEL_RAW_VALUES];
 

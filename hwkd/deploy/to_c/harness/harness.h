@@ -18,7 +18,7 @@ uint32_t platform_ticks(void);
 /* Runs the network, with HARNESS_RAW from raw values, on a stack of its own. */
 void platform_run_model(void);
 
-#ifdef HARNESS_RAW
+#if defined(HARNESS_RAW) || defined(HARNESS_FRAMES)
 void harness_run(void);
 #else
 #define harness_run model_run

@@ -104,6 +104,14 @@ typedef struct {
     int8_t in_zero, out_zero;
 } hwkd_pool;
 
+/* Mean of the last `window` columns, `columns` of them new in each run. Its memory holds the sums of
+ * the channels, the place of the oldest column and the columns themselves. */
+typedef struct {
+    int32_t channels, columns, window;
+    hwkd_channel scale; /* bias unused */
+    int8_t in_zero, out_zero;
+} hwkd_running_mean;
+
 typedef struct {
     int32_t outer, outer_stride; /* vectors */
     int32_t length, stride;      /* elements of one vector */
@@ -133,6 +141,8 @@ void hwkd_run_global_average(const hwkd_pool *layer, const int8_t *in, int8_t *o
 void hwkd_run_softmax(const hwkd_softmax *layer, const int8_t *in, int8_t *out);
 void hwkd_run_copy(const hwkd_copy *layer, const int8_t *in, int8_t *out);
 void hwkd_run_table(const int8_t *table, int32_t elements, const int8_t *in, int8_t *out);
+void hwkd_run_keep(int8_t *columns, int32_t kept, int32_t dropped);
+void hwkd_run_running_mean(const hwkd_running_mean *layer, const int8_t *in, int8_t *out, void *memory);
 void hwkd_run_fill(int8_t value, int32_t elements, int8_t *out);
 void hwkd_run_limits(int8_t low, int8_t high, int32_t elements, int8_t *out);
 

@@ -161,7 +161,7 @@ def _screen_of(context: SearchContext) -> Callable[[Trace[StudentSpec | None]], 
             exact = (None, latency_s, float(cost.peak_ram_bytes), float(cost.flash_bytes))
         overrun = latency_overrun(latency_s, objective.target_latency_s)
         return Screened(
-            key=candidate.layers.key,
+            key=candidate.key,
             is_feasible=True,
             exact=exact,
             features=graph_features(candidate.graph),

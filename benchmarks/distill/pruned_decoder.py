@@ -1,0 +1,133 @@
+"""A decoder cut to less than a quarter and taught by the whole, against one trained from scratch.
+
+python -m benchmarks.distill.pruned_decoder --data FOLDER --work FOLDER [--teacher-minutes 20]
+    [--minutes 3] [--seeds 3] [--keep depth:4,width:0.5] [--divergence forward] [--times 4]
+
+FOLDER of --data is that of `python -m tools.make_task_data language`. A decoder of Llama's blocks
+and a tokenizer of 2,048 tokens are trained on it once and kept in --work. Every seed prunes it as
+`hwkd prune` does: distilled, pruned weights on the text alone, and the same sizes from scratch have
+the same minutes each; the last also has --times as many. Perplexities are of the test text. Fails
+if the mean of the distilled one is not below that of the one from scratch for the same time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.lib.verdict import Target, report
+from hwkd.core.progress import silent
+from hwkd.distill.token_divergences import TokenDivergence
+from hwkd.language.corpus import open_tokenizer, read_corpus
+from hwkd.language.course import Budget, Recipe, nats_per_token, train_decoder
+from hwkd.language.decoder_folder import open_decoder
+from hwkd.language.kept_parts import kept_sizes, sizes_of
+from hwkd.language.model_folder import TOKENIZER_FILE
+from hwkd.language.prune import DISTILLED, LABELS, SCRATCH, WHOLE, PruneOrder, prune_decoder
+from hwkd.language.shrink import new_model, small_config
+
+WORDS, LENGTH, BATCH, RATE = 2048, 128, 16, 1e-3
+QUARTER = 0.25
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--teacher-minutes", type=float, default=20.0)
+    parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--keep", default="depth:4,width:0.5")
+    parser.add_argument("--divergence", default="forward")
+    parser.add_argument("--times", type=float, default=4.0, help="0: not at all")
+    given = parser.parse_args()
+    folder = given.work / "decoder"
+    if not (folder / "model.safetensors").is_file():
+        write_teacher(folder, given.data, 60.0 * given.teacher_minutes)
+    rows, small = [], 0.0
+    for seed in range(given.seeds):
+        order = PruneOrder(
+            model=folder, data=given.data, keep=given.keep,
+            divergence=TokenDivergence.parse(given.divergence), label_weight=0.3, top=64,
+            length=LENGTH, batch=BATCH, rate=RATE, steps=None, begun=time.monotonic(),
+            seconds=60.0 * 3 * given.minutes, controls=True, calibration=64, seed=seed,
+        )  # fmt: skip
+        record = prune_decoder(order, progress=silent).record
+        small = record.small.parameters / record.whole.parameters
+        row = {arm.name: round(arm.test_perplexity, 2) for arm in record.arms}
+        if given.times:
+            longer = f"{SCRATCH}, {given.times:g} x"
+            row[longer] = round(_longer(order, given.times * 60.0 * given.minutes), 2)
+        rows.append({"seed": seed, **row})
+        print(rows[-1], flush=True)
+    means = {name: statistics.mean(row[name] for row in rows) for name in rows[0] if name != "seed"}
+    print({name: round(value, 2) for name, value in means.items()})
+    targets = [
+        Target("weights that are left", small, QUARTER),
+        Target("perplexity of the distilled one over that from scratch, as long",
+               means[DISTILLED] / means[SCRATCH], 1.0, scale=1.0, unit=" x"),
+        Target("perplexity of the distilled one over that without teacher, as long",
+               means[DISTILLED] / means[LABELS], 1.0, scale=1.0, unit=" x"),
+    ]  # fmt: skip
+    values = {"whole": means[WHOLE], "minutes of each": given.minutes, "seeds": rows}
+    return report(targets, values)
+
+
+def write_teacher(folder: Path, data: Path, seconds: float) -> None:
+    """Train a tokenizer and a decoder of three million weights, and write them as a model."""
+    from tokenizers import Tokenizer
+    from tokenizers.decoders import ByteLevel as Back
+    from tokenizers.models import BPE
+    from tokenizers.pre_tokenizers import ByteLevel
+    from tokenizers.trainers import BpeTrainer
+    from transformers import LlamaConfig
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = Back()
+    trainer = BpeTrainer(
+        vocab_size=WORDS, initial_alphabet=ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train([str(data / "train.txt")], trainer)
+    tokenizer.save(str(folder / TOKENIZER_FILE))
+    splits = read_corpus(data, open_tokenizer(folder / TOKENIZER_FILE, WORDS), length=LENGTH)
+    config = LlamaConfig(
+        vocab_size=WORDS, hidden_size=192, num_hidden_layers=6, num_attention_heads=6,
+        num_key_value_heads=6, intermediate_size=512, max_position_embeddings=LENGTH,
+        tie_word_embeddings=True,
+    )  # fmt: skip
+    model: Any = new_model(config, seed=0)
+    recipe = Recipe(rate=3 * RATE, batch=BATCH)
+    course = train_decoder(
+        model, splits["train"], recipe, Budget(seconds=seconds), teacher=None, seed=0,
+    )  # fmt: skip
+    nats = nats_per_token(model, splits["validation"], batch=BATCH)
+    print(f"the whole: {course.steps:,} steps, {nats:.3f} nats a token on validation", flush=True)
+    model.save_pretrained(folder)
+
+
+def _longer(order: PruneOrder, seconds: float) -> float:
+    """Return the test perplexity of a decoder from scratch that had more time."""
+    decoder = open_decoder(order.model)
+    whole = sizes_of(decoder.config, decoder.family)
+    sizes = kept_sizes(order.keep, whole, decoder.family)
+    tokenizer = open_tokenizer(order.model / TOKENIZER_FILE, decoder.words)
+    splits = read_corpus(order.data, tokenizer, length=LENGTH)
+    model = new_model(small_config(decoder.config, decoder.family, sizes), seed=order.seed)
+    train_decoder(
+        model, splits["train"], Recipe(rate=3 * RATE, batch=BATCH), Budget(seconds=seconds),
+        teacher=None, seed=order.seed,
+    )  # fmt: skip
+    nats = nats_per_token(model, splits["test"], batch=BATCH)
+    return float(torch.tensor(nats).exp())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

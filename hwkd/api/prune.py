@@ -1,0 +1,151 @@
+"""`hwkd.prune`: a language model with fewer layers, heads and channels, taught by the whole one."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from hwkd.api.common import OutOption, SeedOption, TimeoutOption
+from hwkd.api.option import Here, Option, declares_options
+
+if TYPE_CHECKING:
+    from hwkd.core.progress import Progress
+    from hwkd.language.prune_record import PruneRecord
+
+_TRAINING, _TEACHING = "Training", "Teaching"
+
+
+@declares_options
+def prune(
+    model: Annotated[
+        str | Path,
+        Option(
+            "Folder of a causal language model as transformers writes it: config.json, "
+            "model.safetensors, tokenizer.json (llama, mistral, qwen2, gpt2).",
+            metavar="MODEL",
+            opens="a folder with config.json, model.safetensors and tokenizer.json",
+        ),
+    ],
+    *,
+    keep: Annotated[
+        str,
+        Option(
+            "What to keep, as depth:12,width:0.5: layers (depth), and heads, the feed-forward part "
+            "(grown) and hidden channels by name or all by width; counts, or shares below 1."
+        ),
+    ],
+    data: Annotated[
+        str | Path,
+        Option(
+            "UTF-8 text, or a folder with train.txt, validation.txt and test.txt. Of one file the "
+            "last tenth is held back.",
+            opens="a text file, or a folder with train.txt, validation.txt and test.txt",
+        ),
+    ],
+    out: OutOption,
+    divergence: Annotated[
+        str,
+        Option(
+            "From the teacher: forward, reverse, skewed-forward:share=0.1, skewed-reverse, "
+            "generalised:share=0.5, symmetric or total-variation.",
+            panel=_TEACHING,
+        ),
+    ] = "forward",
+    label_weight: Annotated[
+        float,
+        Option("Of the text itself beside the teacher.", minimum=0, maximum=1, panel=_TEACHING),
+    ] = 0.3,
+    top: Annotated[
+        int | None,
+        Option(
+            "Logits of the teacher that are kept of each token, for further passes. Default: all.",
+            minimum=1,
+            panel=_TEACHING,
+        ),
+    ] = None,
+    length: Annotated[
+        int | None,
+        Option(
+            "Tokens of a window. Default: 128, or as many as the model has positions.",
+            minimum=8,
+            panel=_TRAINING,
+        ),
+    ] = None,
+    batch: Annotated[int, Option("Windows of a step.", minimum=1, panel=_TRAINING)] = 16,
+    learning_rate: Annotated[
+        float,
+        Option(
+            "Highest learning rate; new weights learn at three times of it.",
+            minimum=0,
+            panel=_TRAINING,
+        ),
+    ] = 1e-3,
+    windows: Annotated[
+        int, Option("Windows on which it is seen what matters.", minimum=1, panel=_TRAINING)
+    ] = 64,
+    steps: Annotated[
+        int | None,
+        Option("Of each training. Default: 1000, or what --timeout allows.", minimum=1),
+    ] = None,
+    timeout: Annotated[TimeoutOption, Here("Trainings share it evenly.")] = None,
+    controls: Annotated[
+        bool,
+        Option(
+            "Also train the pruned weights without the teacher, and new weights, for as long: what "
+            "the teacher and what the old weights are worth."
+        ),
+    ] = True,
+    seed: SeedOption = 0,
+    progress: "Progress | None" = None,
+) -> "PruneRecord":
+    """Cut a language model and teach what is left by the whole one.
+
+    Layers, heads and channels that do least on your text go; the rest keeps its weights and learns
+    what the whole model says of each next token. The folder has the best decoder on validation,
+    and perplexities before, after pruning, after teaching and of the controls. No code and no
+    pickle of the model is read. Needs `pip install 'hwkd[text]'`.
+
+    Args:
+        progress: is told about every stage; None is silence.
+
+    Raises:
+        HwkdError: in one line, if model, text or options cannot be used, or the time is too short.
+    """
+    begun = time.monotonic()
+    from hwkd.core.errors import ConfigError
+    from hwkd.core.progress import silent
+    from hwkd.core.units import parse_duration_s
+    from hwkd.deploy.output_folder import require_free_out
+    from hwkd.distill.token_divergences import TokenDivergence
+    from hwkd.language.model_folder import require_transformers
+
+    require_free_out(Path(out))
+    chosen = TokenDivergence.parse(divergence)
+    if learning_rate <= 0.0:
+        raise ConfigError("--learning-rate 0: nothing would be learned; give a number above 0")
+    seconds = None if timeout is None else parse_duration_s(timeout, option="--timeout")
+    require_transformers("hwkd prune")
+    from hwkd.language.prune import PruneOrder, prune_decoder
+    from hwkd.language.pruned_folder import write_pruned
+
+    pruned = prune_decoder(
+        PruneOrder(
+            model=Path(model),
+            data=Path(data),
+            keep=keep,
+            divergence=chosen,
+            label_weight=label_weight,
+            top=top,
+            length=length,
+            batch=batch,
+            rate=learning_rate,
+            steps=1000 if steps is None and seconds is None else steps,
+            seconds=seconds,
+            begun=begun,
+            controls=controls,
+            calibration=windows,
+            seed=seed,
+        ),
+        progress=progress or silent,
+    )
+    write_pruned(pruned, Path(out))
+    return pruned.record

@@ -1,0 +1,87 @@
+"""Pictures that a student sees worst, with what is there and what it names drawn into them."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from hwkd.core.decision_record import SeenPictureRecord
+from hwkd.core.head import Head
+from hwkd.tasks.base import TaskData
+
+_SHOWN = 6
+_LEAST_SIDE = 192
+_COLOURS = 64
+GIVEN_COLOUR, NAMED_COLOUR = "#2e9e4f", "#e8590c"
+
+
+def worst_pictures(
+    data: TaskData, head: Head, outputs: NDArray[np.float32]
+) -> tuple[SeenPictureRecord, ...]:
+    """Return the pictures of test with the largest errors; none where outputs are no maps.
+
+    Args:
+        head: with the threshold that ships.
+        outputs: of the network for the test split.
+    """
+    if not head.kind.of_maps or len(data.input_shape) != 3:
+        return ()
+    test = data.test
+    errors = head.errors(outputs, test.labels)
+    worst = np.argsort(-errors, kind="stable")[:_SHOWN]
+    answers = head.answers(outputs[worst], test.inputs[worst])
+    return tuple(
+        SeenPictureRecord(
+            given=head.answer_text(test.labels[at]),
+            error=float(errors[at]),
+            png=_drawn(test.inputs[at], test.labels[at], answer),
+        )
+        for at, answer in zip(worst, answers, strict=True)
+    )
+
+
+def _drawn(inputs: NDArray[np.float32], given: NDArray[Any], named: NDArray[Any]) -> str:
+    """Return a PNG in base64: boxes in the picture, or masks side by side with it."""
+    picture = _picture(inputs)
+    scale = max(1, -(-_LEAST_SIDE // max(picture.size)))
+    shown = picture.resize(
+        (picture.width * scale, picture.height * scale), Image.Resampling.NEAREST
+    )
+    if given.dtype.kind == "f":
+        pen = ImageDraw.Draw(shown)
+        for boxes, edges, colour in (
+            (given, given[:, 1:], GIVEN_COLOUR),
+            (named, named[:, 2:], NAMED_COLOUR),
+        ):
+            for row in np.flatnonzero(boxes[:, 0] >= 0):
+                pen.rectangle((edges[row] * scale).round().tolist(), outline=colour, width=2)
+    else:
+        shown = _side_by_side(picture, given, named)
+    stream = io.BytesIO()
+    shown.quantize(_COLOURS).save(stream, "PNG", optimize=True)
+    return base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def _picture(inputs: NDArray[np.float32]) -> Image.Image:
+    """Return normalised inputs, [channels, height, width], as a picture with all its levels."""
+    low, high = float(inputs.min()), float(inputs.max())
+    levels = ((inputs - low) * (255.0 / max(high - low, 1e-9))).astype(np.uint8)
+    three = np.broadcast_to(levels if len(levels) == 3 else levels[:1], (3, *levels.shape[1:]))
+    return Image.fromarray(np.ascontiguousarray(three.transpose(1, 2, 0)))
+
+
+def _side_by_side(picture: Image.Image, given: NDArray[Any], named: NDArray[Any]) -> Image.Image:
+    """Return the picture, its mask and the one that was named."""
+    shades = np.random.default_rng(1).integers(40, 256, (256, 3)).astype(np.uint8)
+    shades[0] = 0
+    row = Image.new("RGB", (3 * picture.width + 8, picture.height), "white")
+    row.paste(picture, (0, 0))
+    for place, mask in enumerate((given, named), 1):
+        coloured = Image.fromarray(shades[mask.astype(np.int64) % len(shades)])
+        row.paste(coloured, (place * (picture.width + 4), 0))
+    return row.resize((2 * row.width, 2 * row.height), Image.Resampling.NEAREST)

@@ -1,0 +1,192 @@
+"""Which trainings end a search, and when: the most important first, as far as there is time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from hwkd.core.errors import ConfigError
+from hwkd.core.metric import ScoresRecord
+from hwkd.core.trial import TrialRecord
+from hwkd.distill.spec import WeightedMethod
+from hwkd.engine.arms.contest import Contest
+from hwkd.engine.arms.orders import ArmOrder
+from hwkd.engine.arms.recipes import arm_named, arms_of
+from hwkd.engine.arms.scheme_course import require_possible
+from hwkd.engine.run.run_folder import RunFolder
+from hwkd.engine.search.ending import LAST_SCORINGS, Ending, rounds_in, sample_s, scoring_s
+from hwkd.engine.search.finish_again import Further, going_on, samples_held
+from hwkd.engine.setup.context import SearchContext
+from hwkd.engine.setup.methods import without_teacher
+
+# Trained in full: the best of brief trainings is partly lucky, so the next ones get their chance.
+_NETWORKS = 3
+# A candidate that loses more than this in 8 bits will probably be trained with simulated rounding.
+_LOSES_IN_INT8 = 0.005
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turns:
+    """Which trainings are made, and when: those wanted, those that there is time for."""
+
+    wanted: Sequence[ArmOrder]
+    orders: Sequence[ArmOrder]
+    end_s: float | None = None
+    slot_s: float | None = None
+
+
+def last_trainings(
+    ranked: Sequence[TrialRecord],
+    context: SearchContext,
+    store: RunFolder,
+    ending: Ending,
+    held: Contest | None,
+    *,
+    from_the_start: bool,
+) -> Turns:
+    """Return the trainings that end a search.
+
+    Args:
+        ranked: completed trials, best first; at least one.
+        held: what the run folder holds and may be gone on with.
+        from_the_start: whether there is time for a training that goes on with nothing.
+    """
+    further = None if held is None else _further(ranked, context, store, ending, held)
+
+    def wanted(networks: int) -> list[ArmOrder]:
+        fresh = _orders(ranked, context, ending, networks=networks) if from_the_start else []
+        most = context.config.processes
+        return fresh if further is None else further.among(fresh, most_processes=most)
+
+    return _turns(wanted, ranked, context, ending)
+
+
+def _further(
+    ranked: Sequence[TrialRecord],
+    context: SearchContext,
+    store: RunFolder,
+    ending: Ending,
+    held: Contest,
+) -> Further | None:
+    """Return the training that goes on with the best that the folder holds, where there is one.
+
+    It comes first where less time is left than that took, for none from the start is as long then.
+    Where seeds are compared, repetitions of it would not be trainings of their own.
+    """
+    if ending.seeds > 1:
+        return None
+    fresh = _orders(ranked, context, ending, networks=1)[0]
+    order = going_on(fresh, held, ranked, context, store)
+    samples = ending.left_s() / sample_s(ranked[0], context)
+    leads = samples < samples_held(held, ranked, context)
+    return None if order is None else Further(order=order, place=0 if leads else 1)
+
+
+def _turns(
+    wanted: Callable[[int], list[ArmOrder]],
+    ranked: Sequence[TrialRecord],
+    context: SearchContext,
+    ending: Ending,
+) -> Turns:
+    """Divide the time that is left among trainings that follow one another.
+
+    Args:
+        wanted: trainings of so many networks, the most important first.
+    """
+    orders = wanted(_NETWORKS)
+    if ending.end_s is None or not orders:
+        return Turns(wanted=orders, orders=orders)
+    best = ranked[0]
+    end_s = ending.end_s - LAST_SCORINGS * scoring_s(best)
+    left_s = end_s - time.monotonic()
+    rounds = rounds_in(best, context, left_s, orders=len(orders))
+    places = rounds * orders[0].processes
+    if places > len(orders):  # no core waits for the end while others train
+        orders = wanted(_NETWORKS + places - len(orders))
+    return Turns(wanted=orders, orders=orders[:places], end_s=end_s, slot_s=left_s / rounds)
+
+
+def _orders(
+    ranked: Sequence[TrialRecord],
+    context: SearchContext,
+    ending: Ending,
+    *,
+    networks: int,
+) -> list[ArmOrder]:
+    """Return the trainings of the best networks, the most important first.
+
+    With methods their gain is in question, so a control comes before the second network;
+    without any only the network is.
+    """
+    main, *controls = (
+        arm.name
+        for arm in arms_of(_methods(context, ending), context.data.head.kind, context.scheme)
+    )
+    controls = controls if ending.seeds else []
+    best, others = ranked[0], ranked[1:networks]
+    wanted = [(best, main, 0), *((best, arm, 0) for arm in controls[:1])]
+    wanted += [(other, main, 0) for other in others]
+    wanted += [(best, arm, 0) for arm in controls[1:]]
+    for seed in range(1, ending.seeds):
+        wanted += [(best, arm, seed) for arm in (main, *controls)]
+        wanted += [(other, main, seed) for other in others]
+    if context.scheme is not None:
+        wanted = [each for each in wanted if _is_possible(each[0], each[1], context)]
+    processes = min(context.config.processes, len(wanted))
+    budget_s = None if ending.end_s is None else max(0.0, ending.end_s - time.monotonic())
+    return [
+        order_of(trial, arm, seed, context, ending, processes=processes, budget_s=budget_s)
+        for trial, arm, seed in wanted
+    ]
+
+
+def _is_possible(trial: TrialRecord, arm: str, context: SearchContext) -> bool:
+    """Tell whether a network can be trained so: not every one has exits or grows wider."""
+    assert trial.spec is not None
+    layers = context.given.layers(trial.spec)
+    made = arm_named(arm, context.methods, context.data.head.kind, context.scheme)
+    try:
+        require_possible(made, layers, context)
+    except ConfigError:
+        return False
+    return True
+
+
+def order_of(
+    trial: TrialRecord,
+    arm: str,
+    seed: int,
+    context: SearchContext,
+    ending: Ending,
+    *,
+    processes: int,
+    budget_s: float | None,
+) -> ArmOrder:
+    """Return a training of one trial's network.
+
+    Args:
+        processes: with which it shares the cores.
+        budget_s: what the end of the search has; None is no bound.
+    """
+    if trial.spec is None:
+        raise ValueError(f"trial {trial.number} has no spec")
+    scores, metric = trial.scores or ScoresRecord(), context.data.head.metrics[0]
+    lost = metric.lost_ratio(scores.validation_float, scores.validation_int8)
+    return ArmOrder(
+        name=ArmOrder.name_of(arm, seed, trial.number),
+        trial=trial.number,
+        spec=trial.spec,
+        repetition=seed,
+        arm=arm,
+        processes=processes,
+        epochs=ending.epochs,
+        loses_in_int8=lost > _LOSES_IN_INT8,
+        learns_all=True,
+        budget_s=budget_s,
+    )
+
+
+def _methods(context: SearchContext, ending: Ending) -> Sequence[WeightedMethod]:
+    """Return what the last trainings learn by: a teacher that was left out has no say."""
+    return context.methods if ending.has_teacher else without_teacher(context.methods)

@@ -1,0 +1,176 @@
+"""Training of a decoder within a time or a number of steps, with a teacher or without."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from hwkd.distill.token_divergences import IGNORED, TokenDivergence, mean_of_labelled
+from hwkd.language.corpus import Windows
+from hwkd.language.teacher_tokens import TeacherTokens
+
+_WARM_UP = 0.03  # of the course
+_LEAST_RATE = 0.05  # of the highest
+_LONGEST_GRADIENT = 1.0
+_DECAY = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """When a course ends: after a time or a number of steps, whichever is given and first.
+
+    Attributes:
+        seconds: of wall time, with the teacher's answers.
+        steps: of the optimiser.
+    """
+
+    seconds: float | None = None
+    steps: int | None = None
+
+    def share(self, seconds: float, steps: int) -> float:
+        """Return how much of it is over, 0 to 1."""
+        parts = [0.0]
+        if self.seconds is not None:
+            parts.append(seconds / max(self.seconds, 1e-9))
+        if self.steps is not None:
+            parts.append(steps / max(self.steps, 1))
+        return min(1.0, max(parts))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a decoder learns.
+
+    Attributes:
+        rate: highest learning rate of AdamW; it rises for `_WARM_UP` of the course and falls as a
+            cosine.
+        batch: windows of a step.
+        divergence: from the teacher; None learns from the text alone.
+        label_weight: of the text's own next token beside the teacher, 0 to 1.
+    """
+
+    rate: float
+    batch: int
+    divergence: TokenDivergence | None = None
+    label_weight: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """What a training did.
+
+    Attributes:
+        loss: mean of its last tenth, nats of a token.
+    """
+
+    steps: int
+    seconds: float
+    loss: float
+
+
+def unheard(over: float, loss: float) -> None:
+    """Hear nothing of a training."""
+    del over, loss
+
+
+def train_decoder(
+    model: nn.Module,
+    windows: Windows,
+    recipe: Recipe,
+    budget: Budget,
+    *,
+    teacher: TeacherTokens | None,
+    seed: int,
+    told: Callable[[float, float], None] = unheard,
+) -> Course:
+    """Train a decoder in place.
+
+    Args:
+        teacher: of the same windows; needed where the recipe has a divergence.
+        seed: draws the order of the windows.
+        told: hears the share of the budget that is over, and the loss.
+    """
+    begun = time.monotonic()
+    order = _endless_order(len(windows.inputs), recipe.batch, seed)
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=recipe.rate, betas=(0.9, 0.95), weight_decay=_DECAY
+    )
+    model.train()
+    losses: list[float] = []
+    while (over := budget.share(time.monotonic() - begun, len(losses))) < 1.0:
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.rate * _height(over)
+        rows = next(order)
+        loss = _loss(model, windows, rows, recipe, teacher)
+        optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(model.parameters(), _LONGEST_GRADIENT)
+        optimiser.step()
+        losses.append(float(loss.detach()))
+        told(over, losses[-1])
+    model.eval()
+    last = losses[-max(1, len(losses) // 10) :]
+    return Course(
+        steps=len(losses),
+        seconds=time.monotonic() - begun,
+        loss=sum(last) / len(last) if last else math.nan,
+    )
+
+
+@torch.no_grad()
+def nats_per_token(model: nn.Module, windows: Windows, *, batch: int) -> float:
+    """Return the mean negative log-likelihood of a split; its exponential is the perplexity."""
+    total = 0.0
+    model.eval()
+    for start in range(0, len(windows.inputs), batch):
+        logits = model(windows.inputs[start : start + batch], use_cache=False).logits
+        labels = windows.labels[start : start + batch]
+        total += float(
+            cross_entropy(
+                logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum"
+            )
+        )
+    return total / windows.tokens
+
+
+def _loss(
+    model: nn.Module,
+    windows: Windows,
+    rows: list[int],
+    recipe: Recipe,
+    teacher: TeacherTokens | None,
+) -> Tensor:
+    labels = windows.labels[rows].flatten()
+    logits = model(windows.inputs[rows], use_cache=False).logits.flatten(0, 1)
+    loss = torch.zeros(())
+    taught = 0.0 if recipe.divergence is None else 1.0 - recipe.label_weight
+    if taught < 1.0:
+        loss = loss + (1.0 - taught) * cross_entropy(logits, labels, ignore_index=IGNORED)
+    if recipe.divergence is not None and taught > 0.0:
+        assert teacher is not None
+        target = teacher.logits(rows).flatten(0, 1)
+        loss = loss + taught * mean_of_labelled(recipe.divergence.of(logits, target), labels)
+    return loss
+
+
+def _height(over: float) -> float:
+    """Return the learning rate at a share of the course, in shares of the highest."""
+    if over < _WARM_UP:
+        return (over + 1e-3) / (_WARM_UP + 1e-3)
+    fall = (over - _WARM_UP) / (1.0 - _WARM_UP)
+    return _LEAST_RATE + (1.0 - _LEAST_RATE) * 0.5 * (1.0 + math.cos(math.pi * fall))
+
+
+def _endless_order(count: int, batch: int, seed: int) -> Iterator[list[int]]:
+    """Yield batches of rows, every row once in a pass."""
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        drawn = torch.randperm(count, generator=generator).tolist()
+        for start in range(0, count, batch):
+            yield drawn[start : start + batch]

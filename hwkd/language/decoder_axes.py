@@ -1,0 +1,107 @@
+"""What the axes of each weight of a decoder stand for, by family: a fact of its architecture.
+
+Cutting a decoder is taking the same indices along every axis of one kind. A further family is a
+row here. Names of weights are those of the transformers library.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+# "heads" are the channels of all attention heads, "groups" those of all heads of keys and values,
+# "heads*3" queries, keys and values one after another; "" is not cut.
+Axes: TypeAlias = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """How decoders of one kind are built.
+
+    Attributes:
+        layers: what the names of a layer's weights begin with, its number behind.
+        weights: pattern of a name behind that, or of a whole name -> its axes.
+        mixed: module of a layer whose input are the heads' outputs.
+        grown: module of a layer whose input are the channels of the feed-forward part.
+        norms: names of modules that normalise the hidden state.
+        grown_width: name in the configuration of the width of the feed-forward part.
+        has_groups: whether several heads may share keys and values.
+        heads_fill_hidden: whether the hidden width is the number of heads times a head's.
+    """
+
+    layers: str
+    weights: Mapping[str, Axes]
+    mixed: str
+    grown: str
+    norms: str
+    grown_width: str
+    has_groups: bool
+    heads_fill_hidden: bool
+
+    def axes(self, name: str) -> tuple[int | None, Axes] | None:
+        """Return the layer (None: of none) and the axes of a weight; None if it is not known."""
+        found = re.fullmatch(rf"{re.escape(self.layers)}\.(\d+)\.(.+)", name)
+        layer, rest = (int(found[1]), found[2]) if found else (None, name)
+        for pattern, axes in self.weights.items():
+            if re.fullmatch(pattern, rest):
+                return layer, axes
+        return None
+
+
+_LLAMA: Final = Family(
+    layers="model.layers",
+    weights=MappingProxyType(
+        {
+            r"(model\.embed_tokens|lm_head)\.weight": ("", "hidden"),
+            r"(model\.norm|input_layernorm|post_attention_layernorm)\.weight": ("hidden",),
+            r"self_attn\.q_proj\.weight": ("heads", "hidden"),
+            r"self_attn\.q_proj\.bias": ("heads",),
+            r"self_attn\.[kv]_proj\.weight": ("groups", "hidden"),
+            r"self_attn\.[kv]_proj\.bias": ("groups",),
+            r"self_attn\.o_proj\.weight": ("hidden", "heads"),
+            r"self_attn\.o_proj\.bias": ("hidden",),
+            r"mlp\.(gate|up)_proj\.weight": ("grown", "hidden"),
+            r"mlp\.(gate|up)_proj\.bias": ("grown",),
+            r"mlp\.down_proj\.weight": ("hidden", "grown"),
+            r"mlp\.down_proj\.bias": ("hidden",),
+        }
+    ),
+    mixed="self_attn.o_proj",
+    grown="mlp.down_proj",
+    norms=r".*(input_layernorm|post_attention_layernorm|model\.norm)",
+    grown_width="intermediate_size",
+    has_groups=True,
+    heads_fill_hidden=False,
+)
+# Its projections hold weights as [inputs, outputs].
+_GPT2: Final = Family(
+    layers="transformer.h",
+    weights=MappingProxyType(
+        {
+            r"(transformer\.wte|transformer\.wpe|lm_head)\.weight": ("", "hidden"),
+            r"(transformer\.ln_f|ln_1|ln_2)\.(weight|bias)": ("hidden",),
+            r"attn\.c_attn\.weight": ("hidden", "heads*3"),
+            r"attn\.c_attn\.bias": ("heads*3",),
+            r"attn\.c_proj\.weight": ("heads", "hidden"),
+            r"attn\.c_proj\.bias": ("hidden",),
+            r"mlp\.c_fc\.weight": ("hidden", "grown"),
+            r"mlp\.c_fc\.bias": ("grown",),
+            r"mlp\.c_proj\.weight": ("grown", "hidden"),
+            r"mlp\.c_proj\.bias": ("hidden",),
+        }
+    ),
+    mixed="attn.c_proj",
+    grown="mlp.c_proj",
+    norms=r".*(ln_1|ln_2|ln_f)",
+    grown_width="n_inner",
+    has_groups=False,
+    heads_fill_hidden=True,
+)
+
+# `model_type` of a configuration -> family. Llama's blocks are those of the other two.
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {"llama": _LLAMA, "mistral": _LLAMA, "qwen2": _LLAMA, "gpt2": _GPT2}
+)

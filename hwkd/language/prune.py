@@ -1,0 +1,251 @@
+"""Cuts a decoder, teaches what is left by the whole one, and shows what each of the two gained.
+
+Beside the distilled decoder two controls train for the same time: the pruned weights on the text
+alone, and the same sizes from scratch. What ships is the best of all on validation.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hwkd.core.errors import ConfigError
+from hwkd.core.progress import Progress
+from hwkd.distill.token_divergences import TokenDivergence
+from hwkd.language.corpus import Windows, open_tokenizer, read_corpus
+from hwkd.language.course import Budget, Course, Recipe, nats_per_token, train_decoder
+from hwkd.language.decoder_folder import Decoder, open_decoder
+from hwkd.language.importance import importance_of
+from hwkd.language.kept_parts import Sizes, kept_sizes, sizes_of
+from hwkd.language.model_folder import TOKENIZER_FILE, parameters_of
+from hwkd.language.prune_record import DecoderArm, DecoderSizes, PruneRecord
+from hwkd.language.shrink import best_of, new_model, shrunk, small_config
+from hwkd.language.teacher_tokens import TeacherTokens
+
+WHOLE, PRUNED, DISTILLED = "whole", "pruned", "distilled"
+LABELS, SCRATCH = "labels alone", "from scratch"
+_SCRATCH_FASTER = 3.0  # learning rate of new weights over that of trained ones
+_LEAST_SECONDS = 1.0  # of one training
+_USUAL_LENGTH = 128  # tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneOrder:
+    """What is asked for.
+
+    Attributes:
+        keep: as "depth:12,width:0.5".
+        steps: of each training; None goes by the time.
+        seconds: of the whole command.
+        begun: `time.monotonic()` at its start.
+        length: tokens of a window; None is the usual.
+        controls: whether the two controls are trained, too.
+        calibration: windows that the importance is seen on.
+    """
+
+    model: Path
+    data: Path
+    keep: str
+    divergence: TokenDivergence
+    label_weight: float
+    top: int | None
+    length: int | None
+    batch: int
+    rate: float
+    steps: int | None
+    seconds: float | None
+    begun: float
+    controls: bool
+    calibration: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """The decoder that ships and the record of how it came about.
+
+    Attributes:
+        decoder: that was pruned.
+        model: that ships; a model of transformers, which has no types where it is not installed.
+    """
+
+    decoder: Decoder
+    model: Any
+    record: PruneRecord
+
+
+def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
+    """Prune a decoder and teach what is left.
+
+    Raises:
+        HwkdError: in one line, if model, text or sizes cannot be used, or the time is too short.
+    """
+    progress("read the model", 0, 1)
+    decoder = open_decoder(order.model)
+    whole = sizes_of(decoder.config, decoder.family)
+    sizes = kept_sizes(order.keep, whole, decoder.family)
+    length = _length(decoder, order.length)
+    progress("read the text", 0, 1)
+    tokenizer = open_tokenizer(order.model / TOKENIZER_FILE, decoder.words)
+    splits = read_corpus(order.data, tokenizer, length=length)
+    torch.manual_seed(order.seed)
+    seen = _calibration(splits["train"].inputs, order)
+    progress("see what matters", 0, 1)
+    importance = importance_of(decoder.model, decoder.family, whole, seen)
+    small = shrunk(decoder, importance, sizes)
+    held: dict[str, tuple[nn.Module, Course | None]] = {
+        WHOLE: (decoder.model, None), PRUNED: (small, None),
+    }  # fmt: skip
+    progress("judge the pruned decoder", 0, 1)
+    judged_s = time.monotonic()
+    nats = {name: _nats(held[name][0], splits["validation"], order) for name in held}
+    judged_s = time.monotonic() - judged_s
+    for number, name in enumerate(names := _trained(order)):
+        budget = _budget(order, left=len(names) - number, judging_s=3.0 * judged_s)
+        held[name] = _course(name, decoder, small, splits["train"], order, budget, progress)
+        nats[name] = _nats(held[name][0], splits["validation"], order)
+    ships = min((name for name in nats if name != WHOLE), key=nats.__getitem__)
+    arms = tuple(_arm(name, held, nats, splits["test"], order) for name in held)
+    record = PruneRecord(
+        model=str(order.model),
+        model_sha256=decoder.sha256,
+        data=str(order.data),
+        keep=order.keep,
+        whole=_recorded(whole, decoder.model),
+        small=_recorded(sizes, small),
+        layers=tuple(best_of(importance.layers, sizes.depth).tolist()),
+        divergence=str(order.divergence),
+        label_weight=order.label_weight,
+        top=order.top,
+        length=length,
+        train_tokens=splits["train"].tokens,
+        test_tokens=splits["test"].tokens,
+        seed=order.seed,
+        arms=arms,
+        ships=ships,
+    )
+    return Pruned(decoder=decoder, model=held[ships][0], record=record)
+
+
+def _trained(order: PruneOrder) -> tuple[str, ...]:
+    return (DISTILLED, LABELS, SCRATCH) if order.controls else (DISTILLED,)
+
+
+def _course(
+    name: str,
+    decoder: Decoder,
+    small: nn.Module,
+    windows: Windows,
+    order: PruneOrder,
+    budget: Budget,
+    progress: Progress,
+) -> tuple[nn.Module, Course]:
+    """Train one arm; returns it with what its course did."""
+    is_new = name == SCRATCH
+    sizes = kept_sizes(order.keep, sizes_of(decoder.config, decoder.family), decoder.family)
+    model = (
+        new_model(small_config(decoder.config, decoder.family, sizes), seed=order.seed)
+        if is_new
+        else copy.deepcopy(small)
+    )
+    taught = name == DISTILLED
+    recipe = Recipe(
+        rate=order.rate * (_SCRATCH_FASTER if is_new else 1.0),
+        batch=order.batch,
+        divergence=order.divergence if taught else None,
+        label_weight=order.label_weight,
+    )
+    teacher = TeacherTokens(decoder.model, windows.inputs, words=decoder.words, top=order.top)
+    course = train_decoder(
+        model, windows, recipe, budget,
+        teacher=teacher if taught else None,
+        seed=order.seed,
+        told=lambda over, loss: progress(
+            f"train: {name}", round(1000 * over), 1000, f"{loss:.3f} nats"
+        ),
+    )  # fmt: skip
+    return model, course
+
+
+def _budget(order: PruneOrder, *, left: int, judging_s: float) -> Budget:
+    """Return the share of one training of the time that is left.
+
+    Raises:
+        ConfigError: if that is too little for anything.
+    """
+    if order.seconds is None:
+        return Budget(steps=order.steps)
+    over = time.monotonic() - order.begun
+    share = (order.seconds - over - judging_s - 0.5) / left
+    if share < _LEAST_SECONDS:
+        least = over + judging_s + 0.5 + left * _LEAST_SECONDS
+        raise ConfigError(
+            f"--timeout {order.seconds:g}s: too short; reading and judging take {over:.0f} s here "
+            f"and {least:.0f} s are the least that trains anything"
+        )
+    return Budget(seconds=share, steps=order.steps)
+
+
+def _length(decoder: Decoder, asked: int | None) -> int:
+    """Return the tokens of a window.
+
+    Raises:
+        ConfigError: if the decoder does not know so many positions.
+    """
+    most = int(getattr(decoder.config, "max_position_embeddings", _USUAL_LENGTH))
+    if asked is not None and asked > most:
+        raise ConfigError(f"--length {asked}: the model has {most} positions")
+    return min(_USUAL_LENGTH, most) if asked is None else asked
+
+
+def _calibration(inputs: Tensor, order: PruneOrder) -> list[Tensor]:
+    rows = torch.randperm(len(inputs))[: order.calibration]
+    return list(torch.split(inputs[rows], order.batch))
+
+
+def _nats(model: nn.Module, windows: Windows, order: PruneOrder) -> float:
+    return nats_per_token(model, windows, batch=order.batch)
+
+
+def _arm(
+    name: str,
+    held: Mapping[str, tuple[nn.Module, Course | None]],
+    validation: Mapping[str, float],
+    test: Windows,
+    order: PruneOrder,
+) -> DecoderArm:
+    model, course = held[name]
+    nats = _nats(model, test, order)
+    return DecoderArm(
+        name=name,
+        steps=0 if course is None else course.steps,
+        seconds=0.0 if course is None else round(course.seconds, 1),
+        validation_perplexity=_exponential(validation[name]),
+        test_perplexity=_exponential(nats),
+        test_bits_per_character=nats * test.tokens / test.characters / math.log(2.0),
+    )
+
+
+def _exponential(nats: float) -> float:
+    """Return the perplexity; of a decoder that knows less than nothing, a very large number."""
+    return math.exp(min(nats, 700.0))
+
+
+def _recorded(sizes: Sizes, model: nn.Module) -> DecoderSizes:
+    return DecoderSizes(
+        depth=sizes.depth,
+        heads=sizes.heads,
+        groups=sizes.groups,
+        head_width=sizes.head_width,
+        grown=sizes.grown,
+        hidden=sizes.hidden,
+        parameters=parameters_of(model),
+    )

@@ -1,0 +1,81 @@
+"""The folder of a pruned decoder: what transformers reads, the record, and a card for people."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from hwkd.core.markdown import inline, row
+from hwkd.deploy.output_folder import write_folder
+from hwkd.language.model_folder import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+from hwkd.language.prune import DISTILLED, LABELS, PRUNED, SCRATCH, WHOLE, Pruned
+from hwkd.language.prune_record import PruneRecord
+
+RECORD_FILE, CARD_FILE = "pruned.json", "MODEL_CARD.md"
+_WHAT = {
+    WHOLE: "the decoder that was given",
+    PRUNED: "cut, not trained",
+    DISTILLED: "cut, then taught by the whole one",
+    LABELS: "control: cut, then trained on the text without the teacher",
+    SCRATCH: "control: the same sizes, new weights, the text alone",
+}
+
+
+def write_pruned(pruned: Pruned, out: Path) -> None:
+    """Write the folder, whole or not at all.
+
+    Args:
+        out: a new or an empty folder.
+
+    Raises:
+        ExportError: if it cannot be written.
+    """
+    with tempfile.TemporaryDirectory(prefix="hwkd-prune-") as temporary:
+        place = Path(temporary)
+        pruned.model.save_pretrained(place)
+        files: dict[str, str | bytes] = {
+            name: (place / name).read_bytes() for name in (CONFIG_FILE, WEIGHTS_FILE)
+        }
+    files[TOKENIZER_FILE] = (pruned.decoder.folder / TOKENIZER_FILE).read_bytes()
+    files[RECORD_FILE] = pruned.record.model_dump_json(indent=1) + "\n"
+    files[CARD_FILE] = card_of(pruned.record)
+    write_folder(files, out)
+
+
+def card_of(record: PruneRecord) -> str:
+    """Return the model card in Markdown."""
+    small, whole = record.small, record.whole
+    ships = record.arm(record.ships)
+    lines = [
+        "# A pruned decoder",
+        "",
+        f"Made from {inline(record.model)} (SHA-256 {record.model_sha256[:16]}...) by "
+        f"`hwkd prune --keep {record.keep}`: {small.parameters:,} of {whole.parameters:,} weights, "
+        f"{small.depth} of {whole.depth} layers, {small.heads} of {whole.heads} heads, "
+        f"{small.hidden} of {whole.hidden} channels.",
+        "",
+        f"In the folder is **{record.ships}**, the best on validation: a perplexity of "
+        f"{ships.test_perplexity:.2f} on the test text.",
+        "",
+        row(("", "steps", "seconds", "validation", "test", "bits per character")),
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        row((
+            f"{arm.name}: {_WHAT[arm.name]}", f"{arm.steps:,}", f"{arm.seconds:g}",
+            f"{arm.validation_perplexity:.2f}", f"{arm.test_perplexity:.2f}",
+            f"{arm.test_bits_per_character:.3f}",
+        ))
+        for arm in record.arms
+    ]  # fmt: skip
+    kept = "all logits" if record.top is None else f"the {record.top} largest logits of each token"
+    lines += [
+        "",
+        f"Perplexities are of a token, over {record.test_tokens:,} of the test text, measured on "
+        "this computer in 32-bit floating point. The "
+        f"teacher is the whole decoder: divergence {record.divergence}, {kept}, text weighted "
+        f"{record.label_weight:g}. Each training had the same time or steps. Read it with "
+        "`transformers.AutoModelForCausalLM.from_pretrained(FOLDER)`.",
+        "",
+    ]
+    return "\n".join(lines)

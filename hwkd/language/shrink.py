@@ -1,0 +1,97 @@
+"""A decoder of fewer layers, heads and channels, with the weights of the most important ones."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hwkd.language.decoder_axes import Family
+from hwkd.language.decoder_folder import Decoder
+from hwkd.language.importance import Importance
+from hwkd.language.kept_parts import Sizes, sizes_of
+
+
+def small_config(config: Any, family: Family, sizes: Sizes) -> Any:
+    """Return the configuration of a decoder of these sizes, else like another's."""
+    small = copy.deepcopy(config)
+    small.hidden_size = sizes.hidden
+    small.num_hidden_layers = sizes.depth
+    small.num_attention_heads = sizes.heads
+    setattr(small, family.grown_width, sizes.grown)
+    if family.has_groups:
+        small.num_key_value_heads = sizes.groups
+        small.head_dim = sizes.head_width
+    if getattr(small, "layer_types", None):
+        small.layer_types = small.layer_types[: sizes.depth]
+    return small
+
+
+def new_model(config: Any, *, seed: int) -> nn.Module:
+    """Return an untrained decoder; the seed draws its weights."""
+    from transformers import AutoModelForCausalLM
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: nn.Module = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    return model
+
+
+def shrunk(decoder: Decoder, importance: Importance, sizes: Sizes) -> nn.Module:
+    """Return a smaller decoder with the weights of what matters most, in the old order.
+
+    Args:
+        sizes: at most those of the decoder.
+    """
+    family, whole = decoder.family, sizes_of(decoder.config, decoder.family)
+    layers = best_of(importance.layers, sizes.depth)
+    hidden = best_of(importance.hidden, sizes.hidden)
+    if family.heads_fill_hidden:
+        hidden = best_of(importance.hidden, sizes.heads * sizes.head_width)
+    model = new_model(small_config(decoder.config, family, sizes), seed=0)
+    old = dict(decoder.model.named_parameters())
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            known = family.axes(name)
+            assert known is not None, name
+            layer, axes = known
+            source = name
+            if layer is not None:
+                number = int(layers[layer])
+                source = name.replace(f"{family.layers}.{layer}.", f"{family.layers}.{number}.", 1)
+            else:
+                number = 0
+            values: Tensor = old[source]
+            for axis, kind in enumerate(axes):
+                if kind:
+                    kept = _indices(kind, number, importance, sizes, whole, hidden)
+                    values = values.index_select(axis, kept)
+            weight.copy_(values)
+    return model.eval()
+
+
+def _indices(
+    kind: str, layer: int, importance: Importance, sizes: Sizes, whole: Sizes, hidden: Tensor
+) -> Tensor:
+    """Return what is kept along an axis of a kind, ascending."""
+    if kind == "hidden":
+        return hidden
+    if kind == "grown":
+        return best_of(importance.grown[layer], sizes.grown)
+    groups = best_of(importance.groups[layer], sizes.groups)
+    width = sizes.head_width
+    if kind.startswith("heads"):
+        width *= whole.heads // whole.groups  # all heads of a group are channels in a row
+    channels = (groups[:, None] * width + torch.arange(width)).flatten()
+    if kind == "heads*3":
+        each = whole.heads * whole.head_width
+        return torch.cat([channels + part * each for part in range(3)])
+    return channels
+
+
+def best_of(importance: Tensor, count: int) -> Tensor:
+    """Return the indices of the largest values, ascending; of equal ones the first."""
+    order = torch.argsort(importance, descending=True, stable=True)
+    return torch.sort(order[:count]).values

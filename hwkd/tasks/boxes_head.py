@@ -1,0 +1,64 @@
+"""Outputs that are boxes: a class for each cell of a picture, and the distances of four edges."""
+
+from __future__ import annotations
+
+from hwkd.core.boxes import CELL_PIXELS
+from hwkd.core.decision_record import DecisionRecord
+from hwkd.core.head import OUTPUT_KINDS, CAnswer, Head, OutputKind
+from hwkd.tasks.things_c import things_answer
+from hwkd.tasks.things_head import COUNT, EDGES, F1, MAP50, MAP50_95, ThingsHead
+
+BOX_METRICS = (MAP50, MAP50_95, F1, COUNT)
+
+
+def _answer(
+    names: tuple[str, ...],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    decision: DecisionRecord | None,
+) -> CAnswer:
+    del mean, std
+    return things_answer(len(names) - len(EDGES), decision, as_points=False)
+
+
+def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
+    del mean, std
+    return boxes_head(names[: -len(EDGES)])
+
+
+def _intended_use(count: int, names: str) -> str:
+    del count
+    return (
+        f"finding things in pictures like those of the training data, each with its class and a "
+        f"box ({names}). **Not covered:** pictures of another origin, camera or preparation, "
+        "things of none of the classes, and more than 32 in a picture."
+    )
+
+
+_BOXES = OutputKind(
+    name="boxes",
+    of_classes=False,
+    plain_training="boxes alone",
+    divergence_unit="squared logits and cells",
+    answer_rule="cells whose largest class output reaches the threshold, each with the box that "
+    "its four edges (in cells of 8 pixels, from its centre) give; of boxes of one class that "
+    "overlap by more than half, the surest",
+    intended_use=_intended_use,
+    answer=_answer,
+    head=_head,
+    of_maps=True,
+    cell_pixels=CELL_PIXELS,
+    mirror_swaps=(-4, -2),
+)
+OUTPUT_KINDS.register(_BOXES.name)(_BOXES)
+
+
+def boxes_head(classes: tuple[str, ...], *, most: int = 1) -> ThingsHead:
+    """Return the head of boxes.
+
+    Args:
+        most: boxes that a target has room for.
+    """
+    return ThingsHead(
+        names=(*classes, *EDGES), kind=_BOXES, metrics=BOX_METRICS, as_points=False, most=most
+    )

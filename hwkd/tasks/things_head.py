@@ -1,0 +1,208 @@
+"""What heads have in common whose outputs say where things are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwkd.core.boxes import BOX_VALUES, UNKNOWN
+from hwkd.core.decision_record import Confusion, DecisionRecord
+from hwkd.core.head import Correction, Knowledge, OutputKind
+from hwkd.core.metric import Metric, Scores
+from hwkd.tasks.numbers_out import NumbersOut
+from hwkd.tasks.thing_loss import thing_loss
+from hwkd.tasks.thing_scores import OVERLAPS, UNITS_PER_PIXEL, Judged, count_errors, f1_errors
+from hwkd.tasks.things import MOST_THINGS, decoded
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAP50 = Metric(name="mAP@50", unit="ratio", direction="max")
+MAP50_95 = Metric(name="mAP@50:95", unit="ratio", direction="max")
+F1 = Metric(name="F1", unit="ratio", direction="max")
+COUNT = Metric(name="count error", unit="things a picture", direction="min")
+EDGES = ("left", "top", "right", "bottom")
+_NEEDED_GAIN = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThingsHead(NumbersOut):
+    """Maps with a position for each cell of 8x8 pixels; see `hwkd.core.head.Head`.
+
+    Outputs are [n, classes, height, width], or have the edges of boxes behind the classes; see
+    `hwkd.tasks.things`. Targets are boxes, float32 [n, most, 5]: class (-1 for no box, -2 where
+    nothing is known), left, top, right and bottom in pixels.
+
+    Attributes:
+        names: of the classes, and of the edges where there are some.
+        most: boxes that a target has room for.
+        as_points: a thing is found where its point lies inside the box; else where boxes overlap.
+        threshold: logit from which on a thing counts; None chooses the best for what it scores.
+    """
+
+    names: tuple[str, ...]
+    kind: OutputKind
+    metrics: tuple[Metric, ...]
+    as_points: bool
+    most: int = 1
+    threshold: float | None = None
+    loss_name: str = "things"
+    answer_mean: tuple[float, ...] = ()
+    answer_std: tuple[float, ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.names if self.as_points else self.names[: -len(EDGES)]
+
+    def loss(
+        self,
+        outputs: Tensor,
+        targets: Tensor,
+        *,
+        smoothing: float = 0.0,
+        some_unlabelled: bool = False,
+    ) -> Tensor:
+        """Return what cells get wrong, see `thing_loss`."""
+        del smoothing
+        return thing_loss(
+            outputs, targets, classes=len(self.classes), some_unlabelled=some_unlabelled
+        )
+
+    def _judged(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Judged:
+        things = decoded(outputs, classes=len(self.classes))
+        return Judged.of(things, targets, as_points=self.as_points)
+
+    def _threshold(self, judged: Judged) -> float:
+        chosen = self.threshold
+        return judged.best_threshold(OVERLAPS[0]) if chosen is None else chosen
+
+    def scores(
+        self,
+        outputs: NDArray[np.float32],
+        targets: NDArray[np.float32],
+        wholes: NDArray[np.int64] | None = None,
+    ) -> Scores:
+        """Return average precisions, and F1 and the error of the count at the threshold."""
+        del wholes
+        judged = self._judged(outputs, targets)
+        counted = judged.counted(OVERLAPS[0], self._threshold(judged))
+        found = {
+            F1.name: 1.0 - f1_errors(counted).mean(),
+            COUNT.name: count_errors(counted).mean(),
+        }
+        if not self.as_points:
+            lost = [judged.lost_precision(least).sum() for least in OVERLAPS]
+            found |= {MAP50.name: 1.0 - lost[0], MAP50_95.name: 1.0 - sum(lost) / len(lost)}
+        return self.asked_for(found)
+
+    def errors(
+        self, outputs: NDArray[np.float32], targets: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """Return what each picture adds to the error of the first metric; the mean is 1 minus it.
+
+        Of the count it is the difference, in things that a picture has on average.
+        """
+        judged, first = self._judged(outputs, targets), self.metrics[0]
+        if first in (MAP50, MAP50_95):
+            overlaps = OVERLAPS[:1] if first == MAP50 else OVERLAPS
+            lost = sum(judged.lost_precision(least) for least in overlaps)
+            return np.asarray(lost * len(targets) / len(overlaps), dtype=np.float64)
+        counted = judged.counted(OVERLAPS[0], self._threshold(judged))
+        if first == F1:
+            return f1_errors(counted)
+        return count_errors(counted) / max(1e-9, float(counted[:, 2].mean()))
+
+    def blind_error(self, targets: NDArray[np.float32]) -> float:
+        """Return the error of seeing nothing."""
+        nothing = np.full((len(targets), self.size, 1, 1), -np.inf, dtype=np.float32)
+        return float(self.errors(nothing, targets).mean())
+
+    def confusion(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Confusion:
+        """Return nothing: what is taken for what depends on where."""
+        del outputs, targets
+        return ()
+
+    def decide(
+        self,
+        outputs: NDArray[np.float32],
+        targets: NDArray[np.float32],
+        wholes: NDArray[np.int64] | None = None,
+    ) -> DecisionRecord:
+        """Choose the logit from which on things count: that of the best F1."""
+        del wholes
+        judged = self._judged(outputs, targets)
+        threshold = judged.best_threshold(OVERLAPS[0])
+        right, seen, there = judged.counted(OVERLAPS[0], threshold).sum(axis=0).tolist()
+        false = 1.0 - right / max(1, seen)
+        return DecisionRecord(
+            answer="a thing",
+            threshold=threshold,
+            rate="false of all things named, at the best F1:",
+            wanted=false,
+            reached=false,
+            detected=right / max(1, there),
+        )
+
+    def at(self, decision: DecisionRecord | None) -> ThingsHead:
+        """Return the head with a threshold."""
+        return replace(self, threshold=None if decision is None else decision.threshold)
+
+    def of_teacher(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return them as they are."""
+        return answers
+
+    def knowledge(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Knowledge:
+        """Say how much better outputs suit their own boxes than those of other pictures."""
+        others = np.roll(targets, max(1, len(targets) // 2), axis=0)
+        own, other = (float(self.errors(outputs, boxes).mean()) for boxes in (targets, others))
+        return Knowledge(
+            what=f"error ({self.metrics[0].name}) with the boxes of others above that with its own",
+            value=other - own,
+            needed=_NEEDED_GAIN,
+        )
+
+    def correction(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Correction:
+        """Change nothing."""
+        del outputs, targets
+        return Correction(outputs=lambda given: given, says="", advice="")
+
+    def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
+        """Return the things of each picture, float64 [n, 32, 6], the surest first.
+
+        Class (-1 for none), probability, left, top, right and bottom in pixels.
+        """
+        del inputs
+        things = decoded(outputs, classes=len(self.classes))
+        limit = np.float32(0.0 if self.threshold is None else self.threshold)
+        is_seen = (things.labels >= 0) & (things.scores >= limit)
+        found = np.zeros((len(outputs), MOST_THINGS, 1 + BOX_VALUES))
+        found[..., 0] = np.where(is_seen, things.labels, -1)
+        found[..., 1] = is_seen / (1.0 + np.exp(-things.scores.astype(np.float64)))
+        found[..., 2:] = things.edges / UNITS_PER_PIXEL * is_seen[..., np.newaxis]
+        return found
+
+    def targets(self, labels: NDArray[Any], inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return boxes as they are."""
+        del inputs
+        return labels.astype(np.float32)
+
+    def answer_text(self, target: Any) -> str:
+        """Return how many things of each class there are."""
+        known = np.asarray(target)[:, 0].astype(np.int64)
+        counts = np.bincount(known[known >= 0], minlength=len(self.classes))
+        shown = [f"{n} x {name}" for name, n in zip(self.classes, counts, strict=False) if n]
+        return ", ".join(shown) or "nothing"
+
+    def is_labelled(self, targets: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Tell of which pictures the boxes are known; an empty picture's are."""
+        return np.asarray(targets[:, 0, 0] != UNKNOWN, dtype=np.bool_)
+
+    def unlabelled(self, count: int) -> NDArray[np.float32]:
+        """Return so many targets of which nothing is known."""
+        boxes = np.zeros((count, self.most, BOX_VALUES), dtype=np.float32)
+        boxes[..., 0] = UNKNOWN
+        return boxes

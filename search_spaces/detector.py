@@ -1,0 +1,112 @@
+"""Students that say for each cell of 8x8 pixels which thing is there, and how far its edges are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from hwkd.core.boxes import CELL_PIXELS
+from hwkd.core.catalog import SEARCH_SPACES
+from hwkd.core.layers_builder import LayersBuilder
+from hwkd.core.room import WHOLE, Room
+from hwkd.core.stem import choose_activation
+from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
+
+# (fewest, most) channels of the levels, each half as high and wide as the one before.
+_WIDTHS = ((8, 24), (8, 40), (12, 64), (16, 88), (24, 104))
+_DOWN_TO_CELLS = 3
+_BLOCKS = (1, 3)
+
+
+@dataclass(frozen=True)
+class DetectorSpace:
+    """Three levels down to cells, one or two further, and what those saw added to the cells.
+
+    A cell alone sees less than a thing has pixels; the levels below it see the rest (a pyramid of
+    features, arXiv:1612.03144, with the one level that answers).
+    """
+
+    name: str = "detector"
+    summary: str = "cells of 8x8 pixels that see things and their edges (only when named)"
+    is_default: bool = False
+
+    def suggest(
+        self,
+        chooser: Chooser,
+        *,
+        input_shape: tuple[int, ...],
+        num_outputs: int,
+        room: Room = WHOLE,
+    ) -> StudentSpec:
+        """Sample levels, widths, depths, the kind of convolution and the activation."""
+        most = _DOWN_TO_CELLS + _times_halved(input_shape)
+        levels = chooser.integer("levels", min(most, _DOWN_TO_CELLS + 1), most)
+        params: dict[str, ParamValue] = {
+            **choose_activation(chooser, room),
+            "levels": levels,
+            "convolutions": chooser.categorical("convolutions", ("dense", "separable")),
+        }
+        for level in range(1, levels + 1):
+            key = f"level{level}"
+            params[f"{key}_channels"] = chooser.integer(
+                f"{key}_channels", *room.widths(*_WIDTHS[level - 1]), step=4
+            )
+            if level > 1:
+                params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, room.most(*_BLOCKS))
+        return StudentSpec(
+            space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
+        )
+
+    def layers(self, spec: StudentSpec) -> Layers:
+        """Describe the network of a spec."""
+        p, builder = spec.params, LayersBuilder(spec.input_shape)
+        levels = int(p["levels"])
+        widths = [int(p[f"level{level}_channels"]) for level in range(1, levels + 1)]
+        activation = cast(Activation, p["activation"])
+        is_dense = p["convolutions"] == "dense"
+        factor = (1 if len(spec.input_shape) == 2 else 2, 2)  # a signal has no height
+        seen: list[str] = []
+        x = builder.image
+        for level, width in enumerate(widths, 1):
+            for block in range(1, int(p.get(f"level{level}_blocks", 1)) + 1):
+                # The picture has too few channels to be looked at one by one.
+                x = _convolution(
+                    builder, x, f"down{level}_{block}", width, 2 if block == 1 else 1, activation,
+                    is_dense or level == 1,
+                )  # fmt: skip
+            builder.tap(f"stage{level}", x)
+            seen.append(x)
+        for level in range(levels - 1, _DOWN_TO_CELLS - 1, -1):
+            width = widths[level - 1]
+            coarse = builder.conv(x, f"narrow{level}", width)
+            fine = builder.upsample(coarse, f"up{level}", factor=factor)
+            x = builder.add(fine, seen[level - 1], f"sum{level}", activation=activation)
+            x = _convolution(builder, x, f"join{level}", width, 1, activation, is_dense)
+        builder.conv(x, "logits", spec.num_outputs, norm=False)
+        return builder.build()
+
+
+def _times_halved(input_shape: tuple[int, ...]) -> int:
+    """Return how often the cells of a picture can be halved again, at most twice."""
+    cells = [-(-size // CELL_PIXELS) for size in input_shape[1:]]
+    return sum(all(size % 2**times == 0 for size in cells) for times in (1, 2))
+
+
+def _convolution(
+    builder: LayersBuilder,
+    source: str,
+    name: str,
+    channels: int,
+    stride: int,
+    activation: Activation,
+    is_dense: bool,
+) -> str:
+    if is_dense:
+        return builder.conv(source, name, channels, kernel=3, stride=stride, activation=activation)
+    apart = builder.depthwise(
+        source, f"{name}_apart", kernel=3, stride=stride, activation=activation
+    )
+    return builder.conv(apart, name, channels, activation=activation)
+
+
+SEARCH_SPACES.register("detector")(DetectorSpace())

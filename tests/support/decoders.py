@@ -1,0 +1,67 @@
+"""Small decoders as transformers writes them, a tokenizer of single bytes, and text for them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+
+def write_decoder(folder: Path, kind: str = "llama", *, seed: int = 0) -> Path:
+    """Write an untrained decoder of three layers and four heads; returns the folder."""
+    import transformers
+
+    common = {"vocab_size": 256, "max_position_embeddings": 64}
+    configs = {
+        "llama": lambda: transformers.LlamaConfig(
+            **common, hidden_size=16, num_hidden_layers=3, num_attention_heads=4,
+            num_key_value_heads=2, intermediate_size=24, tie_word_embeddings=True,
+        ),
+        "mistral": lambda: transformers.MistralConfig(
+            **common, hidden_size=16, num_hidden_layers=3, num_attention_heads=4,
+            num_key_value_heads=2, intermediate_size=24,
+        ),
+        "qwen2": lambda: transformers.Qwen2Config(
+            **common, hidden_size=16, num_hidden_layers=3, num_attention_heads=4,
+            num_key_value_heads=2, intermediate_size=24,
+        ),
+        "gpt2": lambda: transformers.GPT2Config(
+            **common, n_embd=16, n_layer=3, n_head=4, n_positions=64, bos_token_id=0,
+            eos_token_id=0, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
+        ),
+    }  # fmt: skip
+    torch.manual_seed(seed)
+    model = transformers.AutoModelForCausalLM.from_config(configs[kind]())
+    model.save_pretrained(folder)
+    write_byte_tokenizer(folder / "tokenizer.json")
+    return folder
+
+
+def write_byte_tokenizer(path: Path) -> None:
+    """Write a tokenizer whose 256 tokens are the bytes of a text."""
+    from tokenizers import Tokenizer
+    from tokenizers.decoders import ByteLevel as Back
+    from tokenizers.models import BPE
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    letters = sorted(ByteLevel.alphabet())
+    tokenizer = Tokenizer(BPE({letter: number for number, letter in enumerate(letters)}, []))
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = Back()
+    tokenizer.save(str(path))
+
+
+def write_text(folder: Path) -> Path:
+    """Write three splits of a text that a decoder can learn within a few steps."""
+    folder.mkdir(parents=True)
+    for split, lines in (("train", 120), ("validation", 20), ("test", 20)):
+        text = "".join(f"{n % 7} and {n % 7} make {2 * (n % 7)}.\n" for n in range(lines))
+        (folder / f"{split}.txt").write_text(text, encoding="utf-8")
+    return folder
+
+
+def edit_config(folder: Path, **values: object) -> None:
+    """Change values of a decoder's configuration."""
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
