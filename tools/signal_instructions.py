@@ -2,6 +2,7 @@
 
     python -m tools.signal_instructions [CORE ...]   # writes hwkd/signals/instructions.json
     python -m tools.signal_instructions texts [CORE ...]   # of texts alone
+    python -m tools.signal_instructions stacks [CORE ...]   # stack alone, by the compiler's word
 
 Pipelines with different settings run as one program per core. Instructions of each unit of work and
 bytes of each kind of step are the non-negative numbers that explain all pipelines best, relative to
@@ -15,6 +16,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,8 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from benchmarks.lib.feature_runs import FeatureRun, pipeline_of, run_features
-from hwkd.deploy.toolchain import find_tools
+from hwkd.core.core_file import Core
+from hwkd.deploy.toolchain import Tools, find_tools, run_tool
 from hwkd.io.core_files import core_names, load_core
 from hwkd.signals.pipeline import Pipeline, shapes_of
 from hwkd.signals.work import BASE, TEXTS, kinds_of, work_of
@@ -64,6 +67,7 @@ _CASES: tuple[tuple[str, tuple[int, int], float], ...] = (
     ("imu:decimate=2,window=0.8s,stride=0.4s", (6, 400), _MOTION),
 )
 _HELD_OUT = 4
+STACKS = "stacks"
 _TEXT_CASES = tuple(
     (f"{name}:{sizes}", (1, length), 1.0)
     for length in (256, 1024, 3008)
@@ -77,6 +81,14 @@ _TEXT_CASES = tuple(
         ("bytes", "count=250,size=32"),
     )
 )
+# A pipeline as a program of its own.
+_ALONE = """#include <stdint.h>
+extern int16_t out[];
+static void put(int32_t i, int32_t value) {{ out[i] = (int16_t)value; }}
+{made.text}
+void run(const {made.c_type} *raw);
+void run(const {made.c_type} *raw) {{ prepare(raw); }}
+"""
 _LETTERS = np.frombuffer(b"etaoinshrdlu  ", np.uint8)
 
 
@@ -142,6 +154,28 @@ def _text_cases() -> list[tuple[Pipeline, NDArray[Any]]]:
     return cases
 
 
+def _stacks(pipelines: Sequence[Pipeline], core: Core, tools: Tools) -> dict[str, int]:
+    """Return kind of step -> what the pipeline that needs least with it takes of the stack.
+
+    Everything is inlined into one function, whose frame the step decides that spills most.
+    """
+    frames: dict[str, list[int]] = {}
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        for pipeline in pipelines:
+            made = pipeline.to_c("prepare", put="put")
+            for header, text in made.headers.items():
+                (folder / header).write_text(text, "utf-8")
+            (folder / "stack.c").write_text(_ALONE.format(made=made), "utf-8")
+            options = (*core.flags, "-std=gnu99", "-O2", "-fstack-usage", "-I.", "-c", "stack.c")
+            run_tool([tools.compiler, *options], folder=folder)
+            rows = (folder / "stack.su").read_text("utf-8").splitlines()
+            deepest = max(int(row.split("\t")[1]) for row in rows)
+            for kind in kinds_of(pipeline.steps):
+                frames.setdefault(kind, []).append(deepest)
+    return {kind: min(found) for kind, found in sorted(frames.items())}
+
+
 def main() -> None:
     """Count on every core, or on those named, and write the file."""
     found = json.loads(FILE.read_text("utf-8")) if FILE.is_file() else {}
@@ -151,14 +185,18 @@ def main() -> None:
         pipeline, _ = pipeline_of(text, shape, rate_hz, count=16)
         signals = np.rint(random.standard_normal((2, *shape)) * 2000).astype(np.int16)
         cases.append((pipeline, signals))
-    only_texts, names = sys.argv[1:2] == [TEXTS], [n for n in sys.argv[1:] if n != TEXTS]
+    only = sys.argv[1] if sys.argv[1:2] in ([TEXTS], [STACKS]) else ""
+    names, tools = [name for name in sys.argv[1:] if name != only], find_tools()
     texts = _text_cases()
     for name in names or core_names():
-        if not only_texts:
-            found[name] = _counted(run_features(cases, load_core(name), find_tools()))
-        added = _counted_texts(run_features(texts, load_core(name), find_tools()), found[name])
-        for part, values in added.items():
-            found[name][part] = dict(sorted({**found[name][part], **values}.items()))
+        core = load_core(name)
+        if not only:
+            found[name] = _counted(run_features(cases, core, tools))
+        if only != STACKS:
+            added = _counted_texts(run_features(texts, core, tools), found[name])
+            for part, values in added.items():
+                found[name][part] = dict(sorted({**found[name][part], **values}.items()))
+        found[name]["stack"] = _stacks([pipeline for pipeline, _ in (*cases, *texts)], core, tools)
         print(name, found[name]["error"], flush=True)
         FILE.write_text(json.dumps(dict(sorted(found.items())), indent=1) + "\n", "utf-8")
 

@@ -85,47 +85,56 @@ class TableSpace:
         return int(row)
 
 
-def one_search(scenario: Any, *, seed: int, mode: str, budget: int) -> dict[str, Any]:
-    """Search once; returns how many trainings it took and what the intervals covered."""
-    spaces = {name: TableSpace(t, name) for name, t in scenario.problem_tables.items()}
-    axes = scenario.objectives
-    objectives = 1 + axes if mode == "pareto" else 1
-    starts = np.cumsum([0, *(s.table.graph.shape[1] - 2 for s in spaces.values())])
-    columns = {
-        name: slice(2 + start, 2 + end)
-        for name, start, end in zip(spaces, starts[:-1], starts[1:], strict=True)
-    }
+class _Networks:
+    """The networks of a scenario's tables, as the sampler asks for them."""
 
-    def suggest(trial: Any) -> StudentSpec:
-        name = str(trial.suggest_categorical(SPACE_PARAM, tuple(spaces)))
+    def __init__(self, scenario: Any, objectives: int) -> None:
+        self.spaces = {name: TableSpace(t, name) for name, t in scenario.problem_tables.items()}
+        self._limits, self._objectives = scenario.limits, objectives
+        facts = [space.table.graph.shape[1] - 2 for space in self.spaces.values()]
+        # Two facts that all spaces share, then those of each.
+        ends = 2 + np.cumsum([0, *facts])
+        self._width = int(ends[-1])
+        self._columns = dict(zip(self.spaces, map(slice, ends[:-1], ends[1:]), strict=True))
+
+    def suggest(self, trial: Any) -> StudentSpec:
+        name = str(trial.suggest_categorical(SPACE_PARAM, tuple(self.spaces)))
         chooser = OptunaChooser(trial, name)
-        return spaces[name].suggest(chooser, input_shape=(1,), num_outputs=1)
+        return self.spaces[name].suggest(chooser, input_shape=(1,), num_outputs=1)
 
-    def screen(spec: StudentSpec) -> Screened:
-        space = spaces[spec.space]
+    def screen(self, spec: StudentSpec) -> Screened:
+        space = self.spaces[spec.space]
         row = space.row(spec)
         costs, graph = space.table.costs[row], space.table.graph[row]
-        features = np.full(2 + int(starts[-1]), math.nan)
-        features[:2], features[columns[spec.space]] = graph[:2], graph[2:]
+        features = np.full(self._width, math.nan)
+        features[:2], features[self._columns[spec.space]] = graph[:2], graph[2:]
         return Screened(
             key=space.layers(spec).key,
-            is_feasible=bool(np.all(costs <= scenario.limits)),
-            exact=(None, *(float(cost) for cost in costs[: objectives - 1])),
+            is_feasible=bool(np.all(costs <= self._limits)),
+            exact=(None, *(float(cost) for cost in costs[: self._objectives - 1])),
             features=tuple(features.tolist()),
         )
 
+    def best_mean(self) -> float:
+        """Return the accuracy of the best network inside the limits, in percent."""
+        tables = [space.table for space in self.spaces.values()]
+        return max(float(t.mean[np.all(t.costs <= self._limits, axis=1)].max()) for t in tables)
+
+
+def one_search(scenario: Any, *, seed: int, mode: str, budget: int) -> dict[str, Any]:
+    """Search once; returns how many trainings it took and what the intervals covered."""
+    axes = scenario.objectives
+    objectives = 1 + axes if mode == "pareto" else 1
+    networks = _Networks(scenario, objectives)
     sampler = SurrogateSampler(
-        suggest=suggest,
-        screen=screen,
+        suggest=networks.suggest,
+        screen=networks.screen,
         limits=(1 - scenario.floor / 100, *map(float, scenario.limits[: objectives - 1])),
         group=SPACE_PARAM,
         seed=seed,
     )
     study = optuna.create_study(directions=["minimize"] * objectives, sampler=sampler)
-    best = max(
-        float(s.table.mean[np.all(s.table.costs <= scenario.limits, axis=1)].max())
-        for s in spaces.values()
-    )
+    best = networks.best_mean()
     costs_seen: list[np.ndarray] = []
     means: list[float] = []
     inside: list[bool] = []
@@ -135,8 +144,9 @@ def one_search(scenario: Any, *, seed: int, mode: str, budget: int) -> dict[str,
         if sampler.look_ahead(study) is None:
             break
         trial = study.ask()
-        spec = suggest(trial)
-        table, row = spaces[spec.space].table, spaces[spec.space].row(spec)
+        spec = networks.suggest(trial)
+        space = networks.spaces[spec.space]
+        table, row = space.table, space.row(spec)
         error = 1 - float(table.obs[row, seed % table.obs.shape[1]]) / 100
         proposal = sampler.proposal_of(trial.number)
         if proposal is not None and proposal.predicted:

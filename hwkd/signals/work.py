@@ -32,11 +32,13 @@ class CoreWork:
     Attributes:
         instructions: of all steps.
         code_bytes: likewise, without constants.
+        stack_bytes: of the function that they are inlined into, without what libraries take below.
         error_ratio: largest error of the closed form on pipelines that it was not made from.
     """
 
     instructions: float
     code_bytes: int
+    stack_bytes: int
     error_ratio: float
 
 
@@ -79,6 +81,8 @@ def on_core(steps: Sequence[Step], shapes: Sequence[Shape], core: str) -> CoreWo
     return CoreWork(
         instructions=sum(amount * facts["units"][unit] for unit, amount in work.items()),
         code_bytes=round(sum(facts["code"][kind] for kind in kinds)),
+        # Of inlined steps the one that spills most decides.
+        stack_bytes=round(max(facts["stack"][kind] for kind in kinds)),
         error_ratio=facts["error"][TEXTS if isinstance(steps[0], TextStep) else "instructions"],
     )
 

@@ -43,14 +43,14 @@ OFFERED = [
     (space_name, activation)
     for space_name in SEARCH_SPACES.names()
     for activation in ACTIVATIONS
-    if any(spec.params["activation"] == activation for spec in specs_of(space_name, SHAPES[0]))
+    if any(spec.params.get("activation") == activation for spec in specs_of(space_name, SHAPES[0]))
 ]
 
 
 def sample(space_name: str, input_shape: tuple[int, ...], activation: str) -> Layers:
     """The cheapest of a few samples with an activation."""
     space, specs = SEARCH_SPACES.get(space_name), specs_of(space_name, input_shape)
-    chosen = [space.layers(spec) for spec in specs if spec.params["activation"] == activation]
+    chosen = [space.layers(spec) for spec in specs if spec.params.get("activation") == activation]
     return min(chosen, key=lambda layers: build_graph(layers).macs)
 
 

@@ -14,6 +14,8 @@ from hwkd.qgraph.foreign_text import string_bytes
 
 # Of model_run and what calls it.
 _FRAME_BYTES = 24
+# Counters of model_push, and its frame on the stack.
+_STREAM_BYTES, _PUSH_BYTES = 12, 16
 
 
 def constant_bytes(project: Project) -> int:
@@ -51,7 +53,17 @@ def predict_ram_bytes(project: Project, core: Core) -> int | None:
     below = core.rest.library_stack_bytes
     deepest = max((item.stack_bytes + below * bool(item.library) for item in called), default=0)
     features = 0 if project.raw is None else project.raw.ram_bytes or 0
-    return project.memory.arena_bytes + features + _FRAME_BYTES + deepest
+    stack = 0 if project.raw is None else project.raw.stack_bytes(core.name)
+    if stack is None:
+        return None
+    if project.stream is None:
+        # The network runs when the features are there, and its stack is free again.
+        deepest = max(deepest, stack + below * bool(stack))
+        return project.memory.arena_bytes + features + _FRAME_BYTES + deepest
+    # It runs below the features of the last frame of a hop, which wait in a row.
+    row = project.stream.frame_bytes if stack else 0
+    static = features + row + _STREAM_BYTES
+    return project.memory.arena_bytes + static + stack + _PUSH_BYTES + _FRAME_BYTES + deepest
 
 
 def _kernel_code(project: Project, core: Core) -> RoundingCode | None:

@@ -130,6 +130,7 @@ class RawInput:
         power_table: `powers` in C: 2^(i / 64) in steps of 1/32768; empty where floats are prepared.
         code_bytes: core, by the name of its file -> code of features; None where it was never
             measured.
+        stack_bytes: core likewise -> stack of features, without what libraries take below.
         frames: of samples whose features firmware may keep; None where it keeps samples.
         apply: the same in NumPy: raw values [n, *shape] to inputs of the network before int8.
     """
@@ -143,6 +144,7 @@ class RawInput:
     table_bytes: int | None = None
     power_table: str = ""
     code_bytes: Callable[[str], int | None] = _uncounted
+    stack_bytes: Callable[[str], int | None] = _uncounted
     frames: FrameForm | None = None
     apply: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None
 

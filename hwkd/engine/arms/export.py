@@ -157,12 +157,23 @@ def raw_input(record: PipelineRecord) -> RawInput:
         power_table=table_c("uint32_t", "powers", power_table()) if made.is_whole else "",
         apply=pipeline.apply,
     )
-    return replace(found, code_bytes=partial(_code_bytes, pipeline)) if made.is_whole else found
+    if not made.is_whole:
+        return found
+    return replace(
+        found,
+        code_bytes=partial(_code_bytes, pipeline),
+        stack_bytes=partial(_stack_bytes, pipeline),
+    )
 
 
 def _code_bytes(pipeline: Pipeline, core: str) -> int | None:
     work = on_core(pipeline.steps, shapes_of(pipeline.steps, pipeline.raw_shape), core)
     return None if work is None else work.code_bytes
+
+
+def _stack_bytes(pipeline: Pipeline, core: str) -> int | None:
+    work = on_core(pipeline.steps, shapes_of(pipeline.steps, pipeline.raw_shape), core)
+    return None if work is None else work.stack_bytes
 
 
 def _files(made: Sequence[Exported], student: StudentFolder | None) -> dict[str, str | bytes]:

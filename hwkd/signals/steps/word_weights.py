@@ -71,17 +71,7 @@ class WordWeights:
     def text_c(self, function: str, *, shape: Shape, put: str) -> CCode:
         """Return the same in C; see `TextStep`."""
         columns, keys = len(self.weights), len(self.keys)
-        search = f"""    int32_t low = 0, high = {keys};
-    while (low < high) {{
-        const int32_t middle = (low + high) / 2;
-        if ({function}_keys[middle] < hash)
-            low = middle + 1;
-        else
-            high = middle;
-    }}
-    if (low < {keys} && {function}_keys[low] == hash)
-        return low;
-"""
+        search = _search_c(function, keys) if keys else ""
         table = table_c("uint32_t", f"{function}_keys", self.keys)
         rest = f"(int32_t)({keys}u + hash % {self.buckets}u)" if self.buckets else "-1"
         text = f"""{table if keys else ""}{table_c("uint8_t", f"{function}_weights", self.weights)}
@@ -91,7 +81,7 @@ static uint8_t {function}_counts[{columns}];
 /* The column of a word; -1 of one that counts nowhere. */
 static int32_t {function}_column(uint32_t hash)
 {{
-{search if keys else ""}    return {rest};
+{search}    return {rest};
 }}
 
 static uint32_t {function}_value(int32_t column)
@@ -136,3 +126,18 @@ static void {function}(const uint8_t *text)
             "word-weights.byte": float(shape[1]),
             "word-weights.column": float(len(self.weights)),
         }
+
+
+def _search_c(function: str, keys: int) -> str:
+    """Return C that finds a word's hash among `keys` that ascend, by halves."""
+    return f"""    int32_t low = 0, high = {keys};
+    while (low < high) {{
+        const int32_t middle = (low + high) / 2;
+        if ({function}_keys[middle] < hash)
+            low = middle + 1;
+        else
+            high = middle;
+    }}
+    if (low < {keys} && {function}_keys[low] == hash)
+        return low;
+"""

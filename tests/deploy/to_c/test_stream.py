@@ -21,20 +21,20 @@ from hwkd.signals.tried import tried_signals
 LABELS = ("up", "down", "left", "right")
 
 
-@pytest.fixture(scope="module")
-def listener(tmp_path_factory):
+@pytest.fixture(scope="module", params=[False, True], ids=["windows", "frames"])
+def listener(request, tmp_path_factory):
     """The compiled program, its pipeline and its int8 file; every inference is printed."""
-    folder = tmp_path_factory.mktemp("listener")
+    folder, streaming = tmp_path_factory.mktemp("listener"), request.param
     signals = tried_signals(16, 2, 300)
     pipeline = made_pipeline("imu:window=0.5s,stride=0.5s", signals, 50.0)
     channels, time = pipeline.apply(signals[:1]).shape[1:]
     net = NetworkBuilder((channels, time))
     net.reshape(1, channels, 1, time)
-    net.conv(8, (1, 3), relu="Relu")
+    net.conv(8, (1, 3), pads=(0, 0, 0, 0) if streaming else None, relu="Relu")
     net.classifier(4)
     model = quantise(net, folder, "net")
     export_c(
-        model, folder / "c", labels=LABELS, raw=raw_input(pipeline.record()),
+        model, folder / "c", labels=LABELS, raw=raw_input(pipeline.record()), streaming=streaming,
         answer=output_kind("classes").answer((), (), (), None),
     )  # fmt: skip
     settings = "-DMODEL_SMOOTHING=1 -DMODEL_THRESHOLD=0 -DMODEL_STRIDE=150"

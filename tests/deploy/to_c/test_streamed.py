@@ -246,6 +246,8 @@ def test_an_emulated_core_streams_from_raw_samples_and_needs_what_was_predicted(
     stream = found.stream
     assert stream is not None
     assert stream.answers > 10
-    assert stream.differing == stream.core_differing == stream.onnxruntime_max_lsb == 0
-    assert stream.ram_predicted_bytes == pytest.approx(stream.ram_bytes, rel=0.1)
+    assert stream.differing == stream.core_differing == 0
+    if found.rounding == "float":
+        assert stream.onnxruntime_max_lsb == 0
+    assert stream.ram_predicted_bytes == pytest.approx(stream.ram_bytes, rel=0.03)
     assert stream.instructions_per_frame * frames < found.instructions_per_inference * 1.1
