@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from hwkd.core.strict_model import StoredInt, StrictModel
 
 
@@ -54,7 +56,7 @@ class PruneRecord(StrictModel):
         ships: name of the arm in the folder.
     """
 
-    schema_version: int = 1
+    schema_version: Literal[1] = 1
     model: str
     model_sha256: str
     data: str
