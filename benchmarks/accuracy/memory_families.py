@@ -3,9 +3,9 @@
 Which output lies over which input is not fitted. Fitted to published rows are how much working
 memory version 10 and later keep apart, and the laws of runtime RAM and code by operator and
 channel: each is fitted again without the family that it is tested on. Left out everywhere are rows
-that repeat an older version's, networks without a list of layers, and efficientnet on 7.3, whose
-list is that of another version; for code the st_yolo_lc rows of 8.1, which hold more than the
-network. Runtime RAM below 1 KiB is compared with 1 KiB.
+that repeat an older version's, networks without a list of layers or with other weights than it has,
+and efficientnet on 7.3, whose list is that of another version; for code the st_yolo_lc rows of 8.1,
+which hold more than the network. Runtime RAM below 1 KiB is compared with 1 KiB.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from benchmarks.lib.published import graph_of, read_csv
+from benchmarks.lib.published import graph_of, is_its_network, read_csv
 from benchmarks.lib.verdict import Target, report
 from hwkd.core.graph import OpGraph
 from hwkd.core.memory_model import MemoryModel
@@ -93,6 +93,8 @@ def rows_of(runtime: str) -> list[ZooRow]:
         try:
             graph = fuse(graph_of(row["model"]), rules.fusion).stored
         except KeyError:
+            continue
+        if not is_its_network(row):
             continue
         sizes = (row[f"{name}_kib"] for name in ("activation_ram", "runtime_ram", "code_flash"))
         activation, kept, code = (1024 * float(text or "nan") for text in sizes)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks.lib.published import graph_of, read_csv
+from benchmarks.lib.published import graph_of, is_its_network, read_csv
 from benchmarks.lib.verdict import Target, report
 from hwkd.cost.fuse import fuse
 from hwkd.cost.memory import plan_memory
@@ -55,6 +55,8 @@ def zoo_errors() -> list[tuple[dict[str, str], dict[str, float]]]:
         if row["software"] not in RUNTIMES or row["no_latency"] not in ("", "external memory"):
             continue
         if row["family"] not in FAMILIES or "resnet_v1_32" in row["model"]:
+            continue
+        if not is_its_network(row):
             continue
         name = RUNTIMES[row["software"]]
         graph = fuse(graph_of(row["model"]), load_runtime(name).fusion).stored

@@ -69,7 +69,7 @@ CMSIS_NN = Kinship(
     misfit_ratio=0.0,
 )  # fmt: skip
 # Loops that were counted, so their level is known too; the kernel of one form can be of another
-# kind than counted: a minimum without scaling takes a twentieth of what a sum with it does.
+# kind than counted.
 HELIUM = _alone(0.25, 0.3, per_form=0.8, common=0.2)
 
 

@@ -282,7 +282,9 @@ _ONLY_IN_FILES = (
       for name in ("LeakyRelu", "Tanh")),
     Kind(onnx="PRelu", work="activation"),
     Kind(onnx="Sub", takes_activation=True, work="elementwise"),
-    *(Kind(onnx=name, work="elementwise") for name in ("Div", "Max", "Min")),
+    Kind(onnx="Div", work="elementwise"),
+    # Nothing is scaled: int8 kernels compare as many values at a time as they move.
+    *(Kind(onnx=name, work="copy") for name in ("Max", "Min")),
     *(Kind(onnx=name, reads_channels=True) for name in ("ConvInteger", "LpPool")),
     Kind(onnx="GlobalMaxPool", reads_channels=True, is_channelwise=True, work="mean"),
     *(Kind(onnx=name, work="mean") for name in ("ReduceMean", "ReduceMax")),

@@ -22,6 +22,7 @@ ScratchRule: TypeAlias = Literal[
     "tflm_mean",
     "tflm_transposed",
     "x_cube_conv",
+    "x_cube_dense",
 ]
 
 

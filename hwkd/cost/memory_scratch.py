@@ -88,6 +88,18 @@ def _x_cube_conv(op: Op, tensors: Tensors) -> int:
     return 4 * depth + (2 * depth + 14) * after
 
 
+def _x_cube_dense(op: Op, tensors: Tensors) -> int:
+    """The input as 16-bit values and five for each output, of weights with a scale each.
+
+    Source:
+        "gemm_..._scratch0_array" declarations of generated network.c files, which count 16-bit
+        values: 730, 448, 224, 112 and 46 for 90->128, 128->64, 64->32, 32->16 and 16->6; 192 for
+        32->32. Weights that share one scale (TensorFlow Lite's until 2023) need the input alone.
+    """
+    after = tensors[op.outputs[0]].elements
+    return 2 * (op.macs // after + 5 * after)
+
+
 def _hwkd_conv(op: Op, tensors: Tensors) -> int:
     """Columns of four pixels as 16-bit values; of a depthwise one lines, and a table of its taps.
 
@@ -133,4 +145,5 @@ _RULES: Mapping[ScratchRule, Callable[[Op, Tensors], int]] = {
     "tflm_mean": _tflm_mean,
     "tflm_transposed": _tflm_transposed,
     "x_cube_conv": _x_cube_conv,
+    "x_cube_dense": _x_cube_dense,
 }

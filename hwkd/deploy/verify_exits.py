@@ -48,12 +48,14 @@ def reached(project: Project, outputs: _Int8, taken: NDArray[np.int64]) -> _Int8
 
 
 def answers(project: Project, outputs: _Int8, taken: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the output that each inference ended at, in real values; shape [inputs, values]."""
+    """Return the output that each inference ended at, in real values; shape [inputs, *output]."""
     columns, tensors = _columns(project), list(project.outputs.values())
-    real = np.empty((len(outputs), tensors[0].elements), np.float32)
+    real = np.empty((len(outputs), *tensors[0].shape[1:]), np.float32)
     for index in np.unique(taken):
         tensor, is_here = tensors[index], taken == index
-        steps = outputs[is_here][:, columns[index]].astype(np.float32)
+        # C keeps maps position by position, a head has them class by class.
+        places = project.arranged.places[tensor.name].reshape(tensor.shape[1:])
+        steps = outputs[is_here][:, columns[index]][:, places].astype(np.float32)
         real[is_here] = (steps - np.float32(tensor.zero_point)) * np.float32(tensor.scale)
     return real
 

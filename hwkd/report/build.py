@@ -151,6 +151,7 @@ def _cost_headlines(run: RunRecord, best: TrialRecord, cost: CostEstimate) -> li
     ]
     if cost.energy_j is not None:
         amounts.append(("Energy", "energy", cost.energy_j, misses_ops))
+    has_own_c = bool(own_c_headlines(run))
     for label, name, amount, is_lower_bound in amounts:
         limit = run.device.limit(name)
         detail = (
@@ -158,6 +159,8 @@ def _cost_headlines(run: RunRecord, best: TrialRecord, cost: CostEstimate) -> li
             if limit is None
             else f"of {fmt.limit_value(name, limit.value)} ({limit.origin})"
         )
+        if has_own_c and name != "energy":
+            detail += f", for {cost.runtime} and its code"
         lines.append(
             Headline(
                 label=label,

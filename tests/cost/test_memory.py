@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from itertools import permutations
+from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +236,30 @@ def test_cmsis_nn_convolutions_ask_for_two_columns_of_16_bit_values() -> None:
         "b": 2 * 25 * 16,
     }
     assert plan_memory(graph_of(ops, shapes), model, 4).scratch_bytes == {}
+
+
+def test_dense_layers_of_st_ask_for_what_generated_files_declare() -> None:
+    # 16-bit values of the gemm_..._scratch0 arrays of one generated network.c: 90, 128, 64, 32, 16
+    # and 6 values between its layers.
+    widths, declared = [90, 128, 64, 32, 16, 6], [730, 448, 224, 112, 46]
+    names = ["x", *"abcde"]
+    sizes = dict(zip(names, widths, strict=True))
+    ops = [
+        op(name, "Gemm", before, macs=sizes[before] * sizes[name], weights=1)
+        for before, name in pairwise(names)
+    ]
+    graph = graph_of(ops, {name: (1, size) for name, size in sizes.items()})
+    plan = plan_memory(graph, load_runtime("x-cube-ai-7").memory, 1)
+    assert list(plan.scratch_bytes.values()) == [2 * count for count in declared]
+    # No output lies over its input there: 448 bytes are declared for 1, 32, 32, 16 and 1 values.
+    widths = [1, 32, 32, 16, 1]
+    sizes = dict(zip("xabcd", widths, strict=True))
+    ops = [
+        op(name, "Gemm", before, macs=sizes[before] * sizes[name], weights=1)
+        for before, name in pairwise("xabcd")
+    ]
+    graph = graph_of(ops, {name: (1, size) for name, size in sizes.items()})
+    assert plan_memory(graph, load_runtime("x-cube-ai-7").memory, 1).arena_bytes == 448
 
 
 @pytest.mark.parametrize(

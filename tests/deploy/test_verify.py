@@ -3,19 +3,21 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from support.op_networks import OP_NETWORKS
 from typer.testing import CliRunner
 
-from benchmarks.lib.c_networks import quantise
+from benchmarks.lib.c_networks import NetworkBuilder, quantise
 from hwkd.cli.app import app
 from hwkd.core.errors import DoesNotFitError, ExportError, UnknownNameError
 from hwkd.core.verification import Target
 from hwkd.deploy import toolchain
-from hwkd.deploy.sessions import open_session, predict
-from hwkd.deploy.to_c.export import build_project
+from hwkd.deploy.sessions import open_session, predict, predict_all
+from hwkd.deploy.to_c.export import build_project, placed_outputs
 from hwkd.deploy.toolchain import INSTALL_COMMAND, find_tools
 from hwkd.deploy.verify import seeded_samples, verify_model
+from hwkd.deploy.verify_exits import answers
 from hwkd.deploy.verify_run import build_firmware
 from hwkd.deploy.verify_target import target_of
 from hwkd.io.core_files import core_names, load_core
@@ -211,3 +213,15 @@ def test_a_folder_of_exported_c_is_checked_as_it_lies_there(models, tmp_path, ca
     (out / "model.json").write_text("{}")
     assert main(command) == 2
     assert "model.json: not a description" in capsys.readouterr().err
+
+
+def test_maps_are_scored_class_by_class_though_c_keeps_them_position_by_position(tmp_path):
+    network = NetworkBuilder((2, 6, 8))
+    network.conv(3)
+    model = quantise(network, tmp_path, "maps")
+    project, samples = build_project(model), seeded_samples(model, 5)
+    expected = predict_all(open_session(model), samples)
+    in_c = placed_outputs(expected, list(project.outputs.values()), project.arranged)
+    found = answers(project, in_c, np.zeros(5, np.int64))
+    assert found.shape == (5, 3, 6, 8)
+    np.testing.assert_array_equal(found, expected[0])

@@ -1,7 +1,10 @@
 """A run folder appears whole; a kill while it is made leaves nothing in the way."""
 
 import fcntl
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,6 +71,74 @@ def test_a_new_folder_appears_in_one_step(tmp_path):
         assert not folder.exists()
     assert [file.name for file in folder.iterdir()] == ["main.log"]
     assert list(folder.parent.iterdir()) == [folder]
+
+
+def killed_while_making(folder, *, lives=False):
+    """Let a process die, or stop, while it makes a folder."""
+    code = (
+        "import os, sys, signal, pathlib\n"
+        "from hwkd.engine.run.whole_folder import created_whole\n"
+        "with created_whole(pathlib.Path(sys.argv[1]), main_file='main.log') as temporary:\n"
+        "    (temporary / 'a.json').write_text('x')\n"
+        "    print('made', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout.readline() == b"made\n"
+    if not lives:
+        process.kill()
+        process.communicate()
+    return process
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_what_a_killed_process_left_goes_with_the_next_start_and_of_a_living_one_stays(
+    tmp_path, is_there
+):
+    folder = tmp_path / "L_[c]"
+    if is_there:
+        folder.mkdir()
+    killed_while_making(folder)
+    (left,) = (folder if is_there else tmp_path).iterdir()
+    assert list(left.iterdir())
+    (tmp_path / ".L_[c].mine").mkdir()
+    require_free(folder, main_file="main.log")
+    assert not left.exists()
+
+    other = killed_while_making(folder, lives=True)
+    if is_there:
+        with pytest.raises(RunFolderError, match="another process is making a run there"):
+            require_free(folder, main_file="main.log")
+        with pytest.raises(FileExistsError), created_whole(folder, main_file="main.log"):
+            pass
+    else:
+        require_free(folder, main_file="main.log")
+    (kept,) = {*(folder if is_there else tmp_path).iterdir()} - {tmp_path / ".L_[c].mine"}
+    assert list(kept.iterdir())
+    other.communicate()
+    assert (folder / "a.json").read_text() == "x"
+    assert {*tmp_path.iterdir()} == {folder, tmp_path / ".L_[c].mine"}
+
+
+def test_a_marker_that_was_left_in_a_run_goes_though_the_run_is_refused(tmp_path):
+    (tmp_path / "main.log").write_text("x")
+    (tmp_path / ".creating").mkdir()
+    with pytest.raises(RunFolderError, match="another run"):
+        require_free(tmp_path, main_file="main.log")
+    assert [file.name for file in tmp_path.iterdir()] == ["main.log"]
+
+
+def test_what_another_machine_left_stays(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("socket.gethostname", lambda: "elsewhere")
+        killed = created_whole(tmp_path / "run", main_file="main.log")
+        left = killed.__enter__()
+    theirs = left.with_name(re.sub(r"\.\d+\.(\w+)$", r".999999999.\1", left.name))
+    left.rename(theirs)
+    require_free(tmp_path / "run", main_file="main.log")
+    assert theirs.exists()
 
 
 def test_a_link_to_an_empty_folder_is_filled_and_stays_a_link(tmp_path):

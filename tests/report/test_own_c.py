@@ -50,6 +50,18 @@ def test_what_the_emulator_found_takes_the_place_of_estimated_sizes():
     assert head["hwkd's own C: Latency"][1] == "estimated"
 
 
+def test_sizes_beside_those_of_the_own_c_say_for_which_runtime_they_are():
+    run, _ = make_run(trials=12)
+    assert run.final is not None
+    found, _, card = run_with(own_c=run.final.cost)
+    report = build_report(found, make_run(trials=12)[1])
+    runtime = run.device.runtime
+    details = {line.label: line.detail for line in report.headlines}
+    assert all(details[size].endswith(f", for {runtime} and its code")
+               for size in ("Peak RAM", "Flash"))  # fmt: skip
+    assert f"RAM and flash are estimated for {runtime}, its own code included." in card
+
+
 def test_nothing_is_said_where_nothing_is_known():
     _, head, card = run_with(own_c=None, verification=None)
     assert not [label for label in head if "own C" in label]

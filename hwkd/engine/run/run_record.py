@@ -108,9 +108,13 @@ def _epochs_made(config: SearchConfig, records: Sequence[TrialRecord]) -> str:
 
 
 def search_caveats(
-    config: SearchConfig, device: Device, records: Sequence[TrialRecord]
+    config: SearchConfig, device: Device, records: Sequence[TrialRecord], *, is_taught: bool
 ) -> tuple[str, ...]:
-    """Return what a reader must know before using a number of this search."""
+    """Return what a reader must know before using a number of this search.
+
+    Args:
+        is_taught: the last trainings have a teacher; without one there is no gain to speak of.
+    """
     runtime = device.runtime(config.runtime)
     caveats = []
     if backend_of(device).basis.is_timed:
@@ -143,7 +147,7 @@ def search_caveats(
             f"{workers} workers shared the search: the order of trials depends on timing, "
             "so the same seed can give other trials."
         )
-    if config.training.controls < 2:
+    if is_taught and config.training.controls < 2:
         caveats.append(
             "The gain over training without a teacher rests on one seed or none; "
             "use --controls 3 or more to see its spread."

@@ -7,17 +7,22 @@ marker that says so while it lasts, and with the file that makes it a run last o
 
 from __future__ import annotations
 
+import fcntl
+import glob
+import hashlib
 import os
+import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
 from hwkd.core.errors import RunFolderError
 from hwkd.io.run_files import CONFIG_FILE, PREPARED_FILE, RUN_FILE
-from hwkd.io.run_lock import LOCK_FILE, is_held
+from hwkd.io.run_lock import LOCK_FILE, is_alive, is_held
 
 _MARKER = ".creating"
 
@@ -25,12 +30,19 @@ _MARKER = ".creating"
 def require_free(folder: Path, *, main_file: str) -> None:
     """Refuse a folder that holds anything or cannot be made, before time is spent.
 
+    What a process that is gone left of its creation is removed first.
+
     Args:
         main_file: name of the file that makes a folder a run.
 
     Raises:
         RunFolderError: saying which of the two.
     """
+    _remove_left(folder, main_file)
+    if _is_filled(folder / _MARKER):
+        raise RunFolderError(
+            f"--out {folder}: another process is making a run there; choose a new folder"
+        )
     if _is_taken(folder, main_file):
         is_run = (folder / main_file).exists()
         raise RunFolderError(
@@ -62,22 +74,78 @@ def created_whole(folder: Path, *, main_file: str) -> Iterator[Path]:
     """
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = folder.with_name(f".{folder.name}.{os.getpid()}.{uuid4().hex[:8]}")
+        temporary = folder.with_name(f"{_prefix(folder)}{os.getpid()}.{uuid4().hex[:8]}")
         temporary.mkdir()
         try:
-            yield temporary
-            temporary.rename(folder)
+            with _marked_alive(temporary):
+                yield temporary
+                temporary.rename(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return
     marker = folder / _MARKER
-    shutil.rmtree(marker, ignore_errors=True)
-    marker.mkdir()
+    if not _is_filled(marker):
+        shutil.rmtree(marker, ignore_errors=True)
+    marker.mkdir()  # fails while another process fills it
     try:
-        yield marker
-        for file in sorted(marker.iterdir(), key=lambda file: file.name == main_file):
-            file.replace(folder / file.name)
+        with _marked_alive(marker):
+            yield marker
+            for file in sorted(marker.iterdir(), key=lambda file: file.name == main_file):
+                file.replace(folder / file.name)
     finally:
+        shutil.rmtree(marker, ignore_errors=True)
+
+
+def _prefix(folder: Path) -> str:
+    """Return how folders begin that become `folder`, made by processes of this machine."""
+    machine = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+    return f".{folder.name}.{machine}."
+
+
+@contextmanager
+def _marked_alive(folder: Path) -> Iterator[None]:
+    """Hold a kernel lock on a folder that is being filled; it ends with the process."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_filled(folder: Path) -> bool:
+    """Tell whether a process that lives fills a folder."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _remove_left(folder: Path, main_file: str) -> None:
+    """Remove what processes of this machine that are gone left of making `folder`.
+
+    The marker stays beside files that were moved already, of which it says that they are ours.
+    """
+    prefix = _prefix(folder)
+    for left in folder.parent.glob(f"{glob.escape(prefix)}*"):
+        pid = re.fullmatch(r"(\d{1,9})\.[0-9a-f]{8}", left.name.removeprefix(prefix))
+        # The number may be that of another container's process, the lock is not.
+        if pid and not left.is_symlink() and not is_alive(int(pid[1])) and not _is_filled(left):
+            shutil.rmtree(left, ignore_errors=True)
+    marker = folder / _MARKER
+    if not marker.is_dir() or marker.is_symlink() or _is_filled(marker):
+        return
+    if (folder / main_file).exists() or list(folder.iterdir()) == [marker]:
         shutil.rmtree(marker, ignore_errors=True)
 
 

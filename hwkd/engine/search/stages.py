@@ -222,8 +222,19 @@ class SearchStages:
         self, run: RunRecord, teacher_error: float | None, records: Sequence[TrialRecord]
     ) -> RunRecord:
         """Leave the teacher out of the objective if a candidate beat it; state the caveats."""
-        caveats = search_caveats(self.config, self.prepared.screen.device, records)
-        run = run.model_copy(update={"caveats": caveats})
+        run = self._without_beaten_teacher(run, teacher_error, records)
+        teacher = run.teacher
+        is_taught = self.config.scheme is not None or (
+            teacher is not None and teacher_error is not None and teacher.left_out is None
+        )
+        caveats = search_caveats(
+            self.config, self.prepared.screen.device, records, is_taught=is_taught
+        )
+        return run.model_copy(update={"caveats": caveats})
+
+    def _without_beaten_teacher(
+        self, run: RunRecord, teacher_error: float | None, records: Sequence[TrialRecord]
+    ) -> RunRecord:
         teacher = run.teacher
         if teacher is None or teacher_error is None:
             goal = run.objective.model_copy(update={"beta": 0.0})
