@@ -33,7 +33,7 @@ from hwkd.tasks.pixel_cache import remembered_pixels, store_pixels
 from hwkd.tasks.raw import RawData, RawSplit
 
 # Part of the cache key: raise it when decoding changes.
-_DECODER_VERSION = 4
+_DECODER_VERSION = 5
 # Larger than what networks for microcontrollers look at.
 _LARGE_PIXELS = 256 * 256
 # Training holds float32, four times this; more does not fit the machines that searches run on.
@@ -209,6 +209,8 @@ def _picture_notes(
             f"{(~deep).sum():,} images have 8 bits; their levels were multiplied by 257 to match "
             f"the others of 16 bits{_by_split(listing, ~deep)}"
         )
+    if animated := sum(fact.frames > 1 for fact in facts):
+        notes.append(f"{animated:,} images are animations; their first frame was read")
     if lossy := sum(fact.loses_bits for fact in facts):
         notes.append(f"{lossy:,} colour images have 16 bits per channel; the upper 8 were read")
     for kind, count in sorted(Counter(fact.kind for fact in facts if fact.kind).items()):
@@ -216,8 +218,8 @@ def _picture_notes(
     transparent = np.array([fact.is_transparent for fact in facts])
     if transparent.any():
         notes.append(
-            f"{transparent.sum():,} images may be transparent; they were laid on white and their "
-            f"transparency is no input{_by_split(listing, transparent)}"
+            f"{transparent.sum():,} images have an alpha channel or a transparent colour; they "
+            f"were laid on white, and transparency is no input{_by_split(listing, transparent)}"
         )
     if not are_grey and is_grey.any():
         notes.append(

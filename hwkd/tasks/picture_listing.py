@@ -46,6 +46,7 @@ def list_pictures(path: Path) -> PictureListing:
     plan = find_classes(path)
     keys = {name: unicodedata.normalize("NFC", name) for _, name, _ in plan.classes}
     names = sorted({keys[name] for split, name, _ in plan.classes if split == "train"})
+    plan.notes += _alike(names)
     index = {name: number for number, name in enumerate(names)}
     files: list[str] = []
     labels: list[int] = []
@@ -94,6 +95,19 @@ def list_pictures(path: Path) -> PictureListing:
         class_names=shown,
         notes=tuple(dict.fromkeys(plan.notes)),
     )
+
+
+def _alike(names: list[str]) -> list[str]:
+    """Say which classes differ in capitals alone: people mean one by both more often than not."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(name.casefold(), []).append(printable(name))
+    return [
+        f"{' and '.join(map(repr, group))} are different classes; put their pictures into one "
+        "folder if they are one"
+        for group in groups.values()
+        if len(group) > 1
+    ]
 
 
 def _what_was_left_out(counts: Counter[str], kinds: list[str]) -> str:

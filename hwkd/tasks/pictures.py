@@ -47,6 +47,7 @@ class PictureFacts:
         kind: how its colours are stored where reading them converts ("CMYK", "palette"); empty
             for grey and RGB.
         is_transparent: has an alpha channel or a transparent colour, shown on white.
+        frames: of an animation, of which the first is read; 1 of a picture.
     """
 
     height: int
@@ -55,6 +56,7 @@ class PictureFacts:
     has_16_bits: bool
     loses_bits: bool
     is_transparent: bool
+    frames: int
     kind: str
 
 
@@ -87,6 +89,7 @@ def _facts(image: Image.Image) -> PictureFacts:
         has_16_bits=has_16_bits,
         loses_bits="16B" in stored and not has_16_bits,
         is_transparent=image.has_transparency_data,
+        frames=int(getattr(image, "n_frames", 1)),
         kind=_CONVERTED.get(image.mode, ""),
     )
 

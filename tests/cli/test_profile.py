@@ -17,8 +17,8 @@ from hwkd.io.runtime_files import load_runtime
 
 KEYS = [
     "device", "runtime", "clock_hz", "dtype", "macs", "params", "latency", "peak_ram_bytes",
-    "peak_ram_interval_bytes", "flash_bytes", "energy_j", "energy", "daily_energy", "per_op",
-    "unsupported_ops", "fit", "fits", "reasons", "inputs", "notes",
+    "peak_ram_interval_bytes", "flash_bytes", "energy_j", "stream", "energy", "daily_energy",
+    "per_op", "unsupported_ops", "fit", "fits", "reasons", "inputs", "notes",
 ]  # fmt: skip
 # 3x3 convolution 3->8 on 16x16, ReLU, mean, fully connected 8->4.
 MACS = 8 * 27 * 256 + 8 * 4

@@ -211,7 +211,8 @@ def test_transparent_pixels_become_white(tmp_path):
     data = read_source(tmp_path / "set")
     assert data.train.inputs[:3].min() == 255
     assert [note for note in data.notes if "transparen" in note] == [
-        "3 images may be transparent; they were laid on white and their transparency is no input"
+        "3 images have an alpha channel or a transparent colour; they were laid on white, and "
+        "transparency is no input"
     ]
 
 
@@ -295,3 +296,18 @@ def test_unknown_formats_are_refused(tmp_path):
     (tmp_path / "table.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match="unknown format of this file; --data takes"):
         read_source(tmp_path / "table.parquet")
+
+
+def test_an_animation_is_read_by_its_first_frame_and_named(tmp_path):
+    write_classes(tmp_path / "set")
+    frames = [Image.new("L", (5, 6), level) for level in (0, 200)]
+    frames[0].save(tmp_path / "set" / "cat" / "9.png", save_all=True, append_images=frames[1:])
+    notes = read_source(tmp_path / "set").notes
+    assert "1 images are animations; their first frame was read" in notes
+
+
+def test_classes_that_differ_in_capitals_alone_are_named(tmp_path):
+    write_classes(tmp_path / "set")
+    (tmp_path / "set" / "dog").rename(tmp_path / "set" / "Cat")
+    notes = read_source(tmp_path / "set").notes
+    assert any(note.startswith("'Cat' and 'cat' are different classes") for note in notes)
