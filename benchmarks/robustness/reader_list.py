@@ -99,6 +99,8 @@ OPENING_ELSEWHERE: Mapping[str, str] = {
     "engine/distill/workplace": "compares bytes",
     "engine/run/artifacts": "the reader of weights; the name is the digest",
     "engine/run/join": "readers of run folders",
+    "engine/run/lost_records": "counts lines of the readers of run folders",
+    "engine/run/whole_folder": _WRITES,
     "engine/run/lease": _WRITES,
     "engine/run/prepared": "a resumed run, above",
     "engine/run/study_place": "readers of run folders",

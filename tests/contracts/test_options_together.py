@@ -97,7 +97,7 @@ _EXPORT = Case(
     least={"source": "{}/run", "out": "{}/out"},
     given={
         "trial": "2", "formats": "onnx", "target": "c", "calibration": "mse", "rounding": "q31",
-        "kernels": "cmsis-nn", "patch": "2x2", "trust": True,
+        "kernels": "cmsis-nn", "patch": "2x2", "streaming": True, "trust": True,
     },
     apart={"force": _SPENT},
 )  # fmt: skip

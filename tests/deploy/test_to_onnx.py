@@ -91,8 +91,10 @@ def test_operators_are_those_of_the_torch_exporter(space_name: str) -> None:
     folded = expected.pop("BatchNormalization", 0)
     expected.update({"Gemm": folded, "MatMul": -folded})
     # Our module picks positions before a 1x1 convolution instead of giving it a stride.
-    del expected["Slice"]
-    assert Counter(node.op_type for node in onnx_model(module, layers).graph.node) == expected
+    # A space that cuts maps has Slice in both; then both are left out.
+    found = Counter(node.op_type for node in onnx_model(module, layers).graph.node)
+    del expected["Slice"], found["Slice"]
+    assert found == expected
 
 
 def test_names_are_the_layers_and_the_batch_is_symbolic() -> None:

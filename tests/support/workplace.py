@@ -76,6 +76,8 @@ def write_workplace(folder: Path, *, space: str, search: str) -> None:
             shutil.copytree("runs/digits", f"runs/{name}")
         shutil.copyfile("runs/digits/best/student.onnx", "model.onnx")
         assert main(["export", "runs/digits", "--target", "c", "--out", "firmware"]) == 0
+        streamed = ["--target", "c", "--streaming", "--out", "listening"]
+        assert main(["export", "gestures.onnx", *streamed]) == 0
         assert main(["devices", "new", "my-board.toml"]) == 0
         teacher = ["--teacher", "my_teachers:digits_teacher", "--teacher-weights"]
         asked = ["answers", "--student", "runs/digits", *teacher, "digits.safetensors"]

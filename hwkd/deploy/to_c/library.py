@@ -16,7 +16,7 @@ _OF_BUILDS = ("Makefile", "CMakeLists.txt", "README.md", DESCRIPTION_FILE)
 _SOURCES = "src"
 # Build systems that have no flags for one library take what its results depend on from the sources.
 # The pragma costs speed, so it stands where there are products to fuse; CMSIS-NN is refused.
-_WITH_PRODUCTS = ("hwkd_elementwise.c",)
+_WITH_PRODUCTS = ("hwkd_elementwise.c", "hwkd_layer_norm.c", "hwkd_resize.c")
 _NO_FUSED_PRODUCTS = """\
 /* Products and sums that are not fused give the same results on every core. */
 #if defined(__clang__)
