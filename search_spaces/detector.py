@@ -8,6 +8,7 @@ from typing import cast
 from hwkd.core.boxes import CELL_PIXELS
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.layers_builder import LayersBuilder
+from hwkd.core.pyramid import either_conv, joined, larger
 from hwkd.core.room import WHOLE, Room
 from hwkd.core.stem import choose_activation
 from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
@@ -64,24 +65,22 @@ class DetectorSpace:
         widths = [int(p[f"level{level}_channels"]) for level in range(1, levels + 1)]
         activation = cast(Activation, p["activation"])
         is_dense = p["convolutions"] == "dense"
-        factor = (1 if len(spec.input_shape) == 2 else 2, 2)  # a signal has no height
         seen: list[str] = []
         x = builder.image
         for level, width in enumerate(widths, 1):
             for block in range(1, int(p.get(f"level{level}_blocks", 1)) + 1):
                 # The picture has too few channels to be looked at one by one.
-                x = _convolution(
-                    builder, x, f"down{level}_{block}", width, 2 if block == 1 else 1, activation,
-                    is_dense or level == 1,
+                x = either_conv(
+                    builder, x, f"down{level}_{block}", width, stride=2 if block == 1 else 1,
+                    activation=activation, is_dense=is_dense or level == 1,
                 )  # fmt: skip
             builder.tap(f"stage{level}", x)
             seen.append(x)
         for level in range(levels - 1, _DOWN_TO_CELLS - 1, -1):
-            width = widths[level - 1]
-            coarse = builder.conv(x, f"narrow{level}", width)
-            fine = builder.upsample(coarse, f"up{level}", factor=factor)
-            x = builder.add(fine, seen[level - 1], f"sum{level}", activation=activation)
-            x = _convolution(builder, x, f"join{level}", width, 1, activation, is_dense)
+            x = joined(
+                builder, x, seen[level - 1], level, widths[level - 1],
+                factor=larger(spec.input_shape, 2), activation=activation, is_dense=is_dense,
+            )  # fmt: skip
         builder.conv(x, "logits", spec.num_outputs, norm=False)
         return builder.build()
 
@@ -90,23 +89,6 @@ def _times_halved(input_shape: tuple[int, ...]) -> int:
     """Return how often the cells of a picture can be halved again, at most twice."""
     cells = [-(-size // CELL_PIXELS) for size in input_shape[1:]]
     return sum(all(size % 2**times == 0 for size in cells) for times in (1, 2))
-
-
-def _convolution(
-    builder: LayersBuilder,
-    source: str,
-    name: str,
-    channels: int,
-    stride: int,
-    activation: Activation,
-    is_dense: bool,
-) -> str:
-    if is_dense:
-        return builder.conv(source, name, channels, kernel=3, stride=stride, activation=activation)
-    apart = builder.depthwise(
-        source, f"{name}_apart", kernel=3, stride=stride, activation=activation
-    )
-    return builder.conv(apart, name, channels, activation=activation)
 
 
 SEARCH_SPACES.register("detector")(DetectorSpace())

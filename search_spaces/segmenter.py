@@ -7,6 +7,7 @@ from typing import cast
 
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.layers_builder import LayersBuilder
+from hwkd.core.pyramid import either_conv, joined, larger
 from hwkd.core.room import WHOLE, Room
 from hwkd.core.stem import choose_activation
 from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
@@ -64,6 +65,7 @@ class SegmenterSpace:
         levels = int(p["levels"])
         widths = [int(p[f"level{level}_channels"]) for level in range(1, levels + 1)]
         activation = cast(Activation, p["activation"])
+        is_dense = p["convolutions"] == "dense"
         seen: list[str] = []
         x = builder.image
         for level, width in enumerate(widths, 1):
@@ -72,27 +74,21 @@ class SegmenterSpace:
                 if block == 1:
                     stride = 2 if level > 1 else int(p["stem_stride"])
                 # The picture has too few channels to be looked at one by one.
-                is_dense = p["convolutions"] == "dense" or x == builder.image
-                x = _convolution(
-                    builder, x, f"down{level}_{block}", width, stride, activation, is_dense
-                )
+                x = either_conv(
+                    builder, x, f"down{level}_{block}", width, stride=stride,
+                    activation=activation, is_dense=is_dense or x == builder.image,
+                )  # fmt: skip
             builder.tap(f"stage{level}", x)
             seen.append(x)
         for level in range(levels - 1, 0, -1):
-            width, is_dense = widths[level - 1], p["convolutions"] == "dense"
-            coarse = builder.conv(x, f"narrow{level}", width)
-            fine = builder.upsample(coarse, f"up{level}", factor=_sides(spec, 2))
-            x = builder.add(fine, seen[level - 1], f"sum{level}", activation=activation)
-            x = _convolution(builder, x, f"join{level}", width, 1, activation, is_dense)
+            x = joined(
+                builder, x, seen[level - 1], level, widths[level - 1],
+                factor=larger(spec.input_shape, 2), activation=activation, is_dense=is_dense,
+            )  # fmt: skip
         logits = builder.conv(x, "logits", spec.num_outputs, norm=False)
-        if int(p["stem_stride"]) > 1:
-            builder.upsample(logits, "classes", factor=_sides(spec, int(p["stem_stride"])))
+        if (stride := int(p["stem_stride"])) > 1:
+            builder.upsample(logits, "classes", factor=larger(spec.input_shape, stride))
         return builder.build()
-
-
-def _sides(spec: StudentSpec, factor: int) -> tuple[int, int]:
-    """Return how much larger (height, width) become; a signal has no height."""
-    return (1 if len(spec.input_shape) == 2 else factor, factor)
 
 
 def _times_halved(input_shape: tuple[int, ...]) -> int:
@@ -101,23 +97,6 @@ def _times_halved(input_shape: tuple[int, ...]) -> int:
     while all(size % 2 ** (times + 1) == 0 for size in sizes):
         times += 1
     return times
-
-
-def _convolution(
-    builder: LayersBuilder,
-    source: str,
-    name: str,
-    channels: int,
-    stride: int,
-    activation: Activation,
-    is_dense: bool,
-) -> str:
-    if is_dense:
-        return builder.conv(source, name, channels, kernel=3, stride=stride, activation=activation)
-    apart = builder.depthwise(
-        source, f"{name}_apart", kernel=3, stride=stride, activation=activation
-    )
-    return builder.conv(apart, name, channels, activation=activation)
 
 
 SEARCH_SPACES.register("segmenter")(SegmenterSpace())

@@ -14,7 +14,7 @@ from hwkd.distill.kernels import flat, length, unit
 
 
 def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the cross-entropy of each sample, nats."""
+    """Return the cross-entropy of each sample, nats; 0 of one that has no label (-100)."""
     return functional.cross_entropy(logits, labels, reduction="none")
 
 

@@ -47,7 +47,23 @@ class SchemeSource(Protocol):
         ...
 
 
-class TableSource:
+class _Finished:
+    """What no longer learns: who made it is there when a training goes on."""
+
+    def observe(self, batch: Batch, signals: Mapping[str, Tensor]) -> None:
+        """Learn nothing."""
+        del batch, signals
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Keep nothing."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Have nothing to restore."""
+        del state
+
+
+class TableSource(_Finished):
     """Logits of a network that is finished, computed once for each sample and copy."""
 
     def __init__(self, name: str, tables: Sequence[Tensor]) -> None:
@@ -87,20 +103,8 @@ class TableSource:
         table = self._tables[batch.copy]
         return {f"{self._name}.logits": table.index_select(0, batch.sample_ids)}
 
-    def observe(self, batch: Batch, signals: Mapping[str, Tensor]) -> None:
-        """Learn nothing."""
-        del batch, signals
 
-    def state(self) -> Mapping[str, Tensor]:
-        """Keep nothing: the stage before is there when a training goes on."""
-        return {}
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Have nothing to restore."""
-        del state
-
-
-class SentSource:
+class SentSource(_Finished):
     """Maps and logits that clients sent of their own samples, in one table for each copy."""
 
     def __init__(self, role: Sent, tables: Sequence[Mapping[str, Tensor]]) -> None:
@@ -121,20 +125,8 @@ class SentSource:
             for key, value in table.items()
         }
 
-    def observe(self, batch: Batch, signals: Mapping[str, Tensor]) -> None:
-        """Learn nothing."""
-        del batch, signals
 
-    def state(self) -> Mapping[str, Tensor]:
-        """Keep nothing: the clients are there when a training goes on."""
-        return {}
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Have nothing to restore."""
-        del state
-
-
-class FrozenSource:
+class FrozenSource(_Finished):
     """A network that is finished, run on every batch."""
 
     def __init__(self, name: str, of: str, cohort: nn.Module, shows: Shows) -> None:
@@ -158,18 +150,6 @@ class FrozenSource:
             for signal, value in shown.items()
             if signal.startswith(start)
         }
-
-    def observe(self, batch: Batch, signals: Mapping[str, Tensor]) -> None:
-        """Learn nothing."""
-        del batch, signals
-
-    def state(self) -> Mapping[str, Tensor]:
-        """Keep nothing: the stage before is there when a training goes on."""
-        return {}
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Have nothing to restore."""
-        del state
 
 
 class _CopySource(Generic[_Copied]):

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from hwkd.distill.token_divergences import IGNORED, TokenDivergence, mean_of_labelled
+from hwkd.distill.edge_losses import label_loss
+from hwkd.distill.token_divergences import TokenDivergence, mean_of_labelled
 from hwkd.language.corpus import Windows
 from hwkd.language.teacher_tokens import TeacherTokens
 
@@ -131,11 +131,7 @@ def nats_per_token(model: nn.Module, windows: Windows, *, batch: int) -> float:
     for start in range(0, len(windows.inputs), batch):
         logits = model(windows.inputs[start : start + batch], use_cache=False).logits
         labels = windows.labels[start : start + batch]
-        total += float(
-            cross_entropy(
-                logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum"
-            )
-        )
+        total += float(label_loss(logits.flatten(0, 1), labels.flatten()).sum())
     return total / windows.tokens
 
 
@@ -151,7 +147,8 @@ def _loss(
     loss = torch.zeros(())
     taught = 0.0 if recipe.divergence is None else 1.0 - recipe.label_weight
     if taught < 1.0:
-        loss = loss + (1.0 - taught) * cross_entropy(logits, labels, ignore_index=IGNORED)
+        own = mean_of_labelled(label_loss(logits, labels), labels)
+        loss = loss + (1.0 - taught) * own
     if recipe.divergence is not None and taught > 0.0:
         assert teacher is not None
         target = teacher.logits(rows).flatten(0, 1)

@@ -110,7 +110,7 @@ def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
     judged_s = time.monotonic() - judged_s
     for number, name in enumerate(names := _trained(order)):
         budget = _budget(order, left=len(names) - number, judging_s=3.0 * judged_s)
-        held[name] = _course(name, decoder, small, splits["train"], order, budget, progress)
+        held[name] = _course(name, decoder, small, sizes, splits["train"], order, budget, progress)
         nats[name] = _nats(held[name][0], splits["validation"], order)
     ships = min((name for name in nats if name != WHOLE), key=nats.__getitem__)
     arms = tuple(_arm(name, held, nats, splits["test"], order) for name in held)
@@ -143,6 +143,7 @@ def _course(
     name: str,
     decoder: Decoder,
     small: nn.Module,
+    sizes: Sizes,
     windows: Windows,
     order: PruneOrder,
     budget: Budget,
@@ -150,7 +151,6 @@ def _course(
 ) -> tuple[nn.Module, Course]:
     """Train one arm; returns it with what its course did."""
     is_new = name == SCRATCH
-    sizes = kept_sizes(order.keep, sizes_of(decoder.config, decoder.family), decoder.family)
     model = (
         new_model(small_config(decoder.config, decoder.family, sizes), seed=order.seed)
         if is_new

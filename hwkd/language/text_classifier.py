@@ -23,6 +23,7 @@ from hwkd.language.model_folder import (
     TOKENIZER_FILE,
     checked_facts,
     folder_sha256,
+    parameters_of,
     read_model,
     require_transformers,
 )
@@ -109,7 +110,7 @@ def open_text_classifier(
         name=folder.name,
         identity=identity,
         description=(
-            f"{config.model_type} with {sum(p.numel() for p in model.parameters()):,} weights; "
+            f"{config.model_type} with {parameters_of(model):,} weights; "
             f"reads {most} tokens of a text at most"
         ),
         head=head,

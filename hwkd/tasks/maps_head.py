@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.decision_record import Confusion, DecisionRecord
-from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
+from hwkd.core.head import OUTPUT_KINDS, CAnswer, Head, Knowledge, OutputKind
 from hwkd.core.metric import Metric, Scores
 from hwkd.tasks.classes_out import ClassesOut
 from hwkd.tasks.no_threshold import NoThreshold
+from hwkd.tasks.own_targets import NoCorrection, knowledge_of_its_own
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +22,6 @@ _UNLABELLED = -1
 _IOU = Metric(name="mean IoU", unit="ratio", direction="max")
 _PIXELS = Metric(name="pixel accuracy", unit="ratio", direction="max")
 MAP_METRICS = (_IOU, _PIXELS)
-_NEEDED_GAIN = 0.05
 _MOST_IN_TABLE = 50
 
 
@@ -92,7 +92,7 @@ OUTPUT_KINDS.register(_MAPS.name)(_MAPS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MapsHead(ClassesOut, NoThreshold):
+class MapsHead(NoCorrection, ClassesOut, NoThreshold):
     """One logit for each class and position, shape [n, classes, height, width]; see `Head`.
 
     Targets are class numbers, shape [n, height, width]; -1 marks a position without a class.
@@ -199,18 +199,10 @@ class MapsHead(ClassesOut, NoThreshold):
 
         Things are often in the middle, so that guesses there meet some of any mask.
         """
-        others = np.roll(targets, max(1, len(targets) // 2), axis=0)
-        own, other = (float(self.errors(outputs, masks).mean()) for masks in (targets, others))
-        return Knowledge(
+        return knowledge_of_its_own(
+            self.errors, outputs, targets,
             what="mean IoU with its own masks above that with others",
-            value=other - own,
-            needed=_NEEDED_GAIN,
-        )
-
-    def correction(self, outputs: NDArray[np.float32], targets: NDArray[np.int16]) -> Correction:
-        """Change nothing: the order of the classes is that of the numbers in masks."""
-        del outputs, targets
-        return Correction(outputs=lambda given: given, says="", advice="")
+        )  # fmt: skip
 
     def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
         """Return the class number at each position, shape [n, height, width]."""

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from hwkd.core.c_literal import float_literal
 from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.errors import DataError
-from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
+from hwkd.core.head import OUTPUT_KINDS, CAnswer, Head, Knowledge, OutputKind
 from hwkd.core.metric import Metric, Scores
 from hwkd.tasks.numbers_out import NumbersOut
+from hwkd.tasks.own_targets import NoCorrection
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -114,7 +115,7 @@ OUTPUT_KINDS.register(_RECONSTRUCTION.name)(_RECONSTRUCTION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReconstructionHead(NumbersOut):
+class ReconstructionHead(NoCorrection, NumbersOut):
     """The prepared input again, one output for each of its values; see `hwkd.core.head.Head`.
 
     A target is a row of the input's values and, behind them, 0 for normal and 1 for an anomaly,
@@ -283,11 +284,6 @@ class ReconstructionHead(NumbersOut):
             value=float(1.0 - left / whole) if whole > 0 else 0.0,
             needed=_NEEDED_SHARE,
         )
-
-    def correction(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Correction:
-        """Change nothing: what repeats an input has no scale of its own."""
-        del outputs, targets
-        return Correction(outputs=lambda given: given, says="", advice="")
 
     def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
         """Return "normal" or "anomaly" at the threshold, shape [n].

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from hwkd.core.boxes import BOX_VALUES, UNKNOWN
 from hwkd.core.decision_record import Confusion, DecisionRecord
-from hwkd.core.head import Correction, Knowledge, OutputKind
+from hwkd.core.head import Knowledge, OutputKind
 from hwkd.core.metric import Metric, Scores
 from hwkd.tasks.numbers_out import NumbersOut
+from hwkd.tasks.own_targets import NoCorrection, knowledge_of_its_own
 from hwkd.tasks.thing_loss import thing_loss
 from hwkd.tasks.thing_scores import OVERLAPS, UNITS_PER_PIXEL, Judged, count_errors, f1_errors
 from hwkd.tasks.things import MOST_THINGS, decoded
@@ -25,11 +26,10 @@ MAP50_95 = Metric(name="mAP@50:95", unit="ratio", direction="max")
 F1 = Metric(name="F1", unit="ratio", direction="max")
 COUNT = Metric(name="count error", unit="things a picture", direction="min")
 EDGES = ("left", "top", "right", "bottom")
-_NEEDED_GAIN = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ThingsHead(NumbersOut):
+class ThingsHead(NoCorrection, NumbersOut):
     """Maps with a position for each cell of 8x8 pixels; see `hwkd.core.head.Head`.
 
     Outputs are [n, classes, height, width], or have the edges of boxes behind the classes; see
@@ -157,18 +157,10 @@ class ThingsHead(NumbersOut):
 
     def knowledge(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Knowledge:
         """Say how much better outputs suit their own boxes than those of other pictures."""
-        others = np.roll(targets, max(1, len(targets) // 2), axis=0)
-        own, other = (float(self.errors(outputs, boxes).mean()) for boxes in (targets, others))
-        return Knowledge(
+        return knowledge_of_its_own(
+            self.errors, outputs, targets,
             what=f"error ({self.metrics[0].name}) with the boxes of others above that with its own",
-            value=other - own,
-            needed=_NEEDED_GAIN,
-        )
-
-    def correction(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Correction:
-        """Change nothing."""
-        del outputs, targets
-        return Correction(outputs=lambda given: given, says="", advice="")
+        )  # fmt: skip
 
     def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
         """Return the things of each picture, float64 [n, 32, 6], the surest first.

@@ -55,6 +55,27 @@ def test_an_exported_student_is_read_as_the_layers_and_weights_that_it_was(
         torch.testing.assert_close(again(x), module(x), rtol=1e-3, atol=1e-4)
 
 
+def _saved(
+    path: Path,
+    nodes: list[onnx.NodeProto],
+    shape: list[str | int],
+    held: dict[str, np.ndarray],
+    whole: dict[str, np.ndarray],
+) -> Path:
+    """Write a network of five answers; `held` are its floats, `whole` its integers."""
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, "net",
+        [value("pictures", TensorProto.FLOAT, shape)],
+        [value("answer", TensorProto.FLOAT, ["n", 5])],
+        [numpy_helper.from_array(a.astype(np.float32), name) for name, a in held.items()]
+        + [numpy_helper.from_array(a, name) for name, a in whole.items()],
+    )  # fmt: skip
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, ir_version=8, opset_imports=opset), path)
+    return path
+
+
 def _foreign(path: Path, *, last: str = "Softmax", dilation: int = 1, scales: str = "") -> Path:
     """Write a network as other exporters do: channels last, Pad, ReduceMean, MatMul and Add."""
     random = np.random.default_rng(0)
@@ -85,17 +106,7 @@ def _foreign(path: Path, *, last: str = "Softmax", dilation: int = 1, scales: st
         node("Add", ["b3", "p3"], ["y3"]),
         node(last, ["y3"], ["answer"], name="at the end"),
     ]  # fmt: skip
-    value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        nodes, "net",
-        [value("pictures", TensorProto.FLOAT, ["n", 8, 8, 3])],
-        [value("answer", TensorProto.FLOAT, ["n", 5])],
-        [numpy_helper.from_array(a.astype(np.float32), name) for name, a in held.items()]
-        + [numpy_helper.from_array(a, name) for name, a in whole.items()],
-    )  # fmt: skip
-    opset = [helper.make_opsetid("", 17)]
-    onnx.save(helper.make_model(graph, ir_version=8, opset_imports=opset), path)
-    return path
+    return _saved(path, nodes, ["n", 8, 8, 3], held, whole)
 
 
 @pytest.mark.parametrize("dilation", [1, 2])
@@ -185,17 +196,7 @@ def _transformer(path: Path, *, scaled_by: str = "Div") -> Path:
         node("ReduceMean", ["later"], ["mean"], axes=[1], keepdims=0),
         node("Gemm", ["mean", "w5", "b5"], ["answer"]),
     ]
-    value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        nodes, "net",
-        [value("pictures", TensorProto.FLOAT, ["n", 3, 8, 8])],
-        [value("answer", TensorProto.FLOAT, ["n", 5])],
-        [numpy_helper.from_array(a.astype(np.float32), name) for name, a in held.items()]
-        + [numpy_helper.from_array(a, name) for name, a in whole.items()],
-    )  # fmt: skip
-    opset = [helper.make_opsetid("", 17)]
-    onnx.save(helper.make_model(graph, ir_version=8, opset_imports=opset), path)
-    return path
+    return _saved(path, nodes, ["n", 3, 8, 8], held, whole)
 
 
 @pytest.mark.parametrize("scaled_by", ["Div", "Mul"])
