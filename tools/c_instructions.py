@@ -36,9 +36,9 @@ CORES = ("cortex-m4", "cortex-m7", "cortex-m33", "cortex-m0plus", "cortex-m55")
 _HELIUM = "Apollo510 EVB"
 TIMED = {"cortex-m4": "NUCLEO-F446RE", "cortex-m33": "NUCLEO-L552ZE-Q", "cortex-m55": _HELIUM}
 _CHAINS, _LONGEST_CHAIN = 3, 14
+_MACS = (4_000, 250_000)
 # Operators of a graph of layers that are part of another one, or rename a tensor.
 _WITHOUT_COST = ("Relu", "Reshape")
-_MACS = (4_000, 250_000)
 _HEADER = ("core", "kernels", *COLUMNS, *CLASSES, "instructions")
 
 

@@ -136,7 +136,6 @@ def sequences() -> Layers:
 
 
 COUNTED: dict[str, Callable[[], Layers]] = {
-    "maps": maps, "poolings": poolings, "groups": groups, "depthwise": depthwise,
-    "maps": maps, "poolings": poolings, "groups": groups, "depthwise": depthwise,
-    "small": small, "sequences": sequences,
+    "maps": maps, "poolings": poolings, "groups": groups, "depthwise": depthwise, "small": small,
+    "sequences": sequences,
 }  # fmt: skip

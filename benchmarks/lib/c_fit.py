@@ -29,7 +29,7 @@ _SOURCE = (
 _TAIL = 1.645
 # Classes that only counted kernels tell apart, in instructions of a Cortex-M4 as read from the
 # loops of `hwkd/deploy/to_c/kernels`; a start for the fit, so rounded.
-_COUNTED = {
+_COUNTED: dict[str, dict[str, float]] = {
     "lined": {
         "tap": 9,
         "tap_of_nine": 8,
@@ -50,9 +50,12 @@ _COUNTED = {
     "softmax_rows": {"output": 40, "row": 40, "call": 100},
     "layer_norm": {"output": 35, "row": 150, "call": 100},
 }
-_CONV = {amount: value for (name, amount), value in zip(COLUMNS, GENERIC, strict=True)
-         if name == "conv"}  # fmt: skip
-_PRIOR: Array = GENERIC + as_vector({**_COUNTED, "dilated": _CONV})
+_CONV = {
+    amount: float(value)
+    for (name, amount), value in zip(COLUMNS, GENERIC, strict=True)
+    if name == "conv"
+}
+_PRIOR: Array = np.add(GENERIC, as_vector({**_COUNTED, "dilated": _CONV}))
 _CLASSES = frozenset(as_table(_PRIOR))
 # Standard deviation of the logarithm between boards of one core with one software: 5 to 15%.
 _BOARDS = 0.08

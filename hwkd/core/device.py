@@ -19,9 +19,9 @@ from hwkd.core.errors import ConfigError, UnknownNameError
 from hwkd.core.memory_model import FusionRules, MemoryModel, StorageModel
 from hwkd.core.strict_model import StoredInt, StrictModel
 
-# Operator class -> amounts of work that cost cycles; `hwkd.cost.latency_terms` counts them, those of
-# finer classes `hwkd.cost.finer_terms`. A
-# latency is the sum over operators and amounts of amount times cycles, so the order is a contract.
+# Operator class -> amounts of work that cost cycles; `hwkd.cost.latency_terms` counts them, those
+# of finer classes `hwkd.cost.finer_terms`. A latency is the sum over operators and amounts of
+# amount times cycles, so the order is a contract.
 WORK: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "pointwise": (

@@ -30,6 +30,7 @@ class FusionRules(StrictModel):
     """Which operators a runtime never executes on their own, and which it adds.
 
     Attributes:
+        saturates: the range of int8 values clamps for every kind, as each output has its own.
         batch_norm: BatchNormalization is folded into the convolution before it.
         pad: a Pad before a convolution or pooling becomes its padding.
         explicit_pads: a window's padding that is neither "same" nor "valid" costs a Pad operator.
@@ -42,6 +43,7 @@ class FusionRules(StrictModel):
     """
 
     activations: frozenset[str] = frozenset({"Relu", "Clip"})
+    saturates: bool = False
     batch_norm: bool = True
     pad: bool = False
     explicit_pads: bool = False

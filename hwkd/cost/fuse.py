@@ -183,7 +183,7 @@ def _absorbed_biases(op: Op, host: Op, rules: FusionRules) -> int | None:
     """Return the host's bias count after it absorbed `op`, or None when it cannot."""
     kind = op.kind
     if kind in rules.activations:
-        takes_it = _is_weighted(host) or kind_of(host.kind).takes_activation
+        takes_it = rules.saturates or _is_weighted(host) or kind_of(host.kind).takes_activation
         return host.biases if takes_it else None
     if kind == "BatchNormalization":
         absorbs = rules.batch_norm and kind_of(host.kind).takes_scale_and_shift

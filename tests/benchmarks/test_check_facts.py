@@ -1,7 +1,10 @@
 """Facts are compared with the tables they came from row by row, and what differs is named."""
 
+from __future__ import annotations
+
 import csv
 import json
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +30,7 @@ _OURS = {
 }  # fmt: skip
 
 
-def _hand_over(folder, rows):
+def _hand_over(folder: Path, rows: list[dict[str, str]]) -> None:
     with (folder / _ZOO.handed).open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, list(rows[0]))
         table.writeheader()
@@ -35,7 +38,7 @@ def _hand_over(folder, rows):
 
 
 @pytest.fixture
-def handed_rows():
+def handed_rows() -> list[dict[str, str]]:
     """Rows as they are handed over: tool and version apart, boards with a remark."""
     rows = []
     for row in read_csv(_ZOO.ours):
@@ -45,14 +48,18 @@ def handed_rows():
     return rows
 
 
-def test_equal_tables_agree_in_every_field(tmp_path, handed_rows):
+def test_equal_tables_agree_in_every_field(
+    tmp_path: Path, handed_rows: list[dict[str, str]]
+) -> None:
     _hand_over(tmp_path, handed_rows)
     wrong, fields = differing_rows(_ZOO, tmp_path)
     assert (wrong, fields > 1000) == ([], True)
 
 
 @pytest.mark.parametrize("at", [0, 40, 115])
-def test_one_changed_number_is_named_with_its_row(tmp_path, handed_rows, at):
+def test_one_changed_number_is_named_with_its_row(
+    tmp_path: Path, handed_rows: list[dict[str, str]], at: int
+) -> None:
     handed_rows[at] |= {"activation_ram_kib": "1.5"}
     _hand_over(tmp_path, handed_rows)
     wrong, _ = differing_rows(_ZOO, tmp_path)
@@ -60,7 +67,9 @@ def test_one_changed_number_is_named_with_its_row(tmp_path, handed_rows, at):
     assert f"row {at + 2}, activation_ram_kib" in wrong[0]
 
 
-def test_rows_without_a_network_are_told_apart_by_their_place(tmp_path, handed_rows):
+def test_rows_without_a_network_are_told_apart_by_their_place(
+    tmp_path: Path, handed_rows: list[dict[str, str]]
+) -> None:
     unnamed = [i for i, row in enumerate(handed_rows) if not row["model"]]
     one, other = unnamed[0], unnamed[1]
     handed_rows[one], handed_rows[other] = handed_rows[other], handed_rows[one]
@@ -68,7 +77,7 @@ def test_rows_without_a_network_are_told_apart_by_their_place(tmp_path, handed_r
     assert differing_rows(_ZOO, tmp_path)[0]
 
 
-def test_layer_lists_are_compared_layer_by_layer(tmp_path):
+def test_layer_lists_are_compared_layer_by_layer(tmp_path: Path) -> None:
     handed, facts = tmp_path / "handed", tmp_path / "facts"
     for folder in (handed, facts):
         folder.mkdir()
@@ -83,5 +92,5 @@ def test_layer_lists_are_compared_layer_by_layer(tmp_path):
     assert "net, layer 2" in wrong
 
 
-def test_every_table_of_ours_exists():
+def test_every_table_of_ours_exists() -> None:
     assert all((FACTS / table.ours).is_file() for table in TABLES)

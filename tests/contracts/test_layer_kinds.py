@@ -16,10 +16,10 @@ from benchmarks.lib.c_cycles import counted
 from benchmarks.lib.c_fit import CORES
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.errors import ExportError
+from hwkd.core.graph import OpGraph
 from hwkd.core.kinds import ACTIVATIONS, LAYER_KINDS, OPERATORS, Kind, add_kind
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.student import Layer, Layers, StudentSpec
-from hwkd.core.graph import OpGraph
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.finer_terms import priced_work
 from hwkd.cost.fuse import fuse

@@ -11,13 +11,13 @@ import numpy as np
 from hwkd.core.choices import Dtype, FitKind
 from hwkd.core.device import Device, FormEvidence, Interval, LatencyModel
 from hwkd.core.errors import ConfigError, OutlierError
+from hwkd.cost.finer_terms import priced_work
 from hwkd.cost.fit.credible import refuse_another_unit, refuse_contradictions
 from hwkd.cost.fit.describe import describe_fit, describe_interval
 from hwkd.cost.fit.design import Array, Design, Measurement, as_table, as_vector
 from hwkd.cost.fit.prior import typical_stack
 from hwkd.cost.fit.solve import Spread, fit_cycles
 from hwkd.cost.fit.validate import fold_of, held_out_predictions, summarise
-from hwkd.cost.finer_terms import priced_work
 
 # How far another board's single operators were from the nearest known stack, class by class.
 NEARBY = Spread(common=1.0, per_class=0.3, per_amount=0.5)
@@ -200,7 +200,7 @@ def _own_evidence(known: Sequence[KnownStack]) -> Mapping[str, FormEvidence]:
 
 
 def _own_classes(known: Sequence[KnownStack]) -> frozenset[str]:
-    """Return the classes that the stack that is scaled has; an average of stacks has coarse ones."""
+    """Return the classes that a single stack has; an average of stacks has coarse ones."""
     return known[0].priced if len(known) == 1 else frozenset()
 
 
@@ -238,15 +238,15 @@ def _spread(design: Design, kind: FitKind) -> Spread | None:
 
 
 def _reaching(interval: Interval, measured_over_predicted: Array) -> Interval:
-    """Return an interval that also holds rows left out, where too few are to make one of their own."""
+    """Return an interval that also holds rows left out, too few to make one of their own."""
     low, high = float(measured_over_predicted.min()), float(measured_over_predicted.max())
     if interval.low_ratio <= low and high <= interval.high_ratio:
         return interval
     return Interval(
         low_ratio=min(interval.low_ratio, float(f"{low:.3g}")),
         high_ratio=max(interval.high_ratio, float(f"{high:.3g}")),
-        calibrated_on=f"{interval.calibrated_on}, and {len(measured_over_predicted)} measured rows, "
-        "each left out of the fit",
+        calibrated_on=f"{interval.calibrated_on}, and {len(measured_over_predicted)} measured "
+        "rows, each left out of the fit",
     )
 
 
