@@ -138,7 +138,8 @@ _LIMITS = """
 - **Raspberry Pi** fits rest on six large image networks with one thread; small students lie outside
   and the interval widens. ncnn uses Winograd kernels for some 3x3 convolutions and not for others.
 - **Grouped convolutions** with several channels in each group were timed nowhere; priced as
-  depthwise ones, with ends six times as far where all of the latency lies there (but `hwkd-c`, which counts them).
+  depthwise ones, with ends six times as far where all of the latency lies there (`hwkd-c` counts
+  them).
 - **Attention** matrix products were measured nowhere on a microcontroller; their cost is borrowed
   (but of `hwkd-c`, whose instructions are counted).
 - **float32** is known for the Raspberry Pi only.
