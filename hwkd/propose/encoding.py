@@ -149,7 +149,7 @@ class Encoder:
         self._table.size[place] = float(len(self._starts[group])) if group >= 0 else 1.0
         self._write_bits(candidate, group, self._table.bits[place])
         raw = (self._raw(candidate) - self._mean) / self._deviation
-        self._table.exact[place] = candidate.screened.exact
+        self._table.exact[place] = np.array(candidate.screened.exact, dtype=float)
         self._table.features[place] = np.where(np.isfinite(raw), raw, 0.0)
         return place
 
