@@ -93,9 +93,7 @@ def run(command, **options):
 @needs_arm
 @forms
 @pytest.mark.parametrize("sketch", ["Check", "Listen"])
-def test_sketches_build_for_a_core_with_the_flags_of_arduino(
-    sketch, streaming, listener, tmp_path
-):
+def test_sketches_build_for_a_core_with_the_flags_of_arduino(sketch, streaming, listener, tmp_path):
     library = exported(listener, "arduino", tmp_path / "library", streaming=streaming)
     (tmp_path / "Arduino.h").write_text(ARDUINO_H)
     flags = [*M4, "-O2", "-w", f"-I{library / 'src'}", f"-I{tmp_path}"]
