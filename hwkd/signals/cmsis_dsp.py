@@ -86,8 +86,8 @@ def sources() -> Path:
     get = f"`pip download --no-deps --no-build-isolation cmsisdsp=={_VERSION}` and unpack it"
     if not given:
         raise ConfigError(
-            f"--features cmsis-dsp: {VARIABLE} names no folder of Arm's C sources, which exported C "
-            f"is made of and the installed package leaves out; {get}"
+            f"--features cmsis-dsp: {VARIABLE} names no folder of Arm's C sources, which exported "
+            f"C is made of and the installed package leaves out; {get}"
         )
     missing = [name for name in _SOURCES if not (Path(given) / "Source" / f"{name}.c").is_file()]
     if missing:

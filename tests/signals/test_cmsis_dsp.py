@@ -99,7 +99,7 @@ def test_without_the_sources_one_line_says_how_to_get_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv(cmsis_dsp.VARIABLE, raising=False)
-    with pytest.raises(ConfigError, match="HWKD_CMSIS_DSP names no folder .* `pip download"):
+    with pytest.raises(ConfigError, match=r"HWKD_CMSIS_DSP names no folder .* `pip download"):
         cmsis_dsp.sources()
     monkeypatch.setenv(cmsis_dsp.VARIABLE, str(tmp_path))
     with pytest.raises(ConfigError, match=r"has no Source/StatisticsFunctions/arm_absmax_q15\.c"):
