@@ -110,10 +110,7 @@ def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
     judged_s = time.monotonic() - judged_s
     for number, name in enumerate(names := _trained(order)):
         budget = _budget(order, left=len(names) - number, judging_s=3.0 * judged_s)
-        held[name] = _course(
-            name, decoder, small, sizes,
-            windows=splits["train"], order=order, budget=budget, progress=progress,
-        )  # fmt: skip
+        held[name] = _course(name, decoder, small, sizes, splits["train"], order, budget, progress)
         nats[name] = _nats(held[name][0], splits["validation"], order)
     ships = min((name for name in nats if name != WHOLE), key=nats.__getitem__)
     arms = tuple(_arm(name, held, nats, splits["test"], order) for name in held)
@@ -147,7 +144,6 @@ def _course(
     decoder: Decoder,
     small: nn.Module,
     sizes: Sizes,
-    *,
     windows: Windows,
     order: PruneOrder,
     budget: Budget,

@@ -27,13 +27,11 @@ from hwkd.core.cohort import (
     Wide,
 )
 from hwkd.core.errors import ConfigError
-from hwkd.core.student import Layers
+from hwkd.core.student import Layer, Layers
 from hwkd.core.widened import widened
 from hwkd.nn.build import StudentModule, build_module
-from hwkd.nn.cohort_heads import ExitHead, FreeValues, GateHead, PeerProjections, pooled
-from hwkd.nn.cut import Cut, joined_state, last_cut
+from hwkd.nn.cut import Cut, joined_state, last_cut, part_between, run_between
 from hwkd.nn.fake_quant import FakeQuantStudent
-from hwkd.nn.segments import fitting_maps, run_segment, stage_end
 from hwkd.nn.side_by_side import SideBySide, can_stand_side_by_side
 from hwkd.nn.unfolded import unfolded
 from hwkd.nn.wide import WideAround
@@ -119,8 +117,7 @@ class Cohort(nn.Module):
                     self._show_network(name, inputs, seen)
             elif isinstance(role, Segment):
                 if not (plain and role.shown):
-                    signal = f"stage{role.until}" if role.until else "logits"
-                    seen[f"{name}.{signal}"] = self._segment(role, inputs, given or {})
+                    self._show_segment(role, inputs, given or {}, seen)
             elif isinstance(role, Rounded):
                 seen[f"{name}.logits"] = self.parts[name](inputs).float()
             elif isinstance(role, View):
@@ -188,18 +185,18 @@ class Cohort(nn.Module):
         if isinstance(role, Exit):
             return ExitHead(self._stage_shape(role.stage)[0], size, classes)
         if isinstance(role, Segment):
-            return fitting_maps(role, self._layers)
+            return self._fitted(role)
         if isinstance(role, Gate):
-            return GateHead(self._cut(role.of).shape[0], role.members)
+            return _GateHead(self._cut(role.of).shape[0], role.members)
         if isinstance(role, PeerAttention):
-            return PeerProjections(len(role.members), size, role.dim)
+            return _PeerProjections(len(role.members), size, role.dim)
         if isinstance(role, Fused):
             return nn.Linear(size * len(role.members), classes)
         if isinstance(role, FreeWeights):
-            return FreeValues({"values": torch.zeros(role.members)})
+            return _Free({"values": torch.zeros(role.members)})
         if isinstance(role, InstanceWeights):
             factors = {f"factor{k}": torch.randn(size) / size for k in range(role.members)}
-            return FreeValues({"latent": torch.ones(size)} | factors)
+            return _Free({"latent": torch.ones(size)} | factors)
         if isinstance(role, Judge):
             return nn.Sequential(
                 nn.Linear(size, _JUDGE_WIDTH), nn.ReLU(), nn.Linear(_JUDGE_WIDTH, 1)
@@ -227,10 +224,38 @@ class Cohort(nn.Module):
                 hook(lambda gradient: gradient / ends)
             seen[f"{shown_as}.trunk"] = trunk
 
-    def _segment(self, role: Segment, inputs: Tensor, given: Mapping[str, Tensor]) -> Tensor:
-        module = self.parts[role.of]
+    def _fitted(self, role: Segment) -> nn.Module:
+        """Return the linear maps before and behind a segment; none where channels are alike."""
+        part_between(self._layers, role.after, role.until)
+        wide = widened(self._layers, role.width)
+        maps = nn.ModuleDict()
+        if role.shown and role.after:
+            theirs, ours = _channels(wide, role.after), _channels(self._layers, role.after)
+            maps["before"] = _channel_map(theirs, ours)
+        if role.until:
+            ours, theirs = _channels(self._layers, role.until), _channels(wide, role.until)
+            maps["behind"] = _channel_map(ours, theirs)
+        return maps
+
+    def _show_segment(
+        self, role: Segment, inputs: Tensor, given: Mapping[str, Tensor], seen: dict[str, Tensor]
+    ) -> None:
+        module, fitted = self.parts[role.of], self.parts[role.name]
         assert isinstance(module, StudentModule)
-        return run_segment(role, module, self.parts[role.name], inputs, given)
+        assert isinstance(fitted, nn.ModuleDict)
+        maps = inputs
+        if role.shown:
+            shape = widened(self._layers, role.width).input_shape
+            if role.after:
+                shape = _stage(widened(self._layers, role.width), role.after).shape
+            maps = given.get(role.shown, torch.zeros(len(inputs), *shape, device=inputs.device))
+        if "before" in fitted:
+            maps = fitted["before"](maps)
+        shown = run_between(module, maps, role.after, role.until)
+        if "behind" in fitted:
+            shown = fitted["behind"](shown)
+        signal = f"stage{role.until}" if role.until else "logits"
+        seen[f"{role.name}.{signal}"] = shown
 
     def _show_beside(
         self, key: str, names: Sequence[str], inputs: Tensor, seen: dict[str, Tensor]
@@ -264,7 +289,7 @@ class Cohort(nn.Module):
             seen[f"{name}.own"] = module(seen[f"{role.of}.features"])
             seen[f"{name}.next"] = module(seen[f"{role.beside}.features"].detach())
         else:
-            assert isinstance(module, FreeValues)
+            assert isinstance(module, _Free)
             seen.update({f"{name}.{key}": value for key, value in module.values.items()})
 
     def _cut(self, network: str) -> Cut:
@@ -285,7 +310,28 @@ class Cohort(nn.Module):
                 f"--scheme: an exit on stage {stage}; the student has {count} stages; give "
                 "fewer exits"
             )
-        return stage_end(self._layers, stage).shape
+        return _stage(self._layers, stage).shape
+
+
+def _stage(layers: Layers, stage: int) -> Layer:
+    """Return the last layer of a stage, counted from 1."""
+    return next(each for each in layers.layers if each.name == layers.stage_ends[stage - 1])
+
+
+def _channels(layers: Layers, stage: int) -> tuple[int, int]:
+    """Return the channels of a stage, and how many axes follow them."""
+    shape = _stage(layers, stage).shape
+    return shape[0], len(shape) - 1
+
+
+def _channel_map(before: tuple[int, int], after: tuple[int, int]) -> nn.Module:
+    """Return a linear map of channels at each position."""
+    if before == after:
+        return nn.Identity()
+    if not before[1]:
+        return nn.Linear(before[0], after[0])
+    kind = nn.Conv1d if before[1] == 1 else nn.Conv2d
+    return kind(before[0], after[0], 1)
 
 
 def _side_by_side(
@@ -320,4 +366,52 @@ def _features_of(layers: Layers, values: Mapping[str, Tensor]) -> Tensor:
     tap = layers.taps.get("embedding")
     if tap is not None and tap in values:
         return values[tap].flatten(1)
-    return pooled(values[layers.stage_ends[-1]])
+    return _pooled(values[layers.stage_ends[-1]])
+
+
+def _pooled(maps: Tensor) -> Tensor:
+    return maps.flatten(2).mean(2) if maps.dim() > 2 else maps
+
+
+class ExitHead(nn.Module):
+    """What an exit is made of: the mean of a stage, and two linear layers."""
+
+    def __init__(self, channels: int, features: int, classes: int) -> None:
+        """Draw the weights."""
+        super().__init__()
+        self.align, self.classify = nn.Linear(channels, features), nn.Linear(features, classes)
+
+    def forward(self, stage: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features and logits of a stage's output."""
+        features = torch.relu(self.align(_pooled(stage)))
+        return features, self.classify(features)
+
+
+class _GateHead(nn.Module):
+    def __init__(self, channels: int, members: int) -> None:
+        super().__init__()
+        self.score, self.norm = nn.Linear(channels, members), nn.BatchNorm1d(members)
+
+    def forward(self, trunk: Tensor) -> Tensor:
+        scores: Tensor = self.norm(self.score(_pooled(trunk)))
+        return scores
+
+
+class _PeerProjections(nn.Module):
+    def __init__(self, members: int, features: int, dim: int) -> None:
+        super().__init__()
+        self.queries = nn.ModuleList(nn.Linear(features, dim) for _ in range(members))
+        self.keys = nn.ModuleList(nn.Linear(features, dim) for _ in range(members))
+
+    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        both = [
+            torch.stack([one(f) for one, f in zip(layers, features, strict=True)], 1)
+            for layers in (self.queries, self.keys)
+        ]
+        return both[0], both[1]
+
+
+class _Free(nn.Module):
+    def __init__(self, values: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.values = nn.ParameterDict({name: nn.Parameter(t) for name, t in values.items()})
