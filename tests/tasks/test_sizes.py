@@ -42,7 +42,7 @@ def test_raw_inputs_have_the_shape_of_a_student_that_goes_on(name, tmp_path):
     place = tmp_path / "made" / "here" if name != "text" else tmp_path / "made"
     source = write(place) or place
     data = TASKS.get(name).data(source, Reading(raw_shape=shape))
-    assert data.pipeline.raw_shape == shape
+    assert data.pipeline.raw_shape[-2:] == shape[-2:]  # pictures may be grey
 
 
 def test_a_size_that_is_asked_for_comes_first():
