@@ -72,7 +72,9 @@ class Reading(StrictModel):
     @property
     def size(self) -> tuple[int, int] | None:
         """(height, width) that was asked for or that the student takes; of a text (1, bytes)."""
-        return self.input_size or (self.raw_shape[-2:] if len(self.raw_shape) > 1 else None)
+        if self.input_size is None and len(self.raw_shape) > 1:
+            return self.raw_shape[-2], self.raw_shape[-1]
+        return self.input_size
 
     def require_known(self, known: Collection[str], *, task: str) -> None:
         """Refuse a choice that a task has no use for.
