@@ -28,7 +28,7 @@ def folders(place: Path) -> Path:
 
 SOURCES = {
     "classify": (folders, (3, 16, 24)),
-    "segment": (lambda place: write_scenes(place, examples=12), (3, 24, 16)),
+    "segment": (lambda place: write_scenes(place, examples=20), (3, 24, 16)),
     "detect": (lambda place: write_coco(place, examples=20), (3, 24, 16)),
     "count": (lambda place: write_coco(place, examples=20), (3, 24, 16)),
     "text": (lambda place: write_texts(place / "texts.csv"), (1, 48)),
