@@ -46,7 +46,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 SHORT_CALL: dict[str, Any] = {
     "trials": 2, "brief_epochs": 1, "full_epochs": 1, "controls": 0, "workers": 1,
-    "teacher_time": "2s",
+    "teacher_time": "500ms",
 }  # fmt: skip
 EMULATION = ("qemu-system-arm", "arm-none-eabi-gcc")
 SHORTENED = {
@@ -148,6 +148,7 @@ def test_program_on_a_page_runs(
 ) -> None:
     if "run.trials" in block.text:
         pytest.importorskip("pandas")
+    _sample_few(monkeypatch)
     search, resume = hwkd.search, hwkd.resume
     monkeypatch.setattr(hwkd, "search", lambda *args, **kw: search(*args, **{**kw, **SHORT_CALL}))
     monkeypatch.setattr(hwkd, "resume", lambda folder, **kw: resume(folder, **{**kw, "trials": 3}))
