@@ -54,6 +54,7 @@ class OutputKind:
         of_classes: they are logits of classes: what smooths, softens or compares classes has a
             meaning.
         of_maps: an output is a map of the picture, and targets move with their pictures.
+        of_class_maps: they are logits of classes at each position of the picture.
         cell_pixels: side of the square of the picture that a position of such a map is for.
         mirror_swaps: two outputs that change places in a mirror image, as left and right.
         plain_training: what training on targets alone is called.
@@ -76,6 +77,7 @@ class OutputKind:
     head: Callable[[_Names, _Numbers, _Numbers], Head]
     answers: tuple[str, ...] = ()
     of_maps: bool = False
+    of_class_maps: bool = False
     cell_pixels: int = 1
     mirror_swaps: tuple[int, int] | None = None
 

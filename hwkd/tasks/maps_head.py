@@ -87,6 +87,7 @@ _MAPS = OutputKind(
     answer=_answer,
     head=_head,
     of_maps=True,
+    of_class_maps=True,
 )
 OUTPUT_KINDS.register(_MAPS.name)(_MAPS)
 

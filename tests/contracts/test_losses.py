@@ -32,6 +32,7 @@ from hwkd.io.discovery import discover
 
 discover("hwkd.distill.losses")
 NAMES = METHODS.names()
+_SOURCES = ("arXiv", "CVPR", "ECCV", "ICCV", "own definition")
 
 every_method = pytest.mark.parametrize("name", NAMES)
 
@@ -48,7 +49,17 @@ def _evaluate(
     batch = fake_batch(count, classes)
     torch.manual_seed(0)
     loss = method.build(run_shapes(student, teacher, batch))
-    return loss(student.views, teacher.views, batch)
+    shown = [side.views for side in (student, teacher)]
+    if method.of_class_maps:
+        shown = [dataclasses.replace(views, logits=_maps(views)) for views in shown]
+    return loss(*shown, batch)
+
+
+def _maps(views: Views) -> torch.Tensor:
+    """Return logits that differ from position to position of a map."""
+    logits = views.need(Signal.LOGITS)
+    shares = torch.linspace(-1.0, 1.0, 12, dtype=logits.dtype).reshape(3, 4)
+    return logits[:, :, None, None] * shares
 
 
 def _assert_sound(terms: dict[str, torch.Tensor], student: Fake, teacher: Fake) -> None:
@@ -242,7 +253,7 @@ def test_state_round_trips(name: str) -> None:
         assert same is method
         return
     for _ in range(2):
-        total(loss(student.views, teacher.views, batch)).backward()
+        total(loss(student.views, teacher.views, batch)).backward(retain_graph=True)
         with torch.no_grad():
             for parameter in loss.parameters():
                 if parameter.grad is not None:
@@ -298,7 +309,7 @@ def test_method_documents_itself(name: str) -> None:
     method_class = METHODS.get(name)
     assert method_class.name == name
     assert method_class.formula
-    assert any(mark in method_class.paper for mark in ("arXiv", "CVPR", "ICCV", "own definition"))
+    assert any(mark in method_class.paper for mark in _SOURCES)
     assert method_class.__doc__
     assert method_class.needs
     for entry in dataclasses.fields(method_class):

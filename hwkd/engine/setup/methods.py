@@ -181,9 +181,10 @@ def require_possible(config: SearchConfig, data: TaskData) -> None:
         missing = sorted(needed_signals([entry]) - _KEPT)
         if missing or (method.asks_teacher and not method.cacheable):
             wanted = ", ".join(missing) or "a teacher that runs on every batch"
+            kept = logit_methods(of_class_maps=data.head.kind.of_class_maps)
             raise ConfigError(
                 f"--method {method.name}: needs {wanted}, and a search keeps only the teacher's "
-                f"logits; search with {logit_methods()}, then train the student that was "
+                f"logits; search with {kept}, then train the student that was "
                 f"found with `hwkd distill --student RUN --method {method.name}`"
             )
         logits = ViewShapes(logits=(data.num_outputs,))
