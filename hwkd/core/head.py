@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+# Names of kinds that some methods are for.
+CLASS_MAPS, PICTURES = "class maps", "pictures"
 _Names: TypeAlias = tuple[str, ...]
 _Numbers: TypeAlias = tuple[float, ...]
 
@@ -54,7 +56,6 @@ class OutputKind:
         of_classes: they are logits of classes: what smooths, softens or compares classes has a
             meaning.
         of_maps: an output is a map of the picture, and targets move with their pictures.
-        of_class_maps: they are logits of classes at each position of the picture.
         cell_pixels: side of the square of the picture that a position of such a map is for.
         mirror_swaps: two outputs that change places in a mirror image, as left and right.
         plain_training: what training on targets alone is called.
@@ -77,7 +78,6 @@ class OutputKind:
     head: Callable[[_Names, _Numbers, _Numbers], Head]
     answers: tuple[str, ...] = ()
     of_maps: bool = False
-    of_class_maps: bool = False
     cell_pixels: int = 1
     mirror_swaps: tuple[int, int] | None = None
 
@@ -124,8 +124,8 @@ class Head(Protocol):
 
     `outputs` have the shape [n, size]; targets are int64 class indices of shape [n], or float32
     values of shape [n, size]. Maps have height and width behind that: outputs [n, size, height,
-    width], targets int16 class indices [n, height, width], or boxes, float32 [n, most, 5], see
-    `hwkd.core.boxes`.
+    width], targets int16 class indices [n, height, width], pictures, float32 [n, size, height,
+    width], or boxes, float32 [n, most, 5], see `hwkd.core.boxes`.
     """
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hwkd.core.head import OutputKind
+from hwkd.core.head import CLASS_MAPS, OutputKind
 from hwkd.distill.losses.logit_mse import LogitMse
 from hwkd.distill.losses.lskd import StandardisedTargets
 from hwkd.distill.losses.pixel_wise import PixelWise
@@ -39,7 +39,7 @@ def default_method(teacher_logits: Tensor, kind: OutputKind) -> LossMethod:
     Args:
         teacher_logits: shape [samples, outputs], any float type.
     """
-    if kind.of_class_maps:
+    if kind.name == CLASS_MAPS:
         return PixelWise()
     if not kind.of_classes:
         return LogitMse()

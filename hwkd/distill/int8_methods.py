@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hwkd.core.head import OutputKind
+from hwkd.core.head import CLASS_MAPS, OutputKind
 from hwkd.core.signals import Signal
 from hwkd.distill.losses.logit_mse import LogitMse
 from hwkd.distill.losses.pixel_wise import PixelWise
@@ -47,5 +47,5 @@ def int8_recipe(methods: Sequence[WeightedMethod], kind: OutputKind) -> Int8Reci
     kept = tuple(entry for entry in ends if entry is not None)
     if any(entry.method.uses_teacher for entry in kept):
         return Int8Recipe(methods=kept, follows_itself=False)
-    own = _OWN_MAPS if kind.of_class_maps else _OWN if kind.of_classes else _OWN_VALUES
+    own = _OWN_MAPS if kind.name == CLASS_MAPS else _OWN if kind.of_classes else _OWN_VALUES
     return Int8Recipe(methods=(*kept, own), follows_itself=True)

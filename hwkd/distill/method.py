@@ -169,7 +169,8 @@ class Method(Configured, ABC):
         cacheable: the teacher's side depends on the sample (and copy) only, so it can be stored.
         float32_only: overflows or cancels in half precision; the criterion leaves autocast.
         needs_labels: cannot use unlabelled samples.
-        of_class_maps: means something only where outputs are logits of classes at each position.
+        of_kind: name of the only kind of outputs (`hwkd.core.head.OUTPUT_KINDS`) that it means
+            something for; None of methods that are not bound to one.
         includes_task_loss: the published form contains cross-entropy; the criterion adds none.
         pairs_layers: features arrive as chosen pairs; False gives every stage of both sides.
         pools: maps of different sizes are pooled to the smaller height and width.
@@ -193,7 +194,7 @@ class Method(Configured, ABC):
     float32_only: ClassVar[bool] = False
     uses_teacher: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = False
-    of_class_maps: ClassVar[bool] = False
+    of_kind: ClassVar[str | None] = None
     includes_task_loss: ClassVar[bool] = False
     pairs_layers: ClassVar[bool] = True
     pools: ClassVar[bool] = True

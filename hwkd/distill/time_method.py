@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hwkd.core.head import Head
+from hwkd.core.head import PICTURES, Head
 from hwkd.core.signals import Signal, Views
 from hwkd.core.teaching import TrainingSet
 from hwkd.distill.criterion import DistillCriterion
@@ -88,13 +88,15 @@ def measure_method_s(method: Method, head: Head, *, repeats: int = 10) -> float:
         extra = _measure_passes_s(method, head, repeats)
         extra -= _measure_passes_s(None, head, repeats)
         return max(0.0, extra)
-    grid = _CLASS_MAP if method.of_class_maps else ()
+    grid = _CLASS_MAP if method.of_kind else ()
     student, leaves = _views(_STUDENT_CHANNELS, _STUDENT_MAP, grid)
     teacher, _ = _views(_TEACHER_CHANNELS, _TEACHER_MAP, grid)
     teacher = teacher.map(Tensor.detach)
     batch = _Batch(
         inputs=torch.zeros(BATCH, *INPUT_SHAPE),
-        labels=torch.randint(CLASSES, (BATCH, *grid)),
+        labels=torch.randn(BATCH, CLASSES, *grid)
+        if method.of_kind == PICTURES
+        else torch.randint(CLASSES, (BATCH, *grid)),
         sample_ids=torch.randperm(_SAMPLES)[:BATCH],
     )
     shapes = RunShapes(

@@ -14,6 +14,7 @@ from support.fake_networks import (
     TEACHER_SQUARE,
     TEACHER_WIDE,
     Fake,
+    FakeBatch,
     copy_of,
     fake_batch,
     fake_network,
@@ -25,6 +26,7 @@ from torch import nn
 
 from hwkd.core.catalog import METHODS
 from hwkd.core.errors import ConfigError
+from hwkd.core.head import PICTURES
 from hwkd.core.signals import Signal, Views
 from hwkd.distill.checks import refuse_impossible
 from hwkd.distill.method import Method, OptionRange
@@ -49,10 +51,20 @@ def _evaluate(
     batch = fake_batch(count, classes)
     torch.manual_seed(0)
     loss = method.build(run_shapes(student, teacher, batch))
+    return loss(*_shown(method, student, teacher, batch))
+
+
+def _shown(
+    method: Method, student: Fake, teacher: Fake, batch: FakeBatch
+) -> tuple[Views, Views, FakeBatch]:
+    """Return what a loss is called with: maps, or pictures to draw, where it is for them."""
     shown = [side.views for side in (student, teacher)]
-    if method.of_class_maps:
+    if method.of_kind:
         shown = [dataclasses.replace(views, logits=_maps(views)) for views in shown]
-    return loss(*shown, batch)
+    if method.of_kind == PICTURES:
+        drawn = shown[0].need(Signal.LOGITS).detach().float()
+        batch = dataclasses.replace(batch, labels=drawn.flip(0) + 0.5)
+    return (*shown, batch)
 
 
 def _maps(views: Views) -> torch.Tensor:
@@ -253,7 +265,7 @@ def test_state_round_trips(name: str) -> None:
         assert same is method
         return
     for _ in range(2):
-        total(loss(student.views, teacher.views, batch)).backward(retain_graph=True)
+        total(loss(*_shown(method, student, teacher, batch))).backward(retain_graph=True)
         with torch.no_grad():
             for parameter in loss.parameters():
                 if parameter.grad is not None:
@@ -263,8 +275,8 @@ def test_state_round_trips(name: str) -> None:
     restored = method.build(shapes)
     assert isinstance(restored, nn.Module)
     restored.load_state_dict(loss.state_dict())
-    expected = loss(student.views, teacher.views, batch)
-    found = restored(student.views, teacher.views, batch)
+    expected = loss(*_shown(method, student, teacher, batch))
+    found = restored(*_shown(method, student, teacher, batch))
     assert _numbers(found) == _numbers(expected)
 
 

@@ -27,6 +27,7 @@ from hwkd.io.discovery import discover
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.tasks.classes_head import ClassesHead
 from hwkd.tasks.maps_head import MapsHead
+from hwkd.tasks.pictures_head import PicturesHead
 from hwkd.train.batches import TensorBatches
 from hwkd.train.loop import Batch, TrainConfig, TrainResult, train_module
 
@@ -131,7 +132,7 @@ _WITHOUT_STUDENT_TAPS = {"attention_maps", "value_relations"}
 _SMALL = {"crd": "crd:negatives=8,dim=8", "embedding": "embedding:neighbours=4"}
 
 
-_OF_MAPS = {name for name in METHODS.names() if METHODS.get(name).of_class_maps}
+_OF_MAPS = {name for name in METHODS.names() if METHODS.get(name).of_kind}
 
 
 @pytest.mark.parametrize("name", sorted({*METHODS.names()} - _WITHOUT_STUDENT_TAPS - _OF_MAPS))
@@ -152,7 +153,9 @@ def _map_layers(channels: int) -> Layers:
     return builder.build()
 
 
-@pytest.mark.parametrize("name", sorted({"pair_wise", "cwd", "logit_mse"} | _OF_MAPS))
+@pytest.mark.parametrize(
+    "name", sorted({"pair_wise", "cwd", "logit_mse"} | _OF_MAPS - {"gan_compression"})
+)
 def test_methods_of_maps_train_a_student_in_the_loop(name: str) -> None:
     generator = torch.Generator().manual_seed(3)
     inputs = torch.randn(SAMPLES, 1, 8, 8, generator=generator)
@@ -169,8 +172,33 @@ def test_methods_of_maps_train_a_student_in_the_loop(name: str) -> None:
     assert all(torch.isfinite(p).all() for p in student.parameters())
 
 
+@pytest.mark.parametrize("adversarial", ["hinge", "lsgan", "wgan-gp"])
+def test_a_small_generator_learns_from_a_large_one_in_the_loop(adversarial: str) -> None:
+    generator = torch.Generator().manual_seed(3)
+    inputs = torch.randn(SAMPLES, 1, 8, 8, generator=generator)
+    labels = torch.cat([inputs.abs(), inputs, -inputs], dim=1)
+    head = PicturesHead(
+        names=("red", "green", "blue"), answer_mean=(0.0,) * 3, answer_std=(1.0,) * 3, grid=(8, 8)
+    )
+    data = TrainingSet(copies=[inputs], labels=labels, head=head, batch_size=BATCH)
+    text = f"gan_compression:adversarial={adversarial},ahead=0.5"
+    student = build_module(_map_layers(4), seed=0)
+    source = _live(build_module(_map_layers(8), seed=1), [parse_method(text)])
+    criterion = _criterion([text], student, source, data)
+    judged = [p.detach().clone() for p in criterion.parameters()]
+    records = _train(criterion, student, data, epochs=4).epochs
+    assert records[-1].losses["absolute_difference"] < records[0].losses["absolute_difference"]
+    for record in records:
+        assert all(math.isfinite(value) for value in record.losses.values())
+        assert record.grad_norms["gan_compression"] > 0
+        assert record.grad_norms["gan_compression_discriminator"] == 0
+    assert all(not torch.equal(p, q) for p, q in zip(criterion.parameters(), judged, strict=True))
+
+
 def test_methods_of_maps_are_refused_for_other_outputs_and_other_sizes() -> None:
-    with pytest.raises(ConfigError, match=r"ifv: compares classes at each position .* use kd"):
+    with pytest.raises(
+        ConfigError, match=r"ifv: is for class maps, and the task learns classes; use kd"
+    ):
         _criterion(["ifv"], build_module(_layers(), seed=0), None, _data())
     inputs, labels = torch.randn(4, 1, 8, 8), torch.zeros(4, 8, 8, dtype=torch.int16)
     head = MapsHead(names=("low", "middle", "high"), grid=(8, 8))

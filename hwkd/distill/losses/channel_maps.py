@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hwkd.core.catalog import METHODS
+from hwkd.core.head import CLASS_MAPS
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import as_maps, at_least_float32, kl_from_logits
 from hwkd.distill.method import LossMethod, both_logits, option
@@ -61,7 +62,7 @@ class ChannelWiseMaps(LossMethod):
     formula = "T² / (B C) Σ KL(softmax_HW(z_t / T) ‖ softmax_HW(z_s / T))"
     paper = "Shu et al. 2021, arXiv:2011.13256"
     needs = frozenset({Signal.LOGITS})
-    of_class_maps = True
+    of_kind = CLASS_MAPS
     float32_only = True
     usual_weight = 3.0
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hwkd.core.catalog import METHODS
+from hwkd.core.head import CLASS_MAPS
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.adversary import Discriminator, beside_picture, generator_loss, own_loss
 from hwkd.distill.kernels import as_maps, at_least_float32
@@ -33,7 +34,7 @@ class Holistic(TrainedMethod):
     formula = "− mean D(x, p_s); D: mean D(x, p_s) − mean D(x, p_t) + λ (‖∇D‖ − 1)²"
     paper = "Liu et al. 2019, arXiv:1903.04197"
     needs = frozenset({Signal.LOGITS})
-    of_class_maps = True
+    of_kind = CLASS_MAPS
     float32_only = True
     is_zero_at_teacher = False
     usual_weight = 0.1

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hwkd.core.catalog import METHODS
+from hwkd.core.head import CLASS_MAPS
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import unit
 from hwkd.distill.method import LossMethod, pair_term
@@ -66,7 +67,7 @@ class IntraClassVariation(LossMethod):
     needs_labels = True
     needs_positions = True
     float32_only = True
-    of_class_maps = True
+    of_kind = CLASS_MAPS
     usual_weight = 10.0
 
     def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:

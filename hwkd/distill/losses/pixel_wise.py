@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hwkd.core.catalog import METHODS
+from hwkd.core.head import CLASS_MAPS
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import as_maps, at_least_float32
 from hwkd.distill.method import LossMethod, both_logits, option
@@ -60,7 +61,7 @@ class PixelWise(LossMethod):
     formula = "T² · mean_b,i Σ_c p_t (log p_t − log p_s), p = softmax_c(z / T) at position i"
     paper = "Liu et al. 2019, arXiv:1903.04197"
     needs = frozenset({Signal.LOGITS})
-    of_class_maps = True
+    of_kind = CLASS_MAPS
 
     def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
         """Return the divergence under the method's name."""

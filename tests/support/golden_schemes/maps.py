@@ -1,13 +1,14 @@
-"""Distillation of maps of classes: their own methods of `hwkd.distill.losses`."""
+"""Distillation of maps of classes and of pictures: methods of `hwkd.distill.losses`."""
 
 from __future__ import annotations
 
 from hwkd.distill.adversary import discriminator_loss, generator_loss
 from hwkd.distill.losses.channel_maps import normalised_maps_loss
+from hwkd.distill.losses.gan_compression import compression_loss
 from hwkd.distill.losses.intra_class import intra_class_loss
 from hwkd.distill.losses.pair_wise import pair_wise_loss
 from hwkd.distill.losses.pixel_wise import pixel_wise_loss
-from support.golden_schemes.runners import runs
+from support.golden_schemes.runners import numbered, runs
 
 
 @runs("seg_pixel")
@@ -42,3 +43,13 @@ def _cwd_norms(x, o):
 @runs("ifv")
 def _ifv(x, o):
     return intra_class_loss(x["fs"], x["ft"], x["seg"]), {}
+
+
+@runs("gan_compression")
+def _gan_compression(x, o):
+    pairs = list(zip(numbered(x, "a"), numbered(x, "b"), strict=True))
+    weights = {name: o[name] for name in ("gan", "reconstruction", "distill")}
+    total = compression_loss(
+        x["fake_s"], x["fake_t"], x["d_fake"], pairs, adversarial=o["mode"], **weights
+    )
+    return total, {}
