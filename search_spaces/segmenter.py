@@ -110,4 +110,4 @@ _DRAWER = SegmenterSpace(
     summary="down to a coarse map and up again, levels for each position (only when named)",
     stem_strides=(1,),
 )
-SEARCH_SPACES.register(_DRAWER.name)(_DRAWER)
+SEARCH_SPACES.register("drawer")(_DRAWER)

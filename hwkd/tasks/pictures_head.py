@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _MAE = Metric(name="mean absolute error", unit="levels", direction="min")
-_FRECHET = Metric(name="Fréchet distance", unit="", direction="min")
+_FRECHET = Metric(name="Frechet distance", unit="", direction="min")
 PICTURE_METRICS = (_MAE, _FRECHET)
 _HIGHEST = 255.0
 
