@@ -1,4 +1,4 @@
-"""A generator of clothes from outlines at a quarter of the work: taught by the whole one, and alone.
+"""Draws clothes of outlines at a quarter of the work: taught by the whole generator, and alone.
 
 All three are trained with a discriminator and for as many passes over the same pairs
 (`tools.picture_data`). What they draw of the test split is compared with the clothes themselves: by
