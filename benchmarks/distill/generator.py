@@ -40,7 +40,7 @@ from hwkd.train.criteria import TaskLoss
 from hwkd.train.loop import predict_logits, train_module
 from tools.picture_data import clothes, outline
 
-WIDTHS = {"original": (16, 32, 48), "student": (8, 16, 24)}
+WIDTHS = {"original": (16, 32, 56), "student": (8, 16, 24)}
 # The judge of the original and of the student that is alone; both look at no teacher.
 ALONE = "gan_compression:distill=0,ahead=0"
 TAUGHT = "gan_compression"
