@@ -122,7 +122,7 @@ def main() -> int:
     given = parser.parse_args()
     torch.set_num_threads(1)
     made = clothes()
-    real, labels = (part[: given.pairs] for part in made["train"])
+    real, labels = made["train"][0][: given.pairs], made["train"][1][: given.pairs]
     head = PicturesHead.fitted(real[:, None], names=("grey",), metrics=PICTURE_METRICS)
     wanted = torch.from_numpy(head.standardised(real[:, None]))
     judge = classifier(wanted, torch.from_numpy(labels), epochs=3, seed=given.seed).body

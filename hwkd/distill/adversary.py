@@ -111,5 +111,6 @@ def beside_picture(maps: Tensor, picture: Tensor | None) -> Tensor:
     """Return maps with the picture that they are of as further channels, in their size."""
     if picture is None:
         return maps
-    sized = functional.adaptive_avg_pool2d(picture.to(maps.dtype), maps.shape[2:])
+    size = (maps.shape[2], maps.shape[3])
+    sized = functional.adaptive_avg_pool2d(picture.to(maps.dtype), size)
     return torch.cat([maps, sized], dim=1)

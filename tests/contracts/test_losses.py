@@ -58,13 +58,14 @@ def _shown(
     method: Method, student: Fake, teacher: Fake, batch: FakeBatch
 ) -> tuple[Views, Views, FakeBatch]:
     """Return what a loss is called with: maps, or pictures to draw, where it is for them."""
-    shown = [side.views for side in (student, teacher)]
+    ours, theirs = student.views, teacher.views
     if method.of_kind:
-        shown = [dataclasses.replace(views, logits=_maps(views)) for views in shown]
+        ours = dataclasses.replace(ours, logits=_maps(ours))
+        theirs = dataclasses.replace(theirs, logits=_maps(theirs))
     if method.of_kind == PICTURES:
-        drawn = shown[0].need(Signal.LOGITS).detach().float()
+        drawn = ours.need(Signal.LOGITS).detach().float()
         batch = dataclasses.replace(batch, labels=drawn.flip(0) + 0.5)
-    return (*shown, batch)
+    return ours, theirs, batch
 
 
 def _maps(views: Views) -> torch.Tensor:
