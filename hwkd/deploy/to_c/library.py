@@ -7,12 +7,14 @@ from importlib.resources import files
 from string import Template
 
 from hwkd.deploy.exporter import ExportOptions
+from hwkd.deploy.output_folder import MODEL_DESCRIPTION_FILE
 from hwkd.deploy.to_c.answer import ANSWER
-from hwkd.deploy.to_c.project import DESCRIPTION_FILE, PROGRAMS, Project
+from hwkd.deploy.to_c.project import PROGRAMS, Project
 from hwkd.deploy.to_c.project_text import SAMPLE_FILE, project_files
 from hwkd.deploy.to_c.stream import listens
+from hwkd.deploy.to_c.stream_text import stream_text
 
-_OF_BUILDS = ("Makefile", "CMakeLists.txt", "README.md", DESCRIPTION_FILE)
+_OF_BUILDS = ("Makefile", "CMakeLists.txt", "README.md", MODEL_DESCRIPTION_FILE)
 _SOURCES = "src"
 # Build systems that have no flags for one library take what its results depend on from the sources.
 # The pragma costs speed, so it stands where there are products to fuse; CMSIS-NN is refused.
@@ -28,13 +30,12 @@ _NO_FUSED_PRODUCTS = """\
 
 
 def refuse_unfit(options: ExportOptions, target: str) -> None:
-    """Refuse Arm's kernels, whose flags a library cannot set, and streams, which no sketch feeds.
+    """Refuse Arm's kernels, whose flags a library cannot set.
 
     Raises:
         ConfigError: names the option.
     """
-    unfit = ExportOptions(kernels=options.kernels, streaming=options.streaming)
-    unfit.require_none(f"--target {target}")
+    ExportOptions(kernels=options.kernels).require_none(f"--target {target}")
 
 
 def unfused(name: str, text: str) -> str:
@@ -53,7 +54,7 @@ def library_files(
         values: what the templates hold beside names of sources, of examples and of the student.
     """
     texts = project_files(project)
-    description = texts[DESCRIPTION_FILE]
+    description = texts[MODEL_DESCRIPTION_FILE]
     kept = {n: t for n, t in texts.items() if n not in (*PROGRAMS, *_OF_BUILDS)}
     sources = sorted(name for name in kept if name.endswith(".c"))
     headers = ["model.h"]
@@ -66,6 +67,8 @@ def library_files(
         "arena_bytes": str(project.memory.arena_bytes),
         "about": project.about,
         "sample_file": SAMPLE_FILE,
+        "feeds": stream_text(project)["main_feeds"],
+        "timed": "an inference" if project.stream is None else "all frames of a window",
         **values,
     }
     found: dict[str, str | bytes] = {
@@ -74,4 +77,4 @@ def library_files(
     for name, template in templates.items():
         path = files("hwkd.deploy.to_c") / "templates" / f"{template}.in"
         found[name] = Template(path.read_text(encoding="utf-8")).substitute(given)
-    return {**found, DESCRIPTION_FILE: description}
+    return {**found, MODEL_DESCRIPTION_FILE: description}
