@@ -69,6 +69,7 @@ _FOR_EAR_AND_KEYBOARD = {
     '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="Contents">',
     '<aside class="toc-drawer">': '<aside class="toc-drawer" aria-label="On this page">',
     '<aside class="toc-drawer no-toc">': '<aside class="toc-drawer no-toc" aria-label="No parts">',
+    '<div id="search-results"></div>': '<h1>Search</h1>\n<div id="search-results"></div>',
     # A wide table is scrolled by arrow keys, too.
     '<div class="table-wrapper ': '<div tabindex="0" class="table-wrapper ',
     '<div class="highlight"><pre>': '<div class="highlight"><pre tabindex="0">',
