@@ -51,11 +51,23 @@ def refuse_of_classes(method: Method, kind: OutputKind) -> None:
     Raises:
         ConfigError: names the method and what to use.
     """
+    if method.of_things:
+        if kind.edges is None or (method.needs_edges and not kind.edges):
+            what = "boxes" if method.needs_edges else "boxes or points"
+            raise ConfigError(
+                f"method {method.name}: is about things with {what}, and the task learns "
+                f"{kind.name}; use it with --task detect, or {_instead(kind)} here"
+            )
+        return
     if not kind.of_classes and not method.suits_values:
         raise ConfigError(
             f"method {method.name}: compares or smooths classes, and the task learns {kind.name}; "
             "use logit_mse, or a method on features as fitnet or at"
         )
+
+
+def _instead(kind: OutputKind) -> str:
+    return "kd" if kind.of_classes else "logit_mse"
 
 
 def logit_methods() -> str:

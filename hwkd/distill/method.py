@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 from torch import Tensor, nn
 
 from hwkd.core.errors import ConfigError
+from hwkd.core.head import Head
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.core.teaching import TeacherSource
 from hwkd.distill.written_options import written
@@ -72,6 +73,8 @@ class RunShapes:
         teacher: the same for the teacher.
         samples: rows of the training split (unlabelled ones included).
         batch: samples per step.
+        head: what outputs mean, for methods that are about more than their numbers.
+        has_unlabelled: some samples have no target.
     """
 
     student: ViewShapes
@@ -81,6 +84,13 @@ class RunShapes:
     batch: int
     seed: int = 0
     of_classes: bool = True
+    head: Head | None = None
+    has_unlabelled: bool = False
+
+    @property
+    def edges(self) -> int | None:
+        """How many outputs are edges of things, see `hwkd.core.head.OutputKind`."""
+        return None if self.head is None else self.head.kind.edges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +177,8 @@ class Method(Configured, ABC):
         cacheable: the teacher's side depends on the sample (and copy) only, so it can be stored.
         float32_only: overflows or cancels in half precision; the criterion leaves autocast.
         needs_labels: cannot use unlabelled samples.
+        of_things: about boxes or points that targets hold.
+        needs_edges: about the edges of boxes, which points do not have.
         includes_task_loss: the published form contains cross-entropy; the criterion adds none.
         pairs_layers: features arrive as chosen pairs; False gives every stage of both sides.
         pools: maps of different sizes are pooled to the smaller height and width.
@@ -190,6 +202,8 @@ class Method(Configured, ABC):
     float32_only: ClassVar[bool] = False
     uses_teacher: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = False
+    of_things: ClassVar[bool] = False
+    needs_edges: ClassVar[bool] = False
     includes_task_loss: ClassVar[bool] = False
     pairs_layers: ClassVar[bool] = True
     pools: ClassVar[bool] = True
@@ -207,7 +221,8 @@ class Method(Configured, ABC):
     def needs_logits_alone(self) -> bool:
         """Whether it runs wherever the logits of a teacher are known, for any sample."""
         is_free = self.cacheable and not self.needs_labels
-        return self.asks_teacher and is_free and self.needs == frozenset({Signal.LOGITS})
+        is_general = is_free and not self.of_things
+        return self.asks_teacher and is_general and self.needs == frozenset({Signal.LOGITS})
 
     @property
     def suits_values(self) -> bool:
