@@ -34,8 +34,14 @@ class Wanted:
     known: Tensor
 
 
-def wanted_outputs(boxes: Tensor, *, classes: int, grid: tuple[int, int]) -> Wanted:
-    """Return what outputs for boxes, [batch, most, 5] in pixels, should be."""
+def wanted_outputs(
+    boxes: Tensor, *, classes: int, grid: tuple[int, int], sureness: Tensor | None = None
+) -> Wanted:
+    """Return what outputs for boxes, [batch, most, 5] in pixels, should be.
+
+    Args:
+        sureness: how high the bell of each box is, [batch, most]; None is 1 for all.
+    """
     import torch
 
     height, width = grid
@@ -52,7 +58,8 @@ def wanted_outputs(boxes: Tensor, *, classes: int, grid: tuple[int, int]) -> Wan
     bells = bell(x0, x1, columns, width) * bell(y0, y1, rows, height)
     bells = bells * is_box[..., None, None]
     of_class = torch.nn.functional.one_hot(boxes[..., 0].clamp(min=0).long(), classes)
-    heat = (bells[:, :, None] * of_class[..., None, None]).amax(dim=1)
+    high = bells if sureness is None else bells * sureness[..., None, None]
+    heat = (high[:, :, None] * of_class[..., None, None]).amax(dim=1)
     area = ((x1 - x0) * (y1 - y0))[..., None, None]
     smallest = area.where(bells >= _OWNED_FROM, area.new_tensor(float("inf"))).min(dim=1)
     owned = smallest.values.isfinite()

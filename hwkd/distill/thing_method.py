@@ -1,4 +1,4 @@
-"""Methods about things: labels are boxes, and outputs have a position for each cell of a picture."""
+"""Methods about things: labels are boxes, outputs have a position for each cell of a picture."""
 
 from __future__ import annotations
 

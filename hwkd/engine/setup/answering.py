@@ -22,9 +22,10 @@ def refuse_unanswering(screen: Screen, task: Task, data: TaskData) -> None:
     for name in screen.spaces:
         given = _answer_of(screen, name, data)
         if given != wanted:
+            usual = task.spaces or registered_spaces()
             raise ConfigError(
                 f"--space {name}: its students answer with {_in_words(given)}, and --task "
-                f"{task.name} needs {_in_words(wanted)}; {_advice(screen, data, task.spaces or registered_spaces())}"
+                f"{task.name} needs {_in_words(wanted)}; {_advice(screen, data, usual)}"
             )
 
 
