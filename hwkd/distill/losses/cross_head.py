@@ -18,7 +18,7 @@ from hwkd.distill.thing_method import ThingMaps
 
 # Added to the deviation by the public code.
 _EPS = 1e-6
-# How far outputs may be from what the last convolution gives, in their deviations: a teacher of ours
+# How far outputs may be from what the last convolution gives, in their deviations: our own teacher
 # answers with the mean of a picture and its mirror image.
 _SAME = 0.7
 

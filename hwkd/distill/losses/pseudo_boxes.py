@@ -59,8 +59,10 @@ class _Pseudo:
         )
         is_without = ~torch.from_numpy(self._head.is_labelled(batch.labels.cpu().numpy()))
         rows = is_without.nonzero()[:, 0].to(ours.device)
+        if not len(rows):
+            return {"pseudo_boxes": ours.sum() * 0.0}
         boxes = pseudo_boxes(theirs[rows], self._head, surest=self._surest)
-        lost = self._head.loss(ours[rows], boxes) if len(rows) else ours.sum() * 0.0
+        lost = self._head.loss(ours[rows], boxes)
         return {"pseudo_boxes": lost * (len(rows) / len(ours))}
 
 
