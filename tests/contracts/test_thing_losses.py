@@ -152,7 +152,7 @@ def test_a_teacher_that_ends_otherwise_is_refused_before_training() -> None:
     head = HEADS["boxes"]
     views = _views(1, head.size, 5)
     other = replace(views, weights=(torch.zeros(head.size, 9),))
-    with pytest.raises(ConfigError, match="method crosskd: .* does not become its outputs"):
+    with pytest.raises(ConfigError, match=r"method crosskd: .* does not become its outputs"):
         refuse_impossible(METHODS.get("crosskd")(), _shapes(views, other, head))
 
 

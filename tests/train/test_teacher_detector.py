@@ -1,4 +1,4 @@
-"""Detectors of somebody else's: boxes of any form become outputs that are decoded into them again."""
+"""Detectors of somebody else: boxes of any form become outputs that are decoded into them."""
 
 from __future__ import annotations
 
