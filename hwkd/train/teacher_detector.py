@@ -116,6 +116,7 @@ class DetectorTeacher:
             TeacherError: if the outputs have other shapes than the adapter says.
         """
         adapter, known = self.adapter, len(self.adapter.classes)
+        given = f"{adapter.boxes} has shape {boxes.shape} and {adapter.scores} {scores.shape}"
         if boxes.ndim == 3 and boxes.shape[1] == 4 != boxes.shape[2]:
             boxes = boxes.transpose(0, 2, 1)
         if scores.ndim == 3 and scores.shape[1] == known != scores.shape[2]:
@@ -123,9 +124,8 @@ class DetectorTeacher:
         shape = boxes.shape[:2] if labels else (*boxes.shape[:2], known)
         if boxes.ndim != 3 or boxes.shape[2] != 4 or scores.shape != shape:
             raise TeacherError(
-                f"teacher {self.name}: {adapter.boxes} has shape {boxes.shape} and "
-                f"{adapter.scores} {scores.shape}; expected (n, things, 4) and {shape}; correct "
-                "boxes, scores, labels or classes in the adapter"
+                f"teacher {self.name}: {given}; expected (n, things, 4) and {shape}; correct boxes, "
+                "scores, labels or classes in the adapter"
             )
         if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
             raise TeacherError(

@@ -69,7 +69,7 @@ def _terms(
     head = HEADS[kind]
     student, teacher = _views(1, head.size, 5, dtype), _views(2, head.size, 7, dtype)
     loss = method.build(_shapes(student, teacher, head))
-    terms = loss(student, teacher, _batch(some_unknown=True))  # type: ignore[arg-type]
+    terms = loss(student, teacher, _batch(some_unknown=True))
     return terms, student, teacher
 
 

@@ -34,8 +34,8 @@ def _pipeline() -> PipelineRecord:
         {
             "steps": [
                 {
-                    "kind": "normalise", "version": 1, "formula": "(x - mean) / std",
-                    "values": {"mean": [0.5], "std": [0.25]}, "shape": [1, 32, 32],
+                    "kind": "normalise", "formula": "(x - mean) / std",
+                    "values": {"mean": [0.5], "std": [0.25]},
                 }
             ],
             "raw_shape": [1, 32, 32], "raw_dtype": "float32", "raw_low": 0.0, "raw_high": 1.0,

@@ -73,15 +73,30 @@ class MaskedGeneration(TrainedMethod):
         return _Masked(self, shapes)
 
 
+class _Generation(nn.Module):
+    """Makes a map of the teacher from a masked one."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+        first, second = self.first, self.second
+        assert first.bias is not None
+        assert second.bias is not None
+        ours, theirs, kept = (maps.to(first.weight.dtype) for maps in (student, teacher, mask))
+        return masked_generation_loss(
+            ours, theirs, kept, (first.weight, first.bias), (second.weight, second.bias)
+        )
+
+
 class _Masked(nn.Module):
     def __init__(self, method: MaskedGeneration, shapes: RunShapes) -> None:
         super().__init__()
         self.method = method
         self.adapters = resolve_map_adapters(shapes.student.features, shapes.teacher.features)
-        self.convolutions = nn.ModuleList(
-            nn.ModuleList(nn.Conv2d(shape[0], shape[0], 3, padding=1) for _ in range(2))
-            for shape in shapes.teacher.features
-        )
+        self.made = nn.ModuleList(_Generation(shape[0]) for shape in shapes.teacher.features)
         self.seed = shapes.seed
         # Masks depend on the step, which a checkpoint must know.
         self.steps: Tensor
@@ -92,7 +107,7 @@ class _Masked(nn.Module):
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + int(self.steps))
         self.steps += 1
         terms = {}
-        for index, (first, second) in enumerate(self.convolutions):
+        for index, made in enumerate(self.made):
             ours, theirs = pool_to_common_size(
                 *at_least_float32(
                     as_maps(self.adapters[index](student.features[index])),
@@ -100,11 +115,6 @@ class _Masked(nn.Module):
                 )
             )
             drawn = torch.rand(len(ours), 1, *ours.shape[2:], generator=generator)
-            mask = (drawn >= self.method.hidden).to(ours)
-            lost = masked_generation_loss(
-                ours.to(first.weight.dtype), theirs.to(first.weight.dtype),
-                mask.to(first.weight.dtype), (first.weight, first.bias),
-                (second.weight, second.bias),
-            )  # fmt: skip
-            terms[pair_term("mgd", index)] = self.method.scale * lost
+            mask = (drawn >= self.method.hidden).to(ours.device)
+            terms[pair_term("mgd", index)] = self.method.scale * made(ours, theirs, mask)
         return terms

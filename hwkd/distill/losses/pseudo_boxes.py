@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from hwkd.core.boxes import BOX_VALUES, NO_BOX
 from hwkd.core.catalog import METHODS
+from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.head import Head
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import at_least_float32
@@ -24,7 +26,9 @@ class PseudoBoxes(Method):
     `surest` becomes a box, and the student learns from them as from given ones.
     """
 
-    surest: float = option(0.4, "probability from which on a thing becomes a box", low=0, high=1)
+    surest: float = option(
+        0.4, "probability from which on a thing becomes a box", low=0.02, high=0.99
+    )
 
     name = "pseudo_boxes"
     family = "response"
@@ -71,9 +75,17 @@ def pseudo_boxes(outputs: Tensor, head: Head, *, surest: float) -> Tensor:
 
     Args:
         outputs: shape [batch, outputs, height, width].
-        surest: probability from which on a thing is one, 0 to 1.
+        surest: probability from which on a thing is one, above 0 and below 1.
     """
-    found = head.answers(outputs.cpu().numpy(), outputs.cpu().numpy())
+    decision = DecisionRecord(
+        answer="a thing",
+        threshold=math.log(surest / (1.0 - surest)),
+        rate="given",
+        wanted=surest,
+        reached=surest,
+        detected=0.0,
+    )
+    found = head.at(decision).answers(outputs.cpu().numpy(), outputs.cpu().numpy())
     boxes = torch.full((*found.shape[:2], BOX_VALUES), NO_BOX)
     seen = torch.from_numpy(found).float()
     kept = (seen[..., 0] >= 0) & (seen[..., 1] >= surest)

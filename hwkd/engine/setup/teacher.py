@@ -212,8 +212,9 @@ def _member(
 ) -> TeacherMemberRecord:
     """Refuse one that is at chance level, by its name; say how good it is and what is odd."""
     outputs = _validation(teacher, data, progress)
-    doubt = None  # what a half of a pair is shown is not what the data shows
-    if not isinstance(teacher, PairedTeacher | TextTeacher):
+    # What a half of a pair is shown is not what the data shows; an adapter says what is right.
+    doubt = None
+    if not isinstance(teacher, PairedTeacher | TextTeacher | DetectorTeacher):
         doubt = find_doubt(teacher, data, outputs, progress=progress)
     remedy = None if doubt is None else doubt.remedy
     require_knowledge(teacher, data, validation_outputs=outputs, remedy=remedy)
