@@ -124,8 +124,8 @@ class DetectorTeacher:
         shape = boxes.shape[:2] if labels else (*boxes.shape[:2], known)
         if boxes.ndim != 3 or boxes.shape[2] != 4 or scores.shape != shape:
             raise TeacherError(
-                f"teacher {self.name}: {given}; expected (n, things, 4) and {shape}; correct boxes, "
-                "scores, labels or classes in the adapter"
+                f"teacher {self.name}: {given}; expected (n, things, 4) and {shape}; correct "
+                "boxes, scores, labels or classes in the adapter"
             )
         if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
             raise TeacherError(
