@@ -45,6 +45,17 @@ def divergence(
     return found * temperature**2 if scaled else found
 
 
+def agreement(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Return - KL of each sample, bounded: a generator lowers it where two networks differ.
+
+    Args:
+        ours: logits, shape [batch, classes].
+        theirs: likewise; nothing is detached.
+    """
+    # The logarithm keeps it from making one sample very large and nothing of the others.
+    return -torch.log1p(divergence(ours, theirs))
+
+
 def soft_cross_entropy(
     logits: Tensor, target: Tensor, *, temperature: float = 1.0, scaled: bool = True
 ) -> Tensor:
