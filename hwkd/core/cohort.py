@@ -297,7 +297,7 @@ class Judge:
         name: of the role.
         of: the network that is to look like the other; it learns from `own`.
         beside: the other, which is only looked at.
-        signal: `features` or `logits`.
+        signal: `features`, or `logits`, of which the probabilities are looked at.
         width: of the other, over the student's.
     """
 

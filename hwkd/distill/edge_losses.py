@@ -203,6 +203,16 @@ def unmasked(score: Tensor) -> Tensor:
     return flat(score.square()).mean(1)
 
 
+def looks_real(score: Tensor) -> Tensor:
+    """Return the logistic loss of whoever is to look real, of each sample, nats."""
+    return flat(functional.softplus(-score)).mean(1)
+
+
+def looks_made(score: Tensor) -> Tensor:
+    """Return the logistic loss of a discriminator at what is not real, of each sample, nats."""
+    return flat(functional.softplus(score)).mean(1)
+
+
 def sampled_label_loss(logits: Tensor, sampled: Tensor, reward: Tensor) -> Tensor:
     """Return - log p of a sampled label times sigmoid(reward), which is a constant.
 

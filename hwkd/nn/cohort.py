@@ -314,6 +314,8 @@ class Cohort(nn.Module):
             return
         own, next_ = seen[f"{role.of}.{role.signal}"], f"{role.beside}.{role.signal}"
         theirs = seen.get(next_, given.get(next_, torch.zeros_like(own)))
+        if role.signal == "logits":  # what has no bound lets a discriminator pull without one
+            own, theirs = torch.softmax(own, -1), torch.softmax(theirs, -1)
         seen[f"{name}.own"], seen[f"{name}.next"] = module(own), module(theirs.detach())
 
     def _show_beside(

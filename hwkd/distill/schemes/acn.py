@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
 from hwkd.core.cohort import InputJudge, Made, View
-from hwkd.distill.edge_losses import agreement, divergence, fooled, unmasked
+from hwkd.distill.edge_losses import agreement, divergence, looks_made, looks_real
 from hwkd.distill.method import option
 from hwkd.distill.peers import PeerScheme, peer_names
 from hwkd.distill.scheme import NOTHING, Edge, Phase, Turn
@@ -62,8 +62,8 @@ class AdversarialPeers(PeerScheme):
             for ours, theirs in pairs
         ]  # fmt: skip
         finds = (
-            Edge(name=_JUDGE, loss=fooled, prediction=f"{_JUDGE}.real", target=NOTHING),
-            Edge(name=_JUDGE, loss=unmasked, prediction=f"{_JUDGE}.made", target=NOTHING),
+            Edge(name=_JUDGE, loss=looks_real, prediction=f"{_JUDGE}.real", target=NOTHING),
+            Edge(name=_JUDGE, loss=looks_made, prediction=f"{_JUDGE}.made", target=NOTHING),
         )
         divides = (
             *(
@@ -72,7 +72,7 @@ class AdversarialPeers(PeerScheme):
                 for a, b in pairs
             ),
             Edge(
-                name="looks made", loss=fooled, prediction=f"{_JUDGE}.made", target=NOTHING,
+                name="looks made", loss=looks_real, prediction=f"{_JUDGE}.made", target=NOTHING,
                 weight=self.real,
             ),
         )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import ClassVar
 from hwkd.core.catalog import SCHEMES
 from hwkd.core.cohort import STUDENT, Frozen, Given, Judge, Network, Projected, Role
 from hwkd.core.errors import ConfigError
-from hwkd.distill.edge_losses import divergence, fooled, unmasked
+from hwkd.distill.edge_losses import divergence, looks_made, looks_real
 from hwkd.distill.method import option
 from hwkd.distill.scheme import (
     NOTHING,
@@ -82,11 +82,11 @@ class JudgedStudent(TaughtScheme):
                 name="teacher", loss=partial(divergence, temperature=self.temperature),
                 prediction=f"{STUDENT}.logits", target=f"{_TEACHER}.logits", weight=self.weight,
             ),
-            Edge(name=_JUDGE, loss=fooled, prediction=own, target=NOTHING, weight=self.judged),
+            Edge(name=_JUDGE, loss=looks_real, prediction=own, target=NOTHING, weight=self.judged),
         )  # fmt: skip
         finds = (
-            Edge(name="tells apart", loss=fooled, prediction=theirs, target=NOTHING),
-            Edge(name="tells apart", loss=unmasked, prediction=own, target=NOTHING),
+            Edge(name="tells apart", loss=looks_real, prediction=theirs, target=NOTHING),
+            Edge(name="tells apart", loss=looks_made, prediction=own, target=NOTHING),
         )
         learns = Phase(
             name=STUDENT,
