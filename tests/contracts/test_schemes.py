@@ -148,7 +148,9 @@ def _random_signals(phase) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("name", NAMES)
 def test_scheme_trains_and_exports_a_plain_student(name: str) -> None:
     arm = arm_of(name)
-    exported, course = train_scheme(student(), data(), config(epochs=2), arm=arm)
+    # As the command line trains: what ships has averaged weights.
+    averaged = config(epochs=2, averaging_decay=0.9)
+    exported, course = train_scheme(student(), data(), averaged, arm=arm)
     last = course.finished[-1].student
     plain = build_module(student(), seed=0)
     assert len(student_bytes(exported)) == len(student_bytes(plain))
