@@ -102,7 +102,7 @@ class Cohort(nn.Module):
         return tuple(self._roles.values())
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Run everything that has batch statistics; returns logits, the student's if it is there."""
+        """Run everything that has batch statistics; returns logits, the student's if there."""
         shown = self.signals(inputs, plain=True)
         said = [value for signal, value in shown.items() if signal.endswith(".logits")]
         return shown.get(f"{STUDENT}.logits", said[0])
