@@ -34,7 +34,8 @@ def _grpc() -> ModuleType:
         raise ConfigError(
             "gRPC is not installed; run `pip install 'hwkd[federated]'` on server and clients"
         ) from None
-    return grpc
+    found: ModuleType = grpc
+    return found
 
 
 @contextmanager
