@@ -127,8 +127,7 @@ def _pulled_roles(phase: Phase) -> set[str]:
     for role in reversed(phase.roles):
         if isinstance(role, View) and role.at and role.name in pulled:
             pulled.add(role.at.split(".")[0])
-        on_others = isinstance(role, (Exit, InputJudge, Judge, Projected, Segment))
-        if on_others and role.name in pulled:
+        if isinstance(role, (Exit, InputJudge, Judge, Projected, Segment)) and role.name in pulled:
             pulled.add(role.of)
     return pulled
 

@@ -62,7 +62,7 @@ def simulated():
     return train_scheme(student(), data(), config(epochs=2 * ROUNDS), arm=arm)[0]
 
 
-def _end_of(client: subprocess.Popen) -> int:
+def _end_of(client: subprocess.Popen[bytes]) -> int:
     try:
         return client.wait(60)
     except subprocess.TimeoutExpired:

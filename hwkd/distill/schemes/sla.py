@@ -7,7 +7,7 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Joint, Network, View
+from hwkd.core.cohort import STUDENT, Joint, Network, Role, View
 from hwkd.distill.aggregators.joint_views import joint_label_loss, of_all_views
 from hwkd.distill.edge_losses import divergence
 from hwkd.distill.method import option
@@ -59,6 +59,7 @@ class KnownTurns(Scheme):
             target=Aggregate(by=of_all_views, members=signals),
             weight=self.weight,
         )
-        roles = (Network(name=STUDENT), *views, Joint(name=_JOINT, members=members))
+        joint = Joint(name=_JOINT, members=members)
+        roles: tuple[Role, ...] = (Network(name=STUDENT), *views, joint)
         edges = (label_edge(STUDENT), *names_both, all_looks)
         return (Phase(name="together", roles=roles, edges=edges),)
