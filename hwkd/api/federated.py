@@ -20,7 +20,6 @@ Description = Annotated[
     ),
 ]
 Wait = Annotated[float, Option("Longest wait for the others, in seconds.", minimum=1)]
-_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,16 +72,13 @@ def federated_serve(
     """
     from hwkd.core.progress import silent
     from hwkd.engine.arms.evaluation import save_student
-    from hwkd.engine.distill.federation import Averages, Said
+    from hwkd.engine.distill.federation import Averages, plan_of
     from hwkd.io.calls import answering
     from hwkd.io.student_folder import read_student
     from hwkd.nn.build import build_module
-    from hwkd.train.seeding import derive_seed
 
     layers = read_student(Path(student)).layers
-    plan = Said(
-        layers=layers.key, rounds=rounds, epochs=epochs, seed=derive_seed(seed, "federated") % 2**31
-    )
+    plan = plan_of(layers, rounds=rounds, epochs=epochs, seed=seed)
     averages = Averages(
         module=build_module(layers, seed=plan.seed), clients=clients, plan=plan, wait_s=wait
     )
@@ -123,7 +119,6 @@ def federated_join(
     from hwkd.io.calls import asking
     from hwkd.io.stored_arrays import path_of_data
     from hwkd.io.student_folder import read_student
-    from hwkd.train.config import TrainConfig
 
     tell = progress or silent
     layers, subject = read_student(Path(student)).layers, subject_of(Path(student))
@@ -135,7 +130,7 @@ def federated_join(
     head = subject.head(given.labels, layers.layers[-1].shape[0])
     if not head.kind.of_classes or len(prepared) < 2:
         raise DataError(f"{place}: {len(prepared)} samples; give two or more with classes")
-    own = client_data(prepared, head.targets(given.labels, prepared), head, batch_size=_BATCH)
+    own = client_data(prepared, head.targets(given.labels, prepared), head)
     tell("train in rounds", 1, 2)
     calls = {"received": 0, "sent": 0}
     with asking(server, timeout_s=wait) as ask:
@@ -146,7 +141,7 @@ def federated_join(
             calls["received"] += len(answer)
             return answer
 
-        module = take_part(layers, own, TrainConfig(epochs=1, batch_size=_BATCH), counted)
+        module = take_part(layers, own, counted)
     tell("train in rounds", 2, 2)
     save_student(module, Path(out))
     return FederatedOutcome(

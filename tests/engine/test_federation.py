@@ -40,7 +40,7 @@ number, port, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 part = Part(shards=parse_scheme({TEXT!r}).shards, number=number)
 own = data().of_rows(part.rows(data().training.labels))
 with asking(f"127.0.0.1:{{port}}", timeout_s=120.0) as ask:
-    save_student(take_part(student(), own, config(), ask), Path(out))
+    save_student(take_part(student(), own, ask, config()), Path(out))
 """
 
 
@@ -109,7 +109,7 @@ def test_rounds_over_functions_alone_are_the_simulated_ones_bit_for_bit() -> Non
                 joined = ask("Join", packed(Said(layers=student().key)))
             turns.wait()
         own = data().of_rows(rows[number])
-        take_part(student(), own, config(), lambda n, m: joined if n == "Join" else ask(n, m))
+        take_part(student(), own, lambda n, m: joined if n == "Join" else ask(n, m), config())
 
     threads = [threading.Thread(target=client, args=(n,)) for n in range(CLIENTS)]
     for thread in threads:

@@ -30,10 +30,12 @@ from hwkd.nn.cohort import Cohort
 from hwkd.train.batches import TensorBatches
 from hwkd.train.config import TrainConfig
 from hwkd.train.course import run_course
+from hwkd.train.seeding import derive_seed
 from hwkd.train.weights_file import WeightsError, fill_module_from
 
 JOIN, WEIGHTS, SEND = "Join", "Weights", "Send"
 _HEADER_BYTES = 4
+_TRAINING = TrainConfig(epochs=1, batch_size=64)
 Ask = Callable[[str, bytes], bytes]
 
 
@@ -178,9 +180,7 @@ class Averages:
                     )
 
 
-def client_data(
-    inputs: NDArray[np.float32], labels: NDArray[np.int64], head: Head, *, batch_size: int
-) -> SchemeData:
+def client_data(inputs: NDArray[np.float32], labels: NDArray[np.int64], head: Head) -> SchemeData:
     """Return a client's own samples as a training takes them; nothing is chosen by others.
 
     Args:
@@ -189,7 +189,7 @@ def client_data(
         head: of the student.
     """
     given, classes = torch.from_numpy(inputs), torch.from_numpy(labels.astype(np.int64))
-    size = min(batch_size, len(given))
+    size = min(_TRAINING.batch_size, len(given))
     return SchemeData(
         training=TrainingSet(copies=[given], labels=classes, head=head, batch_size=size),
         batches=TensorBatches([given], classes),
@@ -198,20 +198,28 @@ def client_data(
     )
 
 
-def take_part(layers: Layers, data: SchemeData, config: TrainConfig, ask: Ask) -> StudentModule:
+def plan_of(layers: Layers, *, rounds: int, epochs: int, seed: int) -> Said:
+    """Return what a server tells its clients; the seed of the weights follows from that given."""
+    own = derive_seed(seed, "federated") % 2**31
+    return Said(layers=layers.key, rounds=rounds, epochs=epochs, seed=own)
+
+
+def take_part(
+    layers: Layers, data: SchemeData, ask: Ask, config: TrainConfig | None = None
+) -> StudentModule:
     """Train in every round on a client's own samples; returns the network of the last mean.
 
     Args:
         layers: of the student, the same as the server's.
         data: the client's own; none of it is sent.
-        config: of a training; epochs and seed are the server's.
         ask: (call, message) -> answer of the server.
+        config: of a training; epochs and seed are the server's.
 
     Raises:
         ConfigError: if the server refuses, or sends what are no weights of the student.
     """
     plan, _ = unpacked(ask(JOIN, packed(Said(layers=layers.key))))
-    config = replace(config, epochs=plan.epochs, seed=plan.seed)
+    config = replace(config or _TRAINING, epochs=plan.epochs, seed=plan.seed)
     module = build_module(layers, seed=0)
     for number in range(plan.rounds):
         _receive(module, number, ask)
