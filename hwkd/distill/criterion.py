@@ -270,6 +270,7 @@ class DistillCriterion:
             seed=self._data.seed,
             head=self._data.head,
             has_unlabelled=self._has_unlabelled,
+            inputs=tuple(self._data.copies[0].shape[1:]),
         )
         refuse_impossible(
             method,

@@ -21,7 +21,7 @@ from hwkd.distill.written_options import written
 
 Family: TypeAlias = Literal[
     "response", "feature", "relation", "contrastive", "weights", "gradient", "attention",
-    "teacher-free", "control",
+    "maps", "teacher-free", "control",
 ]  # fmt: skip
 Shape: TypeAlias = tuple[int, ...]
 _LAYERED = frozenset(
@@ -75,6 +75,7 @@ class RunShapes:
         batch: samples per step.
         head: what outputs mean, for methods that are about more than their numbers.
         has_unlabelled: some samples have no target.
+        inputs: shape of an input, without batch; None where nobody knows.
     """
 
     student: ViewShapes
@@ -84,6 +85,7 @@ class RunShapes:
     batch: int
     seed: int = 0
     of_classes: bool = True
+    inputs: Shape | None = None
     head: Head | None = None
     has_unlabelled: bool = False
 
@@ -179,6 +181,8 @@ class Method(Configured, ABC):
         needs_labels: cannot use unlabelled samples.
         of_things: about boxes or points that targets hold.
         needs_edges: about the edges of boxes, which points do not have.
+        of_kind: name of the only kind of outputs (`hwkd.core.head.OUTPUT_KINDS`) that it means
+            something for; None of methods that are not bound to one.
         includes_task_loss: the published form contains cross-entropy; the criterion adds none.
         pairs_layers: features arrive as chosen pairs; False gives every stage of both sides.
         pools: maps of different sizes are pooled to the smaller height and width.
@@ -204,6 +208,7 @@ class Method(Configured, ABC):
     needs_labels: ClassVar[bool] = False
     of_things: ClassVar[bool] = False
     needs_edges: ClassVar[bool] = False
+    of_kind: ClassVar[str | None] = None
     includes_task_loss: ClassVar[bool] = False
     pairs_layers: ClassVar[bool] = True
     pools: ClassVar[bool] = True

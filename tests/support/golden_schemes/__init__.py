@@ -6,6 +6,7 @@ what the numbers are compared with is what trains.
 """
 
 from support.golden_schemes import (
+    maps,
     other_families,
     self_taught,
     several_teachers,
@@ -17,6 +18,7 @@ from support.golden_schemes import (
 from support.golden_schemes.runners import runner_of
 
 __all__ = [
+    "maps",
     "other_families",
     "runner_of",
     "self_taught",
