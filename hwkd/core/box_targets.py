@@ -42,13 +42,11 @@ def wanted_outputs(
     Args:
         sureness: how high the bell of each box is, [batch, most]; None is 1 for all.
     """
-    import torch
-
     height, width = grid
     is_box = boxes[..., 0] >= 0
     x0, y0, x1, y1 = (boxes[..., 1:] / CELL_PIXELS).unbind(-1)
-    rows = torch.arange(height, device=boxes.device).view(1, 1, -1, 1)
-    columns = torch.arange(width, device=boxes.device).view(1, 1, 1, -1)
+    rows, columns, numbers = (boxes.new_ones(n).cumsum(0) - 1 for n in (height, width, classes))
+    rows, columns = rows.view(1, 1, -1, 1), columns.view(1, 1, 1, -1)
 
     def bell(low: Tensor, high: Tensor, places: Tensor, size: int) -> Tensor:
         centre = ((low + high) / 2).floor().clamp(0, size - 1)[..., None, None]
@@ -57,7 +55,7 @@ def wanted_outputs(
 
     bells = bell(x0, x1, columns, width) * bell(y0, y1, rows, height)
     bells = bells * is_box[..., None, None]
-    of_class = torch.nn.functional.one_hot(boxes[..., 0].clamp(min=0).long(), classes)
+    of_class = (boxes[..., :1] == numbers).to(boxes.dtype)
     high = bells if sureness is None else bells * sureness[..., None, None]
     heat = (high[:, :, None] * of_class[..., None, None]).amax(dim=1)
     area = ((x1 - x0) * (y1 - y0))[..., None, None]
@@ -66,5 +64,7 @@ def wanted_outputs(
     chosen = smallest.indices.flatten(1)
     ends = [edge.gather(1, chosen).view(owned.shape) for edge in (x0, y0, x1, y1)]
     x, y = columns[:, 0] + 0.5, rows[:, 0] + 0.5
-    edges = torch.stack([x - ends[0], y - ends[1], ends[2] - x, ends[3] - y], dim=1).clamp(min=0.0)
+    edges: Tensor = boxes.new_empty(len(boxes), 4, height, width)
+    for at, distance in enumerate((x - ends[0], y - ends[1], ends[2] - x, ends[3] - y)):
+        edges[:, at] = distance.clamp(min=0.0)
     return Wanted(heat, edges, owned, (boxes[:, 0, 0] != UNKNOWN))
