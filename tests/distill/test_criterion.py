@@ -200,7 +200,7 @@ def test_a_small_generator_learns_from_a_large_one_in_the_loop(adversarial: str)
 
 def test_methods_on_logits_alone_are_named_for_the_kind_of_outputs() -> None:
     assert "kd" in logit_methods(output_kind("classes")).replace(" or ", ", ").split(", ")
-    assert logit_methods(output_kind("class maps")) == "cwd_maps, logit_mse or pixel_wise"
+    assert logit_methods(output_kind("class maps")) == "cwd_maps, holistic, logit_mse or pixel_wise"
     assert logit_methods(output_kind("pictures")) == "logit_mse"
     assert logit_methods(output_kind("values")) == "logit_mse"
 
