@@ -226,8 +226,7 @@ class Method(Configured, ABC):
     def needs_logits_alone(self) -> bool:
         """Whether it runs wherever the logits of a teacher are known, for any sample."""
         is_free = self.cacheable and not self.needs_labels
-        is_general = is_free and not self.of_things
-        return self.asks_teacher and is_general and self.needs == frozenset({Signal.LOGITS})
+        return self.asks_teacher and is_free and self.needs == frozenset({Signal.LOGITS})
 
     @property
     def suits_values(self) -> bool:
