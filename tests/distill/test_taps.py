@@ -10,8 +10,9 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.signals import Signal
 from hwkd.core.student import Layer, Layers
 from hwkd.distill.taps import Places, Taps, discover_places, student_places
+from hwkd.io.discovery import output_kind
 from hwkd.nn.build import build_module
-from hwkd.train.teacher_net import TeacherNetConfig, build_teacher_net
+from hwkd.train.teacher_net import MirrorAveraged, TeacherNetConfig, build_teacher_net
 
 LAYERS = Layers(
     input_shape=(1, 6, 4),
@@ -169,3 +170,17 @@ def test_values_before_the_activation_are_found_in_a_teacher() -> None:
     for feature, before in zip(views.features, views.preactivations, strict=True):
         assert feature.shape == before.shape
         assert bool((before < 0).any())
+
+
+def test_features_of_a_teacher_that_averages_mirror_images_are_of_the_picture_as_it_is() -> None:
+    torch.manual_seed(0)
+    for kind in (None, output_kind("class maps")):
+        net = build_teacher_net((1, 8, 8), 3, TeacherNetConfig(width=4), kind=kind).eval()
+        inputs, needs = torch.randn(2, 1, 8, 8), frozenset({Signal.FEATURES})
+        averaged = MirrorAveraged(net, kind)
+        places = discover_places(averaged, inputs)
+        inside = tuple(place.removeprefix("net.") for place in places.features)
+        found = Taps(averaged, places, needs).read(inputs).features
+        expected = Taps(net, Places(features=inside), needs).read(inputs).features
+        assert len(found) == len(expected) > 0
+        assert all(torch.equal(ours, plain) for ours, plain in zip(found, expected, strict=True))
