@@ -73,10 +73,10 @@ def prepare(
     ends = (scaled, *recipe.after(shape))
     pipeline = _pipeline(data.train.inputs, (*front, *ends))
     nature = _nature(front, shape, nature)
-    more = {} if copies is None else {"copies": _extracted_split(copies, front)}
+    more = [] if copies is None else [("copies", _extracted_split(copies, front))]
     splits = {
         name: replace(_applied(part, ends, f"{data.source}: {name}"), nature=nature)
-        for name, part in {**extracted.given(), **more}.items()
+        for name, part in (*extracted.given().items(), *more)
     }
     return TaskData(
         name=task,
