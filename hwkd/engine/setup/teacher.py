@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hwkd.core.errors import TeacherError
+from hwkd.core.errors import DataError, TeacherError
 from hwkd.core.head import Head
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.progress import Progress
@@ -116,6 +116,7 @@ def open_teachers(
     budget_s = wanted.time_budget_s if training_s is None else training_s
     ours = data
     if wanted.sees == "paired":
+        _require_halves(config.data)
         reading = config.reading.model_copy(update={"half": "teacher"})
         _, data = load_data(config.model_copy(update={"reading": reading}), progress=progress)
     pipeline = data.pipeline.record()
@@ -143,6 +144,19 @@ def open_teachers(
     if len(members) == 1:
         return members[0]
     return EnsembleTeacher(members=tuple(members), head=data.head)
+
+
+def _require_halves(data: str | None) -> None:
+    """Refuse data that have no other half: only an NPZ file brings one.
+
+    Raises:
+        DataError: says what to give.
+    """
+    if data is None or Path(data).suffix.lower() != ".npz":
+        raise DataError(
+            f"--teacher-sees paired: needs an NPZ file with teacher_x_train beside x_train, and "
+            f"the data are {data or 'the digits that hwkd brings'}; give one with --data"
+        )
 
 
 def _from_file(source: str | None, data: TaskData, progress: Progress) -> _Single | None:
