@@ -136,6 +136,13 @@ def _device(folder: Path) -> object:
     return load_device(str(folder / "device.toml"))
 
 
+def _adapter(folder: Path) -> object:
+    from hwkd.train.detector_adapter import open_adapter
+
+    adapter = open_adapter(folder / "detector.toml")
+    return adapter.expected(folder / "detector.toml")
+
+
 def _runtime(folder: Path) -> object:
     from hwkd.io.runtime_files import load_runtime
 
@@ -254,6 +261,12 @@ def _masks(folder: Path) -> object:
     return read_mask_folder(folder / "scenes")
 
 
+def _pairs(folder: Path) -> object:
+    from hwkd.tasks.picture_pairs import read_picture_pairs
+
+    return read_picture_pairs(folder / "drawn")
+
+
 def _boxes(folder: Path) -> object:
     from hwkd.tasks.box_folder import read_box_folder
 
@@ -298,6 +311,7 @@ WAYS: dict[str, Way] = {
     "device": Way(
         files=("device.toml",), read=_device, covers=("load_device", "read_toml"),
     ),
+    "adapter": Way(files=("detector.toml",), read=_adapter, covers=("open_adapter",)),
     "runtime": Way(files=("runtime.toml",), read=_runtime, covers=("load_runtime",)),
     "core": Way(
         files=("core.toml",), read=_core, covers=("load_core", "load_npu", "load_core_file"),
@@ -319,6 +333,7 @@ WAYS: dict[str, Way] = {
     "masks": Way(
         files=("scenes/*/*.png", "scenes/classes.txt"), read=_masks, covers=("read_mask_folder",)
     ),
+    "pairs": Way(files=("drawn/*/*.png",), read=_pairs, covers=("read_picture_pairs",)),
     "boxes": Way(
         files=("boxes/*/*.json", "boxes/*/*.txt", "boxes/*/*.xml", "boxes/*/*.yaml"), read=_boxes,
         covers=("read_box_folder", "read_coco", "read_yolo", "read_voc", "read_names"),

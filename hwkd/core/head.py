@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+# Names of kinds that some methods are for.
+CLASS_MAPS, PICTURES = "class maps", "pictures"
 _Names: TypeAlias = tuple[str, ...]
 _Numbers: TypeAlias = tuple[float, ...]
 
@@ -56,6 +58,8 @@ class OutputKind:
         of_maps: an output is a map of the picture, and targets move with their pictures.
         cell_pixels: side of the square of the picture that a position of such a map is for.
         mirror_swaps: two outputs that change places in a mirror image, as left and right.
+        edges: how many outputs, the last, are edges of things, whose boxes are the targets; None
+            where outputs are about no things.
         plain_training: what training on targets alone is called.
         answers: names of what is decided, where that is no output by its name.
         divergence_unit: of `Head.divergence`.
@@ -78,6 +82,7 @@ class OutputKind:
     of_maps: bool = False
     cell_pixels: int = 1
     mirror_swaps: tuple[int, int] | None = None
+    edges: int | None = None
 
 
 OUTPUT_KINDS: Registry[OutputKind] = Registry("kind of output")
@@ -122,8 +127,8 @@ class Head(Protocol):
 
     `outputs` have the shape [n, size]; targets are int64 class indices of shape [n], or float32
     values of shape [n, size]. Maps have height and width behind that: outputs [n, size, height,
-    width], targets int16 class indices [n, height, width], or boxes, float32 [n, most, 5], see
-    `hwkd.core.boxes`.
+    width], targets int16 class indices [n, height, width], pictures, float32 [n, size, height,
+    width], or boxes, float32 [n, most, 5], see `hwkd.core.boxes`.
     """
 
     @property

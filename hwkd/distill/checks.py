@@ -6,12 +6,14 @@ from collections.abc import Collection
 
 from hwkd.core.catalog import METHODS
 from hwkd.core.errors import ConfigError
-from hwkd.core.head import OutputKind
+from hwkd.core.head import CLASS_MAPS, OutputKind
 from hwkd.core.signals import Signal
 from hwkd.distill.method import Method, RunShapes, ViewShapes
 from hwkd.distill.pairing import single_positions
 from hwkd.io.discovery import discover
 
+# Kind of outputs -> what compares them.
+_USUAL = {"classes": "kd", CLASS_MAPS: "pixel_wise or logit_mse"}
 _NAMED_BY_PAIRS = (Signal.FEATURES, Signal.PREACTIVATIONS)
 
 
@@ -46,24 +48,37 @@ def refuse_impossible(
 
 
 def refuse_of_classes(method: Method, kind: OutputKind) -> None:
-    """Refuse a method that is about classes where outputs are values.
+    """Refuse a method that is about classes, or maps of them, where outputs are something else.
 
     Raises:
         ConfigError: names the method and what to use.
     """
-    if not kind.of_classes and not method.suits_values:
-        raise ConfigError(
-            f"method {method.name}: compares or smooths classes, and the task learns {kind.name}; "
-            "use logit_mse, or a method on features as fitnet or at"
-        )
+    if suits(method, kind):
+        return
+    what = f"is for {method.of_kind}" if method.of_kind else "compares or smooths classes"
+    if method.of_things:
+        what = f"is about {'boxes' if method.needs_edges else 'boxes or points'}"
+    raise ConfigError(
+        f"method {method.name}: {what}, and the task learns {kind.name}; use "
+        f"{_USUAL.get(kind.name, 'logit_mse')}, or a method on features as fitnet or at"
+    )
 
 
-def logit_methods() -> str:
-    """Name the methods that need nothing but the logits of a teacher, as "a, b or c"."""
+def suits(method: Method, kind: OutputKind) -> bool:
+    """Tell whether a method means something for outputs of a kind."""
+    if method.of_kind is not None:
+        return method.of_kind == kind.name
+    if method.of_things:
+        return kind.edges is not None and (kind.edges > 0 or not method.needs_edges)
+    return kind.of_classes or method.suits_values
+
+
+def logit_methods(kind: OutputKind) -> str:
+    """Name the methods for a kind that need nothing but the logits of a teacher, as "a, b or c"."""
     discover("hwkd.distill.losses")
-    known = {name: METHODS.get(name)() for name in METHODS}
-    *names, last = [name for name, method in known.items() if method.needs_logits_alone]
-    return f"{', '.join(names)} or {last}"
+    known = [METHODS.get(name)() for name in METHODS]
+    *names, last = [m.name for m in known if m.needs_logits_alone and suits(m, kind)]
+    return f"{', '.join(names)} or {last}" if names else last
 
 
 def refuse_missing_taps(method: Method, student: ViewShapes, teacher: ViewShapes) -> None:
@@ -100,6 +115,12 @@ def _teacher_reason(
     if not has_teacher:
         return "it needs a teacher and none was given; give --teacher"
     ours, theirs = (side.logits or () for side in (shapes.student, shapes.teacher))
+    if method.of_kind and len(ours) == len(theirs) == 3 and ours != theirs:
+        shown = [" x ".join(map(str, side)) for side in (ours, theirs)]
+        return (
+            f"the student's maps are {shown[0]} (outputs x height x width), the teacher's "
+            f"{shown[1]}; give a teacher of the same outputs for pictures of this size"
+        )
     if Signal.LOGITS in method.needs and ours and theirs and ours[-1] != theirs[-1]:
         return (
             f"the student has {ours[-1]} classes and the teacher {theirs[-1]}; "
@@ -117,7 +138,8 @@ def _teacher_reason(
 
 def _label_reason(method: Method, has_unlabelled: bool) -> str | None:
     if has_unlabelled and method.needs_labels:
-        return f"it needs the label of every sample and some have none; use {logit_methods()}"
+        others = "logit_mse" if method.of_kind else "kd or another method on logits alone"
+        return f"it needs the label of every sample and some have none; use {others}"
     return None
 
 

@@ -181,9 +181,10 @@ def require_possible(config: SearchConfig, data: TaskData) -> None:
         missing = sorted(needed_signals([entry]) - _KEPT)
         if missing or (method.asks_teacher and not method.cacheable):
             wanted = ", ".join(missing) or "a teacher that runs on every batch"
+            others = logit_methods(data.head.kind)
             raise ConfigError(
                 f"--method {method.name}: needs {wanted}, and a search keeps only the teacher's "
-                f"logits; search with {logit_methods()}, then train the student that was "
+                f"logits; search with {others}, then train the student that was "
                 f"found with `hwkd distill --student RUN --method {method.name}`"
             )
         logits = ViewShapes(logits=(data.num_outputs,))
@@ -193,6 +194,8 @@ def require_possible(config: SearchConfig, data: TaskData) -> None:
             samples=len(data.train),
             classes=data.num_outputs,
             of_classes=data.head.kind.of_classes,
+            head=data.head,
+            has_unlabelled=config.transfer.unlabelled is not None,
             batch=min(config.training.batch_size or len(data.train), len(data.train)),
         )
         refuse_impossible(method, shapes, cached=_KEPT)

@@ -6,9 +6,11 @@ what the numbers are compared with is what trains.
 """
 
 from support.golden_schemes import (
+    maps,
     other_families,
     self_taught,
     several_teachers,
+    things,
     together,
     tokens,
     without_data,
@@ -16,10 +18,12 @@ from support.golden_schemes import (
 from support.golden_schemes.runners import runner_of
 
 __all__ = [
+    "maps",
     "other_families",
     "runner_of",
     "self_taught",
     "several_teachers",
+    "things",
     "together",
     "tokens",
     "without_data",
