@@ -47,13 +47,13 @@ def federated_serve(
     clients: Annotated[int, Option("That take part in every round.", minimum=2)] = 2,
     rounds: Annotated[int, Option("Averages of weights.", minimum=1)] = 3,
     epochs: Annotated[
-        int, Option("Passes over each client's own samples in a round.", minimum=1)
+        int, Option("Passes over the data. Of each client, in a round.", minimum=1)
     ] = 5,
     host: Annotated[
         str,
-        Option("Address to listen at. The default is this machine alone; nothing is encrypted."),
+        Option("Address to listen on. The default is this machine alone; nothing is encrypted."),
     ] = "127.0.0.1",
-    port: Annotated[int, Option("TCP port.", minimum=1, maximum=65535)] = 8765,
+    port: Annotated[int, Option("TCP port.", minimum=1, maximum=65535)] = 8766,
     wait: Wait = 600.0,
     seed: SeedOption = 0,
     progress: "Progress | None" = None,
@@ -99,7 +99,7 @@ def federated_join(
     *,
     data: Annotated[DataOption, Here("Labelled samples of this client; none of them is sent.")],
     out: Annotated[str | Path, Option("File of weights to write, .safetensors.")],
-    server: Annotated[str, Option("HOST:PORT of `hwkd federated serve`.")] = "127.0.0.1:8765",
+    server: Annotated[str, Option("HOST:PORT of `hwkd federated serve`.")] = "127.0.0.1:8766",
     wait: Wait = 600.0,
     progress: "Progress | None" = None,
 ) -> FederatedOutcome:
