@@ -50,6 +50,14 @@ def prune(
             panel=_TEACHING,
         ),
     ] = "forward",
+    match: Annotated[
+        str | None,
+        Option(
+            "States of layers that are compared, too, as attention,values: hidden, attention, "
+            "values. The teacher then runs in every step. Default: next tokens alone.",
+            panel=_TEACHING,
+        ),
+    ] = None,
     label_weight: Annotated[
         float,
         Option("Of the text itself beside the teacher.", minimum=0, maximum=1, panel=_TEACHING),
@@ -124,6 +132,7 @@ def prune(
         raise ConfigError("--learning-rate 0: nothing would be learned; give a number above 0")
     seconds = None if timeout is None else parse_duration_s(timeout, option="--timeout")
     require_transformers("hwkd prune")
+    from hwkd.language.inner_states import read_states
     from hwkd.language.prune import PruneOrder, prune_decoder
     from hwkd.language.pruned_folder import write_pruned
 
@@ -132,6 +141,7 @@ def prune(
             model=Path(model),
             data=Path(data),
             keep=keep,
+            match=read_states(match),
             divergence=chosen,
             label_weight=label_weight,
             top=top,

@@ -27,6 +27,9 @@ class Family:
         mixed: module of a layer whose input are the heads' outputs.
         grown: module of a layer whose input are the channels of the feed-forward part.
         norms: names of modules that normalise the hidden state.
+        attends: module of a layer that gives its output and how its tokens heed each other.
+        values: module of a layer whose output is, or ends with, the values.
+        parts_with_values: parts of that output: 1, or 3 with queries and keys.
         grown_width: name in the configuration of the width of the feed-forward part.
         has_groups: whether several heads may share keys and values.
         heads_fill_hidden: whether the hidden width is the number of heads times a head's.
@@ -37,6 +40,9 @@ class Family:
     mixed: str
     grown: str
     norms: str
+    attends: str
+    values: str
+    parts_with_values: int
     grown_width: str
     has_groups: bool
     heads_fill_hidden: bool
@@ -72,6 +78,9 @@ _LLAMA: Final = Family(
     mixed="self_attn.o_proj",
     grown="mlp.down_proj",
     norms=r".*(input_layernorm|post_attention_layernorm|model\.norm)",
+    attends="self_attn",
+    values="self_attn.v_proj",
+    parts_with_values=1,
     grown_width="intermediate_size",
     has_groups=True,
     heads_fill_hidden=False,
@@ -96,6 +105,9 @@ _GPT2: Final = Family(
     mixed="attn.c_proj",
     grown="mlp.c_proj",
     norms=r".*(ln_1|ln_2|ln_f)",
+    attends="attn",
+    values="attn.c_attn",
+    parts_with_values=3,
     grown_width="n_inner",
     has_groups=False,
     heads_fill_hidden=True,

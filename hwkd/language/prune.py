@@ -24,14 +24,16 @@ from hwkd.language.corpus import Windows, open_tokenizer, read_corpus
 from hwkd.language.course import Budget, Course, Recipe, nats_per_token, train_decoder
 from hwkd.language.decoder_folder import Decoder, open_decoder
 from hwkd.language.importance import importance_of
+from hwkd.language.inner_states import State, use_plain_attention
 from hwkd.language.kept_parts import Sizes, kept_sizes, sizes_of
+from hwkd.language.lessons import Lesson, NextTokens, NextTokensAndStates
 from hwkd.language.model_folder import TOKENIZER_FILE, parameters_of
 from hwkd.language.prune_record import DecoderArm, DecoderSizes, PruneRecord
-from hwkd.language.shrink import best_of, new_model, shrunk, small_config
+from hwkd.language.shrink import KeptParts, kept_parts, new_model, shrunk
 from hwkd.language.teacher_tokens import TeacherTokens
 
 WHOLE, PRUNED, DISTILLED = "whole", "pruned", "distilled"
-LABELS, SCRATCH = "labels alone", "from scratch"
+TOKENS, LABELS, SCRATCH = "next tokens alone", "labels alone", "from scratch"
 _SCRATCH_FASTER = 3.0  # learning rate of new weights over that of trained ones
 _LEAST_SECONDS = 1.0  # of one training
 _USUAL_LENGTH = 128  # tokens
@@ -43,6 +45,7 @@ class PruneOrder:
 
     Attributes:
         keep: as "depth:12,width:0.5".
+        match: states that are compared beside next tokens.
         steps: of each training; None goes by the time.
         seconds: of the whole command.
         begun: `time.monotonic()` at its start.
@@ -54,6 +57,7 @@ class PruneOrder:
     model: Path
     data: Path
     keep: str
+    match: tuple[State, ...]
     divergence: TokenDivergence
     label_weight: float
     top: int | None
@@ -100,7 +104,8 @@ def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
     seen = _calibration(splits["train"].inputs, order)
     progress("see what matters", 0, 1)
     importance = importance_of(decoder.model, decoder.family, whole, seen)
-    small = shrunk(decoder, importance, sizes)
+    kept = kept_parts(importance, decoder.family, sizes, whole)
+    small = shrunk(decoder, kept, sizes)
     held: dict[str, tuple[nn.Module, Course | None]] = {
         WHOLE: (decoder.model, None), PRUNED: (small, None),
     }  # fmt: skip
@@ -110,7 +115,7 @@ def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
     judged_s = time.monotonic() - judged_s
     for number, name in enumerate(names := _trained(order)):
         budget = _budget(order, left=len(names) - number, judging_s=3.0 * judged_s)
-        held[name] = _course(name, decoder, small, sizes, splits["train"], order, budget, progress)
+        held[name] = _course(name, decoder, small, kept, splits["train"], order, budget, progress)
         nats[name] = _nats(held[name][0], splits["validation"], order)
     ships = min((name for name in nats if name != WHOLE), key=nats.__getitem__)
     arms = tuple(_arm(name, held, nats, splits["test"], order) for name in held)
@@ -121,7 +126,8 @@ def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
         keep=order.keep,
         whole=_recorded(whole, decoder.model),
         small=_recorded(sizes, small),
-        layers=tuple(best_of(importance.layers, sizes.depth).tolist()),
+        layers=tuple(kept.layers.tolist()),
+        match=tuple(order.match),
         divergence=str(order.divergence),
         label_weight=order.label_weight,
         top=order.top,
@@ -136,14 +142,16 @@ def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
 
 
 def _trained(order: PruneOrder) -> tuple[str, ...]:
-    return (DISTILLED, LABELS, SCRATCH) if order.controls else (DISTILLED,)
+    if not order.controls:
+        return (DISTILLED,)
+    return (DISTILLED, *((TOKENS,) if order.match else ()), LABELS, SCRATCH)
 
 
 def _course(
     name: str,
     decoder: Decoder,
     small: nn.Module,
-    sizes: Sizes,
+    kept: KeptParts,
     windows: Windows,
     order: PruneOrder,
     budget: Budget,
@@ -151,22 +159,26 @@ def _course(
 ) -> tuple[nn.Module, Course]:
     """Train one arm; returns it with what its course did."""
     is_new = name == SCRATCH
-    model = (
-        new_model(small_config(decoder.config, decoder.family, sizes), seed=order.seed)
-        if is_new
-        else copy.deepcopy(small)
-    )
-    taught = name == DISTILLED
+    model: Any = copy.deepcopy(small)
+    if is_new:
+        model = new_model(model.config, seed=order.seed)
     recipe = Recipe(
         rate=order.rate * (_SCRATCH_FASTER if is_new else 1.0),
         batch=order.batch,
-        divergence=order.divergence if taught else None,
         label_weight=order.label_weight,
     )
-    teacher = TeacherTokens(decoder.model, windows.inputs, words=decoder.words, top=order.top)
+    lesson: Lesson | None = None
+    if name == DISTILLED and order.match:
+        use_plain_attention(model)
+        lesson = NextTokensAndStates(
+            decoder.model, decoder.family, kept, windows, order.divergence, order.match
+        )
+    elif name in (DISTILLED, TOKENS):
+        teacher = TeacherTokens(decoder.model, windows.inputs, words=decoder.words, top=order.top)
+        lesson = NextTokens(teacher, windows, order.divergence)
     course = train_decoder(
         model, windows, recipe, budget,
-        teacher=teacher if taught else None,
+        lesson=lesson,
         seed=order.seed,
         told=lambda over, loss: progress(
             f"train: {name}", round(1000 * over), 1000, f"{loss:.3f} nats"

@@ -8,7 +8,15 @@ from pathlib import Path
 from hwkd.core.markdown import inline, row
 from hwkd.deploy.output_folder import write_folder
 from hwkd.language.model_folder import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
-from hwkd.language.prune import DISTILLED, LABELS, PRUNED, SCRATCH, WHOLE, Pruned
+from hwkd.language.prune import (
+    DISTILLED,
+    LABELS,
+    PRUNED,
+    SCRATCH,
+    TOKENS,
+    WHOLE,
+    Pruned,
+)
 from hwkd.language.prune_record import PruneRecord
 
 RECORD_FILE, CARD_FILE = "pruned.json", "MODEL_CARD.md"
@@ -16,6 +24,7 @@ _WHAT = {
     WHOLE: "the decoder that was given",
     PRUNED: "cut, not trained",
     DISTILLED: "cut, then taught by the whole one",
+    TOKENS: "control: cut, then taught by its next tokens alone",
     LABELS: "control: cut, then trained on the text without the teacher",
     SCRATCH: "control: the same sizes, new weights, the text alone",
 }
@@ -68,13 +77,14 @@ def card_of(record: PruneRecord) -> str:
         ))
         for arm in record.arms
     ]  # fmt: skip
+    states = f", and in {', '.join(record.match)} of its layers" if record.match else ""
     kept = "all logits" if record.top is None else f"the {record.top} largest logits of each token"
     lines += [
         "",
         f"Perplexities are of a token, over {record.test_tokens:,} of the test text, measured on "
-        "this computer in 32-bit floating point. The "
-        f"teacher is the whole decoder: divergence {record.divergence}, {kept}, text weighted "
-        f"{record.label_weight:g}. Each training had the same time or steps. Read it with "
+        "this computer in 32-bit floating point. The teacher is the whole decoder: divergence "
+        f"{record.divergence}, {kept}{states}, text weighted {record.label_weight:g}. Each "
+        "training had the same time or steps. Read it with "
         "`transformers.AutoModelForCausalLM.from_pretrained(FOLDER)`.",
         "",
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -39,17 +40,45 @@ def new_model(config: Any, *, seed: int) -> nn.Module:
     return model
 
 
-def shrunk(decoder: Decoder, importance: Importance, sizes: Sizes) -> nn.Module:
-    """Return a smaller decoder with the weights of what matters most, in the old order.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptParts:
+    """Which parts of a whole decoder a cut one has, by their numbers, ascending.
+
+    Attributes:
+        layers: shape [depth].
+        groups: of heads that share keys and values, of each kept layer.
+        grown: channels of the feed-forward part, of each kept layer.
+        hidden: channels between layers.
+        whole_groups: of a layer of the whole decoder.
+    """
+
+    layers: Tensor
+    groups: tuple[Tensor, ...]
+    grown: tuple[Tensor, ...]
+    hidden: Tensor
+    whole_groups: int
+
+
+def kept_parts(importance: Importance, family: Family, sizes: Sizes, whole: Sizes) -> KeptParts:
+    """Choose the most important parts.
 
     Args:
-        sizes: at most those of the decoder.
+        sizes: at most those of the whole decoder.
     """
-    family, whole = decoder.family, sizes_of(decoder.config, decoder.family)
     layers = best_of(importance.layers, sizes.depth)
-    hidden = best_of(importance.hidden, sizes.hidden)
-    if family.heads_fill_hidden:
-        hidden = best_of(importance.hidden, sizes.heads * sizes.head_width)
+    hidden = sizes.heads * sizes.head_width if family.heads_fill_hidden else sizes.hidden
+    return KeptParts(
+        layers=layers,
+        groups=tuple(best_of(importance.groups[layer], sizes.groups) for layer in layers),
+        grown=tuple(best_of(importance.grown[layer], sizes.grown) for layer in layers),
+        hidden=best_of(importance.hidden, hidden),
+        whole_groups=whole.groups,
+    )
+
+
+def shrunk(decoder: Decoder, kept: KeptParts, sizes: Sizes) -> nn.Module:
+    """Return a smaller decoder with the weights of the kept parts, in the old order."""
+    family, whole = decoder.family, sizes_of(decoder.config, decoder.family)
     model = new_model(small_config(decoder.config, family, sizes), seed=0)
     old = dict(decoder.model.named_parameters())
     with torch.no_grad():
@@ -57,34 +86,32 @@ def shrunk(decoder: Decoder, importance: Importance, sizes: Sizes) -> nn.Module:
             known = family.axes(name)
             assert known is not None, name
             layer, axes = known
-            source = name
+            source, number = name, layer or 0
             if layer is not None:
-                number = int(layers[layer])
-                source = name.replace(f"{family.layers}.{layer}.", f"{family.layers}.{number}.", 1)
-            else:
-                number = 0
+                was = int(kept.layers[layer])
+                source = name.replace(f"{family.layers}.{layer}.", f"{family.layers}.{was}.", 1)
             values: Tensor = old[source]
             for axis, kind in enumerate(axes):
                 if kind:
-                    kept = _indices(kind, number, importance, sizes, whole, hidden)
-                    values = values.index_select(axis, kept)
+                    values = values.index_select(axis, _indices(kind, number, kept, whole))
             weight.copy_(values)
     return model.eval()
 
 
-def _indices(
-    kind: str, layer: int, importance: Importance, sizes: Sizes, whole: Sizes, hidden: Tensor
-) -> Tensor:
-    """Return what is kept along an axis of a kind, ascending."""
+def _indices(kind: str, layer: int, kept: KeptParts, whole: Sizes) -> Tensor:
+    """Return what is kept along an axis of a kind, ascending.
+
+    Args:
+        layer: of the cut decoder.
+    """
     if kind == "hidden":
-        return hidden
+        return kept.hidden
     if kind == "grown":
-        return best_of(importance.grown[layer], sizes.grown)
-    groups = best_of(importance.groups[layer], sizes.groups)
-    width = sizes.head_width
+        return kept.grown[layer]
+    width = whole.head_width
     if kind.startswith("heads"):
         width *= whole.heads // whole.groups  # all heads of a group are channels in a row
-    channels = (groups[:, None] * width + torch.arange(width)).flatten()
+    channels = (kept.groups[layer][:, None] * width + torch.arange(width)).flatten()
     if kind == "heads*3":
         each = whole.heads * whole.head_width
         return torch.cat([channels + part * each for part in range(3)])

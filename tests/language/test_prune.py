@@ -19,9 +19,11 @@ from hwkd.language.corpus import open_tokenizer, read_corpus
 from hwkd.language.course import nats_per_token
 from hwkd.language.decoder_folder import open_decoder
 from hwkd.language.importance import Importance, importance_of
+from hwkd.language.inner_states import Matched, State, states_of, use_plain_attention
 from hwkd.language.kept_parts import Sizes, kept_sizes, sizes_of
+from hwkd.language.lessons import levelled
 from hwkd.language.model_folder import parameters_of
-from hwkd.language.shrink import shrunk
+from hwkd.language.shrink import kept_parts, shrunk
 from hwkd.language.teacher_tokens import TeacherTokens
 
 KINDS = ("llama", "mistral", "qwen2", "gpt2")
@@ -36,8 +38,9 @@ def place(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_parts_that_do_nothing_can_go_and_the_answers_stay(place, kind):
+def _with_idle_parts(place, kind):
+    """Return a decoder of which the middle layer, half of the heads and 14 channels do nothing,
+    what is left of it, and the sizes of that."""
     decoder = open_decoder(place / kind)
     family, whole = decoder.family, sizes_of(decoder.config, decoder.family)
     sizes = Sizes(
@@ -65,16 +68,92 @@ def test_parts_that_do_nothing_can_go_and_the_answers_stay(place, kind):
         grown=_first(3, whole.grown, kept_grown),
         hidden=torch.arange(whole.hidden, 0, -1).float(),
     )
+    return decoder, kept_parts(importance, family, sizes, whole), sizes
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_that_do_nothing_can_go_and_the_answers_stay(place, kind):
+    decoder, kept, sizes = _with_idle_parts(place, kind)
     if kind == "gpt2":  # its hidden width goes with its heads: nothing of it can be left out unseen
-        small = shrunk(decoder, importance, sizes)
+        small = shrunk(decoder, kept, sizes)
         assert small.config.n_embd == 8 and small(torch.arange(5)[None]).logits.shape == (1, 5, 256)
         return
-    small = shrunk(decoder, importance, sizes)
+    small = shrunk(decoder, kept, sizes)
     ids = torch.tensor([[3, 1, 4, 1, 5, 9, 2, 6]])
     with torch.no_grad():
         np.testing.assert_allclose(
             small(ids).logits, decoder.model(ids).logits, atol=1e-6, err_msg=kind
         )
+
+
+@pytest.mark.parametrize("kind", ["llama", "mistral", "qwen2"])
+@pytest.mark.parametrize("state", list(State))
+def test_states_of_a_decoder_that_lost_idle_parts_are_those_of_the_whole(place, kind, state):
+    decoder, kept, sizes = _with_idle_parts(place, kind)
+    small = shrunk(decoder, kept, sizes)
+    ids = torch.tensor([[3, 1, 4, 1, 5, 9, 2, 6], [2, 7, 1, 8, 2, 8, 1, 8]])
+    for model in (small, decoder.model):
+        use_plain_attention(model)
+    matched = Matched(kept, decoder.family)
+    with torch.no_grad():
+        (_, ours), (_, theirs) = (
+            states_of(model, decoder.family, ids, (state,)) for model in (small, decoder.model)
+        )
+        assert float(matched.loss(state, ours[state], theirs[state])) == pytest.approx(0, abs=1e-9)
+        # Held against layers the other way round, or heads that are gone, it is not.
+        turned = matched.loss(state, ours[state], theirs[state][::-1])
+        assert float(turned) > 1e-7
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_states_are_those_that_the_model_itself_shows(place, kind):
+    decoder = open_decoder(place / kind)
+    use_plain_attention(decoder.model)
+    ids = torch.tensor([[3, 1, 4, 1, 5]])
+    with torch.no_grad():
+        logits, states = states_of(decoder.model, decoder.family, ids, tuple(State))
+        shown = decoder.model(ids, output_hidden_states=True, output_attentions=True)
+    np.testing.assert_array_equal(logits, shown.logits)
+    for number in range(3):
+        np.testing.assert_array_equal(states[State.ATTENTION][number], shown.attentions[number])
+        if number < 2:  # the library shows the last one behind its norm
+            np.testing.assert_array_equal(
+                states[State.HIDDEN][number], shown.hidden_states[number + 1]
+            )
+    # A layer's attention times its values, through the projection behind, is what its heads give.
+    whole = sizes_of(decoder.config, decoder.family)
+    values = states[State.VALUES][0].repeat_interleave(whole.heads // whole.groups, 1)
+    mixed = (states[State.ATTENTION][0] @ values).transpose(1, 2).flatten(2)
+    seen = []
+    layer = decoder.model.get_submodule(f"{decoder.family.layers}.0.{decoder.family.mixed}")
+    hook = layer.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    with torch.no_grad():
+        decoder.model(ids)
+    hook.remove()
+    np.testing.assert_allclose(mixed, seen[0], atol=1e-6)
+
+
+def test_compared_states_have_a_control_without_them(place, tmp_path):
+    out = tmp_path / "small"
+    record = hwkd.prune(
+        place / "llama", keep="depth:2,heads:1", data=place / "text", steps=12, length=16, batch=8,
+        match="attention, values,hidden", out=out,
+    )  # fmt: skip
+    assert record.match == ("hidden", "attention", "values")
+    assert [arm.name for arm in record.arms[2:]] == [
+        "distilled", "next tokens alone", "labels alone", "from scratch",
+    ]  # fmt: skip
+    both = record.arm("distilled"), record.arm("next tokens alone")
+    assert both[0].validation_perplexity != both[1].validation_perplexity
+    assert max(arm.validation_perplexity for arm in both) < record.arm("pruned").test_perplexity
+    card = (out / "MODEL_CARD.md").read_text()
+    assert "in hidden, attention, values of its layers" in card
+
+
+def test_a_levelled_loss_has_the_other_s_value_and_its_own_direction():
+    own = torch.tensor(3.0, requires_grad=True)
+    levelled(own.square(), torch.tensor(18.0)).backward()
+    assert own.grad.item() == pytest.approx(2 * 3.0 * 18.0 / 9.0)
 
 
 def _first(layers, count, kept):
@@ -313,6 +392,7 @@ def test_other_options_that_cannot_be_are_refused(place, tmp_path):
     for options, said in (
         ({"divergence": "forwards"}, "did you mean forward"),
         ({"divergence": "generalised:share=2"}, "between 0 and 1"),
+        ({"match": "attention,value"}, "did you mean values"),
         ({"length": 100}, "has 64 positions"),
         ({"timeout": "1s"}, "are the least"),
         ({"learning_rate": 0.0}, "above 0"),

@@ -6,6 +6,7 @@ what the numbers are compared with is what trains.
 """
 
 from support.golden_schemes import (
+    encoders,
     other_families,
     self_taught,
     several_teachers,
@@ -16,6 +17,7 @@ from support.golden_schemes import (
 from support.golden_schemes.runners import runner_of
 
 __all__ = [
+    "encoders",
     "other_families",
     "runner_of",
     "self_taught",
