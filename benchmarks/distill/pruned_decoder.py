@@ -32,7 +32,8 @@ from hwkd.language.decoder_folder import open_decoder
 from hwkd.language.inner_states import read_states
 from hwkd.language.kept_parts import kept_sizes, sizes_of
 from hwkd.language.model_folder import TOKENIZER_FILE
-from hwkd.language.prune import DISTILLED, LABELS, SCRATCH, WHOLE, PruneOrder, prune_decoder
+from hwkd.language.prune import DISTILLED, LABELS, SCRATCH, WHOLE, prune_decoder
+from hwkd.language.prune_order import PruneOrder
 from hwkd.language.shrink import new_model, small_config
 
 WORDS, LENGTH, BATCH, RATE = 2048, 128, 16, 1e-3
@@ -62,7 +63,8 @@ def main() -> int:
     rows, small = [], 0.0
     for seed in range(given.seeds):
         order = PruneOrder(
-            model=folder, data=given.data, keep=given.keep, match=read_states(given.match),
+            model=folder, data=given.data, part="decoder", keep=given.keep,
+            match=read_states(given.match),
             divergence=TokenDivergence.parse(given.divergence), label_weight=0.3, top=64,
             length=LENGTH, batch=BATCH, rate=RATE, steps=None, begun=time.monotonic(),
             seconds=60.0 * (4 if given.match else 3) * given.minutes, controls=True,

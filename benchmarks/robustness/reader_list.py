@@ -116,6 +116,7 @@ OPENING_ELSEWHERE: Mapping[str, str] = {
     "io/run_lock": _WRITES,
     "io/run_text": _WRITES,
     "language/pruned_folder": _OWN,
+    "language/captions": "the way of captions",
     "language/model_folder": "the reader of decoders",
     "io/trusted_code": "a digest of bytes",
     "profiling/onnx_runtime": "what ONNX Runtime's profiler wrote a moment ago",

@@ -127,8 +127,8 @@ def nats_per_token(model: nn.Module, windows: Windows, *, batch: int) -> float:
     total = 0.0
     model.eval()
     for start in range(0, len(windows.inputs), batch):
-        logits = model(windows.inputs[start : start + batch], use_cache=False).logits
-        labels = windows.labels[start : start + batch]
+        rows = slice(start, start + batch)
+        logits, labels = model(**windows.given(rows), use_cache=False).logits, windows.labels[rows]
         total += float(label_loss(logits.flatten(0, 1), labels.flatten()).sum())
     return total / windows.tokens
 
@@ -137,7 +137,7 @@ def _loss(
     model: nn.Module, windows: Windows, rows: list[int], recipe: Recipe, lesson: Lesson | None
 ) -> Tensor:
     if lesson is None:
-        logits = model(windows.inputs[rows], use_cache=False).logits
+        logits = model(**windows.given(rows), use_cache=False).logits
         return _own(logits, windows.labels[rows])
     logits, taught = lesson(model, rows)
     if not recipe.label_weight:

@@ -7,7 +7,7 @@ needed, the whole one's kept channels are what the cut one's should be.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from torch.nn.functional import mse_loss
 from hwkd.core.errors import UnknownNameError
 from hwkd.distill.losses.transformer import attention_divergence_loss, value_relation_loss
 from hwkd.language.decoder_axes import Family
+from hwkd.language.kept_parts import sizes_of
 from hwkd.language.shrink import KeptParts
 
 
@@ -53,12 +54,12 @@ def use_plain_attention(model: Any) -> None:
 
 
 def states_of(
-    model: nn.Module, family: Family, inputs: Tensor, wanted: tuple[State, ...]
+    model: nn.Module, family: Family, given: Mapping[str, Tensor], wanted: tuple[State, ...]
 ) -> tuple[Tensor, dict[State, list[Tensor]]]:
     """Run a decoder; returns its logits and the wanted states, one of each layer.
 
     Args:
-        inputs: tokens, shape [texts, tokens].
+        given: what the model is called with; see `hwkd.language.corpus.Windows.given`.
 
     Returns:
         hidden [texts, tokens, channels]; attention [texts, heads, tokens, tokens], probabilities;
@@ -81,7 +82,7 @@ def states_of(
         for state in wanted
     ]
     try:
-        logits: Tensor = model(inputs, use_cache=False).logits
+        logits: Tensor = model(**given, use_cache=False).logits
     finally:
         for hook in hooks:
             hook.remove()
@@ -99,9 +100,7 @@ def _attention(output: Any) -> Tensor:
 
 
 def _values(model: nn.Module, family: Family) -> Callable[[Any], Tensor]:
-    config: Any = model.config
-    heads = int(config.num_attention_heads)
-    groups = int(getattr(config, "num_key_value_heads", None) or heads)
+    groups = sizes_of(model.config, family).groups
 
     def split(output: Tensor) -> Tensor:
         # Of queries, keys and values in one, the values are last.

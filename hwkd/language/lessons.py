@@ -34,7 +34,7 @@ class NextTokens:
 
     def __call__(self, model: nn.Module, rows: list[int]) -> tuple[Tensor, Tensor]:
         """See `Lesson`."""
-        logits = model(self._windows.inputs[rows], use_cache=False).logits
+        logits = model(**self._windows.given(rows), use_cache=False).logits
         target = self._teacher.logits(rows)
         return logits, _mean(self._divergence, logits, target, self._windows.labels[rows])
 
@@ -67,10 +67,10 @@ class NextTokensAndStates:
 
     def __call__(self, model: nn.Module, rows: list[int]) -> tuple[Tensor, Tensor]:
         """See `Lesson`."""
-        inputs = self._windows.inputs[rows]
+        given = self._windows.given(rows)
         with torch.no_grad():
-            target, theirs = states_of(self._teacher, self._family, inputs, self._states)
-        logits, ours = states_of(model, self._family, inputs, self._states)
+            target, theirs = states_of(self._teacher, self._family, given, self._states)
+        logits, ours = states_of(model, self._family, given, self._states)
         taught = _mean(self._divergence, logits, target, self._windows.labels[rows])
         parts = [
             levelled(self._matched.loss(state, ours[state], theirs[state]), taught)

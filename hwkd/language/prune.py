@@ -1,7 +1,8 @@
-"""Cuts a decoder, teaches what is left by the whole one, and shows what each of the two gained.
+"""Cuts a part of a language model, teaches what is left, and shows what each of the two gained.
 
-Beside the distilled decoder two controls train for the same time: the pruned weights on the text
-alone, and the same sizes from scratch. What ships is the best of all on validation.
+The whole model teaches. Beside the distilled one two controls train for the same time: the pruned
+weights on the text alone, and the same sizes from scratch. What ships is the best of all on
+validation.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,15 +19,16 @@ from torch import Tensor, nn
 
 from hwkd.core.errors import ConfigError
 from hwkd.core.progress import Progress
-from hwkd.distill.token_divergences import TokenDivergence
+from hwkd.language.captions import read_captions
 from hwkd.language.corpus import Windows, open_tokenizer, read_corpus
 from hwkd.language.course import Budget, Course, Recipe, nats_per_token, train_decoder
 from hwkd.language.decoder_folder import Decoder, open_decoder
 from hwkd.language.importance import importance_of
-from hwkd.language.inner_states import State, use_plain_attention
+from hwkd.language.inner_states import use_plain_attention
 from hwkd.language.kept_parts import Sizes, kept_sizes, sizes_of
 from hwkd.language.lessons import Lesson, NextTokens, NextTokensAndStates
 from hwkd.language.model_folder import TOKENIZER_FILE, parameters_of
+from hwkd.language.prune_order import PruneOrder
 from hwkd.language.prune_record import DecoderArm, DecoderSizes, PruneRecord
 from hwkd.language.shrink import KeptParts, kept_parts, new_model, shrunk
 from hwkd.language.teacher_tokens import TeacherTokens
@@ -37,39 +38,6 @@ TOKENS, LABELS, SCRATCH = "next tokens alone", "labels alone", "from scratch"
 _SCRATCH_FASTER = 3.0  # learning rate of new weights over that of trained ones
 _LEAST_SECONDS = 1.0  # of one training
 _USUAL_LENGTH = 128  # tokens
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PruneOrder:
-    """What is asked for.
-
-    Attributes:
-        keep: as "depth:12,width:0.5".
-        match: states that are compared beside next tokens.
-        steps: of each training; None goes by the time.
-        seconds: of the whole command.
-        begun: `time.monotonic()` at its start.
-        length: tokens of a window; None is the usual.
-        controls: whether the two controls are trained, too.
-        calibration: windows that the importance is seen on.
-    """
-
-    model: Path
-    data: Path
-    keep: str
-    match: tuple[State, ...]
-    divergence: TokenDivergence
-    label_weight: float
-    top: int | None
-    length: int | None
-    batch: int
-    rate: float
-    steps: int | None
-    seconds: float | None
-    begun: float
-    controls: bool
-    calibration: int
-    seed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,18 +61,17 @@ def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
         HwkdError: in one line, if model, text or sizes cannot be used, or the time is too short.
     """
     progress("read the model", 0, 1)
-    decoder = open_decoder(order.model)
+    decoder = open_decoder(order.model, order.part)
     whole = sizes_of(decoder.config, decoder.family)
     sizes = kept_sizes(order.keep, whole, decoder.family)
     length = _length(decoder, order.length)
     progress("read the text", 0, 1)
-    tokenizer = open_tokenizer(order.model / TOKENIZER_FILE, decoder.words)
-    splits = read_corpus(order.data, tokenizer, length=length)
+    splits = _splits(decoder, order, length)
     torch.manual_seed(order.seed)
-    seen = _calibration(splits["train"].inputs, order)
+    seen = _calibration(splits["train"], order)
     progress("see what matters", 0, 1)
     importance = importance_of(decoder.model, decoder.family, whole, seen)
-    kept = kept_parts(importance, decoder.family, sizes, whole)
+    kept = kept_parts(importance, decoder.family, sizes, whole, last=decoder.last)
     small = shrunk(decoder, kept, sizes)
     held: dict[str, tuple[nn.Module, Course | None]] = {
         WHOLE: (decoder.model, None), PRUNED: (small, None),
@@ -123,6 +90,7 @@ def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
         model=str(order.model),
         model_sha256=decoder.sha256,
         data=str(order.data),
+        part=order.part,
         keep=order.keep,
         whole=_recorded(whole, decoder.model),
         small=_recorded(sizes, small),
@@ -131,7 +99,7 @@ def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
         divergence=str(order.divergence),
         label_weight=order.label_weight,
         top=order.top,
-        length=length,
+        length=splits["train"].inputs.shape[1],
         train_tokens=splits["train"].tokens,
         test_tokens=splits["test"].tokens,
         seed=order.seed,
@@ -174,7 +142,7 @@ def _course(
             decoder.model, decoder.family, kept, windows, order.divergence, order.match
         )
     elif name in (DISTILLED, TOKENS):
-        teacher = TeacherTokens(decoder.model, windows.inputs, words=decoder.words, top=order.top)
+        teacher = TeacherTokens(decoder.model, windows, words=decoder.words, top=order.top)
         lesson = NextTokens(teacher, windows, order.divergence)
     course = train_decoder(
         model, windows, recipe, budget,
@@ -212,15 +180,23 @@ def _length(decoder: Decoder, asked: int | None) -> int:
     Raises:
         ConfigError: if the decoder does not know so many positions.
     """
-    most = int(getattr(decoder.config, "max_position_embeddings", _USUAL_LENGTH))
+    config = decoder.config.get_text_config()
+    most = int(getattr(config, "max_position_embeddings", _USUAL_LENGTH))
     if asked is not None and asked > most:
         raise ConfigError(f"--length {asked}: the model has {most} positions")
     return min(_USUAL_LENGTH, most) if asked is None else asked
 
 
-def _calibration(inputs: Tensor, order: PruneOrder) -> list[Tensor]:
-    rows = torch.randperm(len(inputs))[: order.calibration]
-    return list(torch.split(inputs[rows], order.batch))
+def _splits(decoder: Decoder, order: PruneOrder, length: int) -> Mapping[str, Windows]:
+    tokenizer = open_tokenizer(order.model / TOKENIZER_FILE, decoder.words)
+    if decoder.reads_pictures:
+        return read_captions(order.data, tokenizer, decoder, length=length)
+    return read_corpus(order.data, tokenizer, length=length)
+
+
+def _calibration(windows: Windows, order: PruneOrder) -> list[dict[str, Tensor]]:
+    rows = torch.randperm(len(windows.inputs))[: order.calibration]
+    return [windows.given(some.tolist()) for some in torch.split(rows, order.batch)]
 
 
 def _nats(model: nn.Module, windows: Windows, order: PruneOrder) -> float:

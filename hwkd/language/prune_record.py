@@ -45,6 +45,7 @@ class PruneRecord(StrictModel):
 
     Attributes:
         model_sha256: of what was pruned.
+        part: that was cut.
         keep: as given.
         layers: that were kept, from 0.
         match: states that were compared beside next tokens.
@@ -62,6 +63,7 @@ class PruneRecord(StrictModel):
     model: str
     model_sha256: str
     data: str
+    part: Literal["decoder", "encoder"] = "decoder"
     keep: str
     whole: DecoderSizes
     small: DecoderSizes

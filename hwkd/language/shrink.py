@@ -9,15 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hwkd.core.errors import ConfigError
 from hwkd.language.decoder_axes import Family
-from hwkd.language.decoder_folder import Decoder
+from hwkd.language.decoder_folder import Decoder, auto_class
 from hwkd.language.importance import Importance
 from hwkd.language.kept_parts import Sizes, sizes_of
 
 
 def small_config(config: Any, family: Family, sizes: Sizes) -> Any:
-    """Return the configuration of a decoder of these sizes, else like another's."""
-    small = copy.deepcopy(config)
+    """Return the configuration of a model of which a part has these sizes, else like another's."""
+    whole = copy.deepcopy(config)
+    small = family.sizes_in(whole)
     small.hidden_size = sizes.hidden
     small.num_hidden_layers = sizes.depth
     small.num_attention_heads = sizes.heads
@@ -27,16 +29,17 @@ def small_config(config: Any, family: Family, sizes: Sizes) -> Any:
         small.head_dim = sizes.head_width
     if getattr(small, "layer_types", None):
         small.layer_types = small.layer_types[: sizes.depth]
-    return small
+    return whole
 
 
 def new_model(config: Any, *, seed: int) -> nn.Module:
-    """Return an untrained decoder; the seed draws its weights."""
-    from transformers import AutoModelForCausalLM
+    """Return an untrained model; the seed draws its weights."""
+    import transformers
 
+    auto = getattr(transformers, auto_class(config.model_type))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: nn.Module = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        model: nn.Module = auto.from_config(config, dtype=torch.float32)
     return model
 
 
@@ -59,13 +62,25 @@ class KeptParts:
     whole_groups: int
 
 
-def kept_parts(importance: Importance, family: Family, sizes: Sizes, whole: Sizes) -> KeptParts:
+def kept_parts(
+    importance: Importance, family: Family, sizes: Sizes, whole: Sizes, *, last: int = 0
+) -> KeptParts:
     """Choose the most important parts.
 
     Args:
         sizes: at most those of the whole decoder.
+        last: layers at the end that stay, whatever they do.
+
+    Raises:
+        ConfigError: if no layer before these would be left.
     """
-    layers = best_of(importance.layers, sizes.depth)
+    if sizes.depth <= last:
+        raise ConfigError(
+            f"--keep depth:{sizes.depth}: the model reads the layer before its last {last}, which "
+            f"stay; keep {last + 1} at least"
+        )
+    stays = torch.arange(whole.depth) >= whole.depth - last
+    layers = best_of(importance.layers.masked_fill(stays, torch.inf), sizes.depth)
     hidden = sizes.heads * sizes.head_width if family.heads_fill_hidden else sizes.hidden
     return KeptParts(
         layers=layers,
