@@ -4,8 +4,8 @@ Rules for the pages:
 - a block marked `sh` or `console` holds one command per line. Each runs in a folder of its own that
   holds what the pages mention (`workplace`); what a line is about to create is removed there first;
 - a line of `hwkd search` runs until the first candidate would start: options, data, limits,
-  feasibility and teacher are checked. One whole search makes the folder, `--resume` lines go on
-  with a copy of it, and the programs below search to the end;
+  feasibility (of few students) and teacher are checked. One whole search makes the folder,
+  `--resume` lines go on with a copy of it, and the programs below search to the end;
 - `hwkd distill` runs one epoch and seed, controls run once, `hwkd finetune` one epoch;
   `hwkd verify` compares 16 inputs if there is an emulator; `hwkd serve` ends after a second;
 - a block marked `python` that imports hwkd runs as it is, with few candidates trained briefly; the
@@ -39,14 +39,14 @@ from hwkd.cli.app import app, main
 from hwkd.core.progress import silent
 from hwkd.engine.search.teacher_stage import prepare_teacher
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.feasibility import require_feasible
+from hwkd.engine.setup.feasibility import require_feasible, survey
 from hwkd.engine.setup.prepare import prepare_data, survey_spaces
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 SHORT_CALL: dict[str, Any] = {
     "trials": 2, "brief_epochs": 1, "full_epochs": 1, "controls": 0, "workers": 1,
-    "teacher_time": "2s",
+    "teacher_time": "500ms",
 }  # fmt: skip
 EMULATION = ("qemu-system-arm", "arm-none-eabi-gcc")
 SHORTENED = {
@@ -148,6 +148,7 @@ def test_program_on_a_page_runs(
 ) -> None:
     if "run.trials" in block.text:
         pytest.importorskip("pandas")
+    _sample_few(monkeypatch)
     search, resume = hwkd.search, hwkd.resume
     monkeypatch.setattr(hwkd, "search", lambda *args, **kw: search(*args, **{**kw, **SHORT_CALL}))
     monkeypatch.setattr(hwkd, "resume", lambda folder, **kw: resume(folder, **{**kw, "trials": 3}))
@@ -233,6 +234,7 @@ def _run_hwkd(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
         write_llava(Path("seer"))
     if arguments[0] == "search" and "--resume" not in arguments:
         monkeypatch.setattr("hwkd.engine.search.run.run_search", _prepare_only)
+        _sample_few(monkeypatch)
         if "--teacher" not in arguments:  # one is trained, if `workplace` has none
             arguments = [*arguments, "--teacher-time", "100ms"]
         with pytest.raises(_WouldStartTrialsError):
@@ -249,6 +251,13 @@ def _run_hwkd(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
         shutil.rmtree(created, ignore_errors=True)
         created.unlink(missing_ok=True)
     return main(arguments)
+
+
+def _sample_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a line is right does not depend on how many students are costed before it starts."""
+    monkeypatch.setattr("hwkd.engine.setup.rooms.SAMPLES_PER_ROOM", 6)
+    for asks in ("prepare", "own_runtime"):
+        monkeypatch.setattr(f"hwkd.engine.setup.{asks}.survey", partial(survey, samples=10))
 
 
 def _prepare_only(config: SearchConfig, folder: Path, **_: object) -> NoReturn:

@@ -157,9 +157,10 @@ def _signal(subject: "Subject", path: Path, *, is_wav: bool) -> tuple["NDArray[A
     """Return what is played, shape [channels, samples], as the data has it, and its rate."""
     from hwkd.core.errors import ConfigError, DataError
     from hwkd.core.printable import printable
+    from hwkd.signals.pipeline import Pipeline
 
-    shape = subject.raw_shape
-    if subject.record is None or len(shape) != 2 or subject.task.name == "text":
+    shape, pipeline = subject.raw_shape, subject.record and Pipeline.of(subject.record)
+    if pipeline is None or len(shape) != 2 or pipeline.is_text:
         raise ConfigError(
             f"{subject.name}: takes inputs of {' x '.join(map(str, shape))} and does not say how "
             "signals become those; listen plays recordings to networks of signals that hwkd made"

@@ -93,15 +93,10 @@ def profile(
     path = model_of(given_place(model), *names)
     limits = Limits(**limit_amounts(max_latency, max_ram, max_flash, max_weights, max_energy))
     clock_hz, on = frequency(clock, "--clock"), load_device(device, runtime=runtime)
-    patches = None if patch is None else Patches.parse(patch)
     question = CostQuestion(
-        device=on,
-        runtime=runtime,
-        clock_hz=clock_hz,
-        dtype=dtype,
-        patches=patches,
-        streaming=streaming,
-    )
+        device=on, runtime=runtime, clock_hz=clock_hz, dtype=dtype, streaming=streaming,
+        patches=None if patch is None else Patches.parse(patch),
+    )  # fmt: skip
     found = profile_model(path, question, limits, risk, duty_cycle(period, sleep_power))
     if plot is not None:
         _draw_memory(found, Path(plot))

@@ -214,6 +214,7 @@ def _of_folder(folder: Path, dtype: str, task: str | None) -> Subject:
     from hwkd.deploy.student_facts import AnswerFacts, student_facts
     from hwkd.engine.setup.config import SearchConfig
     from hwkd.io.paths import require_there
+    from hwkd.io.run_files import CONFIG_FILE
     from hwkd.io.student_folder import FLOAT_FILE, INT8_FILE, read_student
 
     require_there(folder, "a run, a student's folder or an .onnx file")
@@ -223,7 +224,7 @@ def _of_folder(folder: Path, dtype: str, task: str | None) -> Subject:
     run = student.record.run
     if run is None:
         raise ConfigError(f"{folder}: does not say how its inputs are prepared; give a run")
-    config, tested = folder / "config.toml", None
+    config, tested = folder / CONFIG_FILE, None
     features = student.record.spec.features
     if run.final is not None:
         scores = run.final.scores

@@ -106,18 +106,11 @@ def verify(
         raw = _raw_input(source, exported)
         samples, score, origin = _samples(source, whole, raw, inputs, progress or silent)
         found = verify_model(
-            whole,
-            target,
-            samples,
-            raw=raw,
-            score=score,
+            whole, target, samples,
+            raw=raw, score=score, exported=exported, streaming=streaming, kernels=kernels,
             rounding=None if rounding == "auto" else rounding,
-            kernels=kernels,
-            patches=None if patch is None else Patches.parse(patch),
-            exported=exported,
-            streaming=streaming,
-            progress=progress or silent,
-        )
+            patches=None if patch is None else Patches.parse(patch), progress=progress or silent,
+        )  # fmt: skip
     return VerifyOutcome(verification=found, inputs_from=origin, notes=left_out)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from hwkd.core.basis import ESTIMATED
 from hwkd.core.catalog import BACKENDS, EXPORTERS
@@ -14,6 +15,9 @@ from hwkd.cost.backend import CostQuestion, Evidence, FileCost, ModelFile
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.estimate_file import estimate_file
 from hwkd.io.discovery import discover
+
+if TYPE_CHECKING:
+    from hwkd.deploy.exporter import PlansMemory
 
 
 class Estimated:
@@ -46,7 +50,8 @@ class Estimated:
         sizes = None
         if planner and is_int8:
             discover("hwkd.deploy.exporters")
-            sizes = EXPORTERS.get(planner).planned_sizes(
+            target: PlansMemory = EXPORTERS.get(planner)
+            sizes = target.planned_sizes(
                 model.path, model.graph, device.core_key, patches, streaming=question.streaming
             )
         if sizes is None:

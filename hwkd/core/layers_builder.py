@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import TypeAlias
 
 from hwkd.core.input_sizes import is_tiny, max_stages, stem_stride
+from hwkd.core.layer_shapes import (
+    Sides,
+    broadcast_shape,
+    conv_window,
+    joined_shape,
+    pool_window,
+    transposed_window,
+)
 from hwkd.core.student import Activation, Interpolation, Layer, Layers
 
 __all__ = [
@@ -22,9 +29,6 @@ __all__ = [
     "max_stages",
     "stem_stride",
 ]
-
-# Of height and width, or of each.
-Sides: TypeAlias = int | tuple[int, int]
 
 # How the first convolution reads the input.
 OVERLAPPING, PATCHES, SPARSE = "overlapping", "patches", "sparse"
@@ -79,50 +83,18 @@ class LayersBuilder:
         norm: bool = True,
         activation: Activation = "none",
     ) -> str:
-        """Append a convolution with zeros on each side that keep the centre, or without any.
-
-        The window shrinks on axes that are too short for it: its outermost taps would only ever
-        read padding, and would still cost weights.
-        """
+        """Append a convolution; its window may shrink, see `core.layer_shapes.conv_window`."""
         in_channels, height, width = self._image_shape(source)
-        kernel_h, kernel_w = (kernel, kernel) if isinstance(kernel, int) else kernel
-        stride_h, stride_w = (stride, stride) if isinstance(stride, int) else stride
-        apart_h, apart_w = (dilation, dilation) if isinstance(dilation, int) else dilation
-        padded_h, padded_w = (padded, padded) if isinstance(padded, bool) else padded
-        if (padded_h and kernel_h % 2 == 0) or (padded_w and kernel_w % 2 == 0):
-            raise ValueError(f"{name}: a window of {kernel} has no centre; choose an odd one")
         if in_channels % groups or channels % groups:
             raise ValueError(f"{name}: {in_channels} -> {channels} channels in {groups} groups")
-        # Written out, not min(): this runs tens of thousands of times a second in a screening.
-        widest_h = (height - 1) // apart_h * 2 + 1 if padded_h else (height - 1) // apart_h + 1
-        widest_w = (width - 1) // apart_w * 2 + 1 if padded_w else (width - 1) // apart_w + 1
-        kernel_h = kernel_h if kernel_h < widest_h else widest_h
-        kernel_w = kernel_w if kernel_w < widest_w else widest_w
-        stride_h = stride_h if stride_h < height else height
-        stride_w = stride_w if stride_w < width else width
-        apart_h, apart_w = apart_h if kernel_h > 1 else 1, apart_w if kernel_w > 1 else 1
-        pad_h = kernel_h // 2 * apart_h if padded_h else 0
-        pad_w = kernel_w // 2 * apart_w if padded_w else 0
-        shape = (
-            channels,
-            (height + 2 * pad_h - (kernel_h - 1) * apart_h - 1) // stride_h + 1,
-            (width + 2 * pad_w - (kernel_w - 1) * apart_w - 1) // stride_w + 1,
-        )
+        window = conv_window(name, height, width, kernel, stride, dilation, padded)
         return self._put(
             Layer(
-                name=name,
-                kind="conv",
-                inputs=(source,),
-                shape=shape,
-                kernel=(kernel_h, kernel_w),
-                stride=(stride_h, stride_w),
-                pads=(pad_h, pad_w, pad_h, pad_w),
-                groups=groups,
-                norm=norm,
-                activation=activation,
-                dilation=(apart_h, apart_w),
+                name=name, kind="conv", inputs=(source,), shape=(channels, *window.sizes),
+                kernel=window.kernel, stride=window.stride, pads=window.pads,
+                dilation=window.dilation, groups=groups, norm=norm, activation=activation,
             )
-        )
+        )  # fmt: skip
 
     def conv_transpose(
         self,
@@ -135,22 +107,14 @@ class LayersBuilder:
         norm: bool = True,
         activation: Activation = "none",
     ) -> str:
-        """Append a transposed convolution that makes the map `stride` times as large.
-
-        Windows are as wide as the stride or an even number wider, of which half is cut off on each
-        side.
-        """
+        """Append what makes the map `stride` times as large, see `transposed_window`."""
         _, height, width = self._image_shape(source)
-        over = kernel - stride
-        if over < 0 or over % 2:
-            raise ValueError(f"{name}: a window of {kernel} at a stride of {stride}")
-        cut = over // 2
+        window = transposed_window(name, height, width, kernel, stride)
         return self._put(
             Layer(
                 name=name, kind="conv_transpose", inputs=(source,),
-                shape=(channels, height * stride, width * stride), kernel=(kernel, kernel),
-                stride=(stride, stride), pads=(cut, cut, cut, cut), norm=norm,
-                activation=activation,
+                shape=(channels, *window.sizes), kernel=window.kernel, stride=window.stride,
+                pads=window.pads, norm=norm, activation=activation,
             )
         )  # fmt: skip
 
@@ -246,13 +210,11 @@ class LayersBuilder:
 
         The axis counts from 0 without the batch, from the end below 0.
         """
-        shapes = [list(self._shapes[source]) for source in sources]
+        shapes = [self._shapes[source] for source in sources]
         axis = self._axis(sources[0], name, axis)
-        sizes = [shape[axis : axis + 1] for shape in shapes]
-        others = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
-        if len(shapes) < 2 or len(others) != 1 or len({len(shape) for shape in shapes}) != 1:
+        shape = joined_shape(shapes, axis)
+        if shape is None:
             raise ValueError(f"{name}: cannot put {shapes} side by side along axis {axis}")
-        shape = (*shapes[0][:axis], sum(sum(size) for size in sizes), *shapes[0][axis + 1 :])
         return self._append("concat", name, tuple(sources), shape, activation=activation, axis=axis)
 
     def softmax(self, source: str, name: str, *, axis: int = -1) -> str:
@@ -307,14 +269,10 @@ class LayersBuilder:
         shape = (channels, height * down, width * right)
         return self._put(
             Layer(
-                name=name,
-                kind="upsample",
-                inputs=(source,),
-                shape=shape,
-                kernel=(down, right),
+                name=name, kind="upsample", inputs=(source,), shape=shape, kernel=(down, right),
                 mode=mode,
             )
-        )
+        )  # fmt: skip
 
     def reshape(self, source: str, name: str, shape: tuple[int, ...]) -> str:
         """Append a change of shape, batch excluded."""
@@ -423,25 +381,17 @@ class LayersBuilder:
 
     def _broadcast(self, first: str, second: str) -> tuple[int, ...]:
         a, b = self._shapes[first], self._shapes[second]
-        if a == b:
-            return a
-        if len(a) != len(b) or any(m != n and 1 not in (m, n) for m, n in zip(a, b, strict=True)):
+        shape = broadcast_shape(a, b)
+        if shape is None:
             raise ValueError(f"{first} {a} and {second} {b} do not broadcast")
-        return tuple(map(max, a, b))
+        return shape
 
     def _pool(self, kind: str, source: str, name: str, kernel: Sides, stride: Sides) -> str:
         channels, height, width = self._image_shape(source)
-        kernel_h, kernel_w = (kernel, kernel) if isinstance(kernel, int) else kernel
-        stride_h, stride_w = (stride, stride) if isinstance(stride, int) else stride
-        windows = (min(kernel_h, height), min(kernel_w, width))
-        strides = (min(stride_h, height), min(stride_w, width))
-        shape = (
-            channels,
-            (height - windows[0]) // strides[0] + 1,
-            (width - windows[1]) // strides[1] + 1,
-        )
+        window = pool_window(height, width, kernel, stride)
         return self._put(
             Layer(
-                name=name, kind=kind, inputs=(source,), shape=shape, kernel=windows, stride=strides
+                name=name, kind=kind, inputs=(source,), shape=(channels, *window.sizes),
+                kernel=window.kernel, stride=window.stride,
             )
-        )
+        )  # fmt: skip

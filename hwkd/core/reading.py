@@ -22,6 +22,9 @@ _FLAGS: Mapping[str, str] = MappingProxyType(
     }
 )  # fmt: skip
 
+# What a student brings that goes on; no task is asked whether it knows it.
+_OF_A_STUDENT = ("scaling", "fitted", "raw_shape")
+
 
 class Reading(StrictModel):
     """Choices on how data is read, split and judged; the defaults leave each to the task.
@@ -43,6 +46,7 @@ class Reading(StrictModel):
         words: classes to learn of a folder with more; none learns all.
         scaling: step of a student that goes on with the data, in place of one fitted to it.
         fitted: likewise the steps before it, where they follow from examples.
+        raw_shape: likewise the shape of raw inputs, which pictures are resized to.
         half: of pairs in an NPZ file, "teacher" is the arrays `teacher_x_*`.
     """
 
@@ -62,7 +66,15 @@ class Reading(StrictModel):
     words: tuple[str, ...] = ()
     scaling: StepRecord | None = None
     fitted: tuple[StepRecord, ...] = ()
+    raw_shape: tuple[StoredInt, ...] = ()
     half: Literal["student", "teacher"] = "student"
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) that was asked for or that the student takes; of a text (1, bytes)."""
+        if self.input_size is None and len(self.raw_shape) > 1:
+            return self.raw_shape[-2], self.raw_shape[-1]
+        return self.input_size
 
     def require_known(self, known: Collection[str], *, task: str) -> None:
         """Refuse a choice that a task has no use for.
@@ -76,9 +88,7 @@ class Reading(StrictModel):
         """
         usual = Reading()
         for name in type(self).model_fields:
-            if name not in (*known, "scaling", "fitted") and getattr(self, name) != getattr(
-                usual, name
-            ):
+            if name not in (*known, *_OF_A_STUDENT) and getattr(self, name) != getattr(usual, name):
                 flag = _FLAGS.get(name, name.replace("_", "-"))
                 raise ConfigError(f"--{flag} does not apply to {task}; leave it out")
 

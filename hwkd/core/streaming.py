@@ -27,8 +27,3 @@ class Stream:
     def lead_frames(self) -> int:
         """Frames before the first, so that the first window ends with a hop."""
         return -self.window_frames % self.hop_frames
-
-    @property
-    def answers_per_window(self) -> int:
-        """Runs until the first answer is one of a whole window."""
-        return -(-self.window_frames // self.hop_frames)

@@ -158,5 +158,10 @@ def _rounding_error(values: FloatArray, low: float, high: float) -> float:
     low, high = min(low, 0.0), max(high, 0.0)
     scale = max(high - low, 1e-12) / _STEPS
     zero = round(low / scale)
-    steps = np.clip(np.round(values / scale), zero, zero + _STEPS)
-    return float(np.mean((values - steps * scale) ** 2))
+    # In place: this is a fifth of the work of quantising a small student.
+    rest = values / scale
+    np.rint(rest, out=rest)
+    np.clip(rest, zero, zero + _STEPS, out=rest)
+    np.multiply(rest, scale, out=rest)
+    np.subtract(values, rest, out=rest)
+    return float(np.mean(np.square(rest, out=rest)))

@@ -9,9 +9,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from hwkd.core.errors import ConfigError, ExportError
+from hwkd.io.student_folder import DESCRIPTION_FILE
 
+# What an export that is no student says of the network.
+MODEL_DESCRIPTION_FILE = "model.json"
 # Each export has one of them; a folder with none is somebody's own.
-_OF_AN_EXPORT = ("model.json", "student.json")
+_OF_AN_EXPORT = (MODEL_DESCRIPTION_FILE, DESCRIPTION_FILE)
 
 
 def require_free_out(out: Path, *, takes_force: bool = False) -> None:

@@ -13,32 +13,25 @@ import onnx
 
 from hwkd.core.kinds import kind_of
 from hwkd.core.registry import Registry
-from hwkd.qgraph.elementwise import rescale_table
 from hwkd.qgraph.encodings import dequantised
-from hwkd.qgraph.interpolation import convert_linear
-from hwkd.qgraph.ir import (
-    Binary,
-    Concat,
-    Conv,
-    ConvTranspose,
-    Float32Array,
-    FullyConnected,
-    LayerNorm,
-    MatMul,
-    Pad,
-    QuantOp,
-    Slice,
-    Softmax,
-    Upsample,
-    View,
+from hwkd.qgraph.ir import Binary, Float32Array, LayerNorm, QuantOp, Softmax, View
+from hwkd.qgraph.moves import (
+    convert_concat,
+    convert_pad,
+    convert_resize,
+    convert_slice,
+    convert_view,
 )
-from hwkd.qgraph.pooling import PoolKind, convert_mean, convert_pool, window_pads
-from hwkd.qgraph.segment import Segment
-from hwkd.qgraph.weighted import read_bias, read_weights
-from hwkd.trace.repeats import REPEATS_ONLY, repeats
+from hwkd.qgraph.pooling import PoolKind, convert_mean, convert_pool
+from hwkd.qgraph.products import (
+    convert_conv,
+    convert_conv_transpose,
+    convert_gemm,
+    convert_matmul,
+)
+from hwkd.qgraph.segment import Range, Segment
 
-_Range: TypeAlias = tuple[int, int]
-_Converter: TypeAlias = Callable[[onnx.NodeProto, Segment, _Range], list[QuantOp]]
+_Converter: TypeAlias = Callable[[onnx.NodeProto, Segment, Range], list[QuantOp]]
 
 # ONNX operator -> what makes integer operators of a node: node, segment, limits of the output.
 CONVERTERS: Registry[_Converter] = Registry("operator with kernel")
@@ -49,7 +42,7 @@ _POOLS: Mapping[str, PoolKind] = {
 }  # fmt: skip
 
 
-def convert_node(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+def convert_node(node: onnx.NodeProto, segment: Segment, limits: Range) -> list[QuantOp]:
     """Return the operators for a segment's first node.
 
     Args:
@@ -71,10 +64,10 @@ def convert_node(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list
 
 def is_view(op_type: str) -> bool:
     """Tell whether an operator changes how values are indexed, and no value."""
-    return op_type in CONVERTERS and CONVERTERS.get(op_type) is _view
+    return op_type in CONVERTERS and CONVERTERS.get(op_type) is convert_view
 
 
-def _on_planes(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+def _on_planes(node: onnx.NodeProto, segment: Segment, limits: Range) -> list[QuantOp]:
     """Return a window over time as one over planes of height 1."""
     source, target = segment.tensor(node, 0), segment.output
     planes = segment.new_tensor("planes", source, _plane_shape(source.shape))
@@ -111,118 +104,9 @@ def _plane_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*shape[:2], 1, *shape[2:])
 
 
-@CONVERTERS.register("Conv")
-def _conv(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
-    weights = read_weights(node, segment, axis=0)
-    rank = weights.values.ndim
-    source = segment.tensor(node, 0)
-    if rank != 4 or len(source.shape) != 4:
-        raise segment.refuse(node, f"{rank - 2}-D convolution; 1-D and 2-D are supported")
-    kernel = weights.values.shape[2:]
-    return [
-        Conv(
-            name=node.name or node.output[0],
-            inputs=(source.name,),
-            output=segment.output.name,
-            weights=weights.values,
-            weight_scales=weights.scales,
-            weight_zeros=weights.zeros,
-            bias=read_bias(node, segment, source, weights.scales),
-            output_range=limits,
-            stride=tuple(segment.attribute(node, "strides", (1, 1))),
-            pads=window_pads(node, segment, source.shape[2:], kernel),
-            dilation=tuple(segment.attribute(node, "dilations", (1, 1))),
-            groups=segment.attribute(node, "group", 1),
-        )
-    ]
-
-
-@CONVERTERS.register("ConvTranspose")
-def _conv_transpose(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
-    weights = read_weights(node, segment, axis=1)
-    source = segment.tensor(node, 0)
-    if weights.values.ndim != 4 or len(source.shape) != 4:
-        raise segment.refuse(node, "a transposed convolution of one or two dimensions is supported")
-    for name, expected in (
-        ("group", 1), ("auto_pad", "NOTSET"), ("dilations", [1, 1]), ("output_shape", None),
-    ):  # fmt: skip
-        if segment.attribute(node, name, expected) != expected:
-            raise segment.refuse(node, f"{name} other than {expected or 'none'}")
-    if weights.zeros is not None:
-        raise segment.refuse(node, "a zero point of weights other than 0")
-    pads = segment.attribute(node, "pads", (0, 0, 0, 0))
-    return [
-        ConvTranspose(
-            name=node.name or node.output[0],
-            inputs=(source.name,),
-            output=segment.output.name,
-            weights=np.ascontiguousarray(weights.values.swapaxes(0, 1)),
-            weight_scales=weights.scales,
-            bias=read_bias(node, segment, source, weights.scales),
-            output_range=limits,
-            stride=tuple(segment.attribute(node, "strides", (1, 1))),
-            cut=(pads[0], pads[1]),
-        )
-    ]
-
-
-@CONVERTERS.register("Gemm")
-def _gemm(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
-    for name, expected in (("alpha", 1.0), ("beta", 1.0), ("transA", 0)):
-        if segment.attribute(node, name, expected) != expected:
-            raise segment.refuse(node, f"{name} is not {expected}")
-    transposed = bool(segment.attribute(node, "transB", 0))
-    weights = read_weights(node, segment, axis=0 if transposed else 1)
-    source = segment.tensor(node, 0)
-    return [
-        FullyConnected(
-            name=node.name or node.output[0],
-            inputs=(source.name,),
-            output=segment.output.name,
-            weights=np.ascontiguousarray(weights.values if transposed else weights.values.T),
-            weight_scales=weights.scales,
-            weight_zeros=weights.zeros,
-            bias=read_bias(node, segment, source, weights.scales),
-            output_range=limits,
-        )
-    ]
-
-
-@CONVERTERS.register("MatMul")
-def _matmul(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
-    constant = segment.constants.get(node.input[1])
-    if constant is not None and constant.values.ndim == 2:
-        weights = read_weights(node, segment, axis=1)
-        return [
-            FullyConnected(
-                name=node.name or node.output[0],
-                inputs=(segment.tensor(node, 0).name,),
-                output=segment.output.name,
-                weights=np.ascontiguousarray(weights.values.T),
-                weight_scales=weights.scales,
-                weight_zeros=weights.zeros,
-                bias=np.zeros(weights.scales.size, np.int32),
-                output_range=limits,
-            )
-        ]
-    left, right = segment.tensor(node, 0), segment.tensor(node, 1)
-    if left.shape[:-2] != right.shape[:-2] or len(left.shape) < 2:
-        raise segment.refuse(
-            node, f"shapes {list(left.shape)} and {list(right.shape)}; leading axes must be equal"
-        )
-    _refuse_limits(node, segment, limits)
-    return [
-        MatMul(
-            name=node.name or node.output[0],
-            inputs=(left.name, right.name),
-            output=segment.output.name,
-        )
-    ]
-
-
 @CONVERTERS.register("Add")
 @CONVERTERS.register("Mul")
-def _binary(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+def _binary(node: onnx.NodeProto, segment: Segment, limits: Range) -> list[QuantOp]:
     operands = [segment.tensor(node, 0), segment.tensor(node, 1)]
     if operands[0].shape != segment.output.shape:
         operands.reverse()
@@ -255,8 +139,8 @@ def _repeats(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
 
 
 @CONVERTERS.register("Softmax")
-def _softmax(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
-    _refuse_limits(node, segment, limits)
+def _softmax(node: onnx.NodeProto, segment: Segment, limits: Range) -> list[QuantOp]:
+    segment.refuse_limits(node, limits)
     source = segment.tensor(node, 0)
     axis = segment.attribute(node, "axis", -1) % len(source.shape)
     return [
@@ -269,130 +153,9 @@ def _softmax(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[Qua
     ]
 
 
-@CONVERTERS.register("Flatten")
-@CONVERTERS.register("Reshape")
-@CONVERTERS.register("Squeeze")
-@CONVERTERS.register("Transpose")
-@CONVERTERS.register("Unsqueeze")
-def _view(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
-    """Reshape, Flatten, Transpose, ...: the same values, in the same scale on both sides."""
-    _refuse_limits(node, segment, limits)
-    source, target = segment.tensor(node, 0), segment.output
-    permutation = None
-    if node.op_type == "Transpose":
-        axes = range(len(source.shape))
-        permutation = tuple(segment.attribute(node, "perm", tuple(reversed(axes))))
-    return [
-        View(
-            name=node.name or node.output[0],
-            inputs=(source.name,),
-            output=target.name,
-            permutation=permutation,
-        )
-    ]
-
-
-@CONVERTERS.register("Concat")
-def _concat(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
-    _refuse_limits(node, segment, limits)
-    sources = [segment.tensor(node, position) for position in range(len(node.input))]
-    return [
-        Concat(
-            name=node.name or node.output[0],
-            inputs=tuple(source.name for source in sources),
-            output=segment.output.name,
-            axis=segment.attribute(node, "axis", 0) % len(segment.output.shape),
-            tables=tuple(rescale_table(source, segment.output) for source in sources),
-        )
-    ]
-
-
-@CONVERTERS.register("Pad")
-def _pad(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
-    _refuse_limits(node, segment, limits)
-    source, target = segment.tensor(node, 0), segment.output
-    if segment.attribute(node, "mode", "constant") != "constant":
-        raise segment.refuse(node, "only the mode `constant` is supported")
-    if rescale_table(source, target) is not None:
-        raise segment.refuse(node, "input and output have different scales")
-    if node.input[1] not in segment.arrays:
-        raise segment.refuse(node, "the sizes are computed at run time; make them constants")
-    pads = segment.arrays[node.input[1]].astype(int)
-    if (pads < 0).any() or (len(node.input) > 3 and node.input[3]):
-        raise segment.refuse(node, "negative pads or a list of axes")
-    value = 0.0
-    if len(node.input) > 2 and node.input[2]:
-        given = segment.scalar(node.input[2])
-        if given is None:
-            raise segment.refuse(node, "the border's value is not a constant")
-        value = float(given)
-    step = np.rint(np.float32(value) / target.scale) + target.zero_point
-    return [
-        Pad(
-            name=node.name or node.output[0],
-            inputs=(source.name,),
-            output=target.name,
-            before=tuple(int(size) for size in pads[: len(source.shape)]),
-            value=int(np.clip(step, -128, 127)),
-        )
-    ]
-
-
-@CONVERTERS.register("Resize")
-def _resize(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
-    _refuse_limits(node, segment, limits)
-    source, target = segment.tensor(node, 0), segment.output
-    attributes = {item.name: segment.attribute(node, item.name, None) for item in node.attribute}
-    scales = segment.arrays.get(node.input[2]) if len(node.input) > 2 else None
-    factors = repeats(
-        attributes, source.shape, target.shape, () if scales is None else scales.tolist()
-    )
-    if factors is None and attributes.get("mode") == "linear":
-        return convert_linear(node, segment, attributes)
-    if factors is None:
-        raise segment.refuse(node, REPEATS_ONLY)
-    return [
-        Upsample(
-            name=node.name or node.output[0],
-            inputs=(source.name,),
-            output=target.name,
-            factors=factors,
-            table=rescale_table(source, target),
-        )
-    ]
-
-
-@CONVERTERS.register("Slice")
-def _slice(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
-    _refuse_limits(node, segment, limits)
-    source, target = segment.tensor(node, 0), segment.output
-    given = [segment.arrays.get(name) for name in node.input[1:] if name]
-    if len(given) < 2 or any(values is None for values in given):
-        raise segment.refuse(node, "the sizes are computed at run time; make them constants")
-    starts, _, *others = (
-        [int(value) for value in values] for values in given if values is not None
-    )
-    axes = others[0] if others else range(len(starts))
-    if any(step != 1 for step in (others[1] if len(others) > 1 else ())):
-        raise segment.refuse(node, "takes every second value or fewer; steps of 1 are supported")
-    kept = [0] * len(source.shape)
-    for start, axis in zip(starts, axes, strict=True):
-        size = source.shape[axis]
-        kept[axis] = min(max(start + size * (start < 0), 0), size)
-    return [
-        Slice(
-            name=node.name or node.output[0],
-            inputs=(source.name,),
-            output=target.name,
-            starts=tuple(kept),
-            table=rescale_table(source, target),
-        )
-    ]
-
-
 @CONVERTERS.register("LayerNormalization")
-def _layer_norm(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
-    _refuse_limits(node, segment, limits)
+def _layer_norm(node: onnx.NodeProto, segment: Segment, limits: Range) -> list[QuantOp]:
+    segment.refuse_limits(node, limits)
     if any(node.output[1:]):
         raise segment.refuse(node, "gives its means and deviations, too; nothing may read them")
     source = segment.tensor(node, 0)
@@ -425,11 +188,16 @@ def _real_constant(
     return np.asarray(values, np.float32).reshape(-1)
 
 
-def _refuse_limits(node: onnx.NodeProto, segment: Segment, limits: _Range) -> None:
-    if limits != (-128, 127):
-        raise segment.refuse(node, "an activation follows without quantisation between them")
-
-
 for _name, _kind in _POOLS.items():
     CONVERTERS.register(_name)(partial(convert_pool, _kind))
+for _name in ("Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"):
+    CONVERTERS.register(_name)(convert_view)
+CONVERTERS.register("Concat")(convert_concat)
+CONVERTERS.register("Conv")(convert_conv)
+CONVERTERS.register("ConvTranspose")(convert_conv_transpose)
+CONVERTERS.register("Gemm")(convert_gemm)
+CONVERTERS.register("MatMul")(convert_matmul)
+CONVERTERS.register("Pad")(convert_pad)
 CONVERTERS.register("ReduceMean")(convert_mean)
+CONVERTERS.register("Resize")(convert_resize)
+CONVERTERS.register("Slice")(convert_slice)

@@ -9,10 +9,9 @@ import onnx
 
 from hwkd.qgraph.elementwise import rescale_table
 from hwkd.qgraph.ir import Pool, QuantOp, View
-from hwkd.qgraph.segment import Segment
+from hwkd.qgraph.segment import Range, Segment
 
 PoolKind: TypeAlias = Literal["max", "average", "global_average"]
-_Range: TypeAlias = tuple[int, int]
 _Pads: TypeAlias = tuple[int, int, int, int]
 
 
@@ -47,7 +46,7 @@ def window_pads(
 
 
 def convert_pool(
-    kind: PoolKind, node: onnx.NodeProto, segment: Segment, limits: _Range
+    kind: PoolKind, node: onnx.NodeProto, segment: Segment, limits: Range
 ) -> list[QuantOp]:
     """Return the pooling of planes, shape [1, channels, height, width].
 
@@ -81,7 +80,7 @@ def convert_pool(
     ]
 
 
-def convert_mean(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+def convert_mean(node: onnx.NodeProto, segment: Segment, limits: Range) -> list[QuantOp]:
     """Return a mean over any axes as the average of whole planes, one for each element kept.
 
     Raises:

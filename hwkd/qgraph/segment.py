@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -18,6 +18,8 @@ from hwkd.qgraph.ir import QuantTensor
 from hwkd.trace.node_label import node_label
 
 _Array = np.ndarray[Any, Any]
+# Smallest and largest int8 output.
+Range: TypeAlias = tuple[int, int]
 
 # Types of activations, and what is taken from their integers to have them in int8.
 BYTE_OFFSETS = {np.dtype(np.int8): 0, np.dtype(np.uint8): 128}
@@ -98,6 +100,15 @@ class Segment:
     def refuse(self, node: onnx.NodeProto, reason: str) -> ExportError:
         """Return the error that names a node."""
         return ExportError(f"{self.origin}: node {node_label(node)} ({node.op_type}): {reason}")
+
+    def refuse_limits(self, node: onnx.NodeProto, limits: Range) -> None:
+        """Refuse limits of the output, for a kernel that has none.
+
+        Raises:
+            ExportError: if there are some.
+        """
+        if limits != (-128, 127):
+            raise self.refuse(node, "an activation follows without quantisation between them")
 
     def attribute(self, node: onnx.NodeProto, name: str, default: Any) -> Any:
         """Return an attribute's value or the default."""

@@ -15,7 +15,7 @@ from hwkd.tasks.base import Task, TaskData
 from hwkd.tasks.classes_head import CLASS_METRICS, head_of_classes
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawSplit
-from hwkd.tasks.sources import read_digits, read_source
+from hwkd.tasks.sources import is_image_folder, read_digits, read_source
 from hwkd.tasks.splits import with_all_splits
 
 _KNOWN = frozenset({"input_size", "layout", "metric", "label", "class_weights", "features", "half"})
@@ -50,7 +50,7 @@ class ClassifyTask:
             if source is None
             else read_source(
                 source,
-                input_size=reading.input_size,
+                input_size=reading.size if is_image_folder(source) else reading.input_size,
                 layout=reading.layout,
                 label=reading.label,
                 half=reading.half,

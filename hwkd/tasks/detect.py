@@ -70,7 +70,7 @@ class ThingsTask:
 
 def _read(source: Path, reading: Reading, progress: Progress) -> RawData:
     with being_read(source, takes=LAYOUT):
-        raw = read_box_folder(source, input_size=reading.input_size, progress=progress)
+        raw = read_box_folder(source, input_size=reading.size, progress=progress)
     height, width = raw.train.inputs.shape[2:]
     if height % CELL_PIXELS or width % CELL_PIXELS:
         even = [

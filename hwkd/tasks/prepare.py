@@ -21,7 +21,7 @@ from hwkd.signals.step import RowStep, Step, StreamStep, TextStep
 from hwkd.signals.steps.normalise import Normalise
 from hwkd.signals.steps.rfft import RealSpectrum
 from hwkd.signals.steps.standardise import Standardise
-from hwkd.tasks.base import Split, TaskData
+from hwkd.tasks.base import Split, SplitName, TaskData
 from hwkd.tasks.feature_cache import features_of
 from hwkd.tasks.motion import AXES, with_copies
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
@@ -59,18 +59,13 @@ def prepare(
         ConfigError: if the features do not fit the raw data.
     """
     data = with_all_splits(raw, split_seed=split_seed)
-    if data.validation is None or data.test is None:
-        raise ValueError("with_all_splits returned a missing split")
-    given = data.given()
-    shape = tuple(data.train.inputs.shape[1:])
-    recipe = features_named(reading.features or RAW)
+    shape, recipe = tuple(data.train.inputs.shape[1:]), features_named(reading.features or RAW)
     front = _front(recipe, data, reading)
     # Samples of a known rate come from a sensor's integers, and stay integers in firmware.
     is_whole = bool(front) or data.sample_rate_hz is not None
-    notes = repeats(data)
+    repeated = repeats(data)
     if _is_turned_before(front, shape, nature):
-        train, note = with_copies(data.train, seed=split_seed)
-        data = replace(data, train=train, notes=(*data.notes, *filter(None, [note])))
+        data = _with_copies(data, split_seed)
     extracted = _extracted(data, front, is_whole=is_whole)
     moments, on_moments = _moments(extracted)
     if _are_texts(front):
@@ -94,15 +89,23 @@ def prepare(
         test=splits["test"],
         split_seed=split_seed,
         fingerprint=_fingerprint(data, head, pipeline, task=task, split_seed=split_seed),
-        notes=(*data.notes, *on_moments, *notes),
+        notes=(*data.notes, *on_moments, *repeated),
         validation_from_train=data.validation_from_train,
-        raw_test=given["test"].inputs if is_whole else None,
+        raw_test=data.given()["test"].inputs if is_whole else None,
         sample_rate_hz=data.sample_rate_hz,
-        texts={name: split.inputs for name, split in data.given().items()}
-        if pipeline.is_text
-        else None,
+        texts=_inputs(data) if pipeline.is_text else None,
         features=reading.features or RAW,
     )
+
+
+def _with_copies(data: RawData, seed: int) -> RawData:
+    """Return data whose train split also holds motion that is turned, faster or slower."""
+    train, note = with_copies(data.train, seed=seed)
+    return replace(data, train=train, notes=(*data.notes, *filter(None, [note])))
+
+
+def _inputs(data: RawData) -> dict[SplitName, RawArray]:
+    return {name: split.inputs for name, split in data.given().items()}
 
 
 def _front(recipe: Features, data: RawData, reading: Reading) -> tuple[Step, ...]:

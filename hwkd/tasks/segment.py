@@ -65,7 +65,7 @@ def _read(source: Path, reading: Reading, progress: Progress) -> RawData:
     with being_read(source, takes=LAYOUT):
         if not source.is_dir():
             raise DataError(f"{printable(source)}: a file; --data takes {LAYOUT}")
-        return read_mask_folder(source, input_size=reading.input_size, progress=progress)
+        return read_mask_folder(source, input_size=reading.size, progress=progress)
 
 
 _TASK: Task = TASKS.register("segment")(SegmentTask())

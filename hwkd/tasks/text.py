@@ -76,7 +76,7 @@ class TextTask:
 def _raw(source: Path, reading: Reading) -> RawData:
     """Return texts as bytes of one length."""
     found = read_texts(source, reading.label)
-    length, notes = _length([each.text for each in found["train"]], reading.input_size)
+    length, notes = _length([each.text for each in found["train"]], reading.size)
     beside = list(dict.fromkeys(name for split in found.values() for name in split[0].beside))
     if beside:
         notes = (f"left out: {first_names(beside)}", *notes)

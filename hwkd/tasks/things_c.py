@@ -107,7 +107,13 @@ def things_answer(classes: int, decision: DecisionRecord | None, *, as_points: b
     return CAnswer(
         usage=_USAGE,
         printed=_PRINTED,
-        declared=f"""\
+        declared=_declared(classes, threshold, as_points=as_points),
+        body=_body(as_points=as_points),
+    )
+
+
+def _declared(classes: int, threshold: str, *, as_points: bool) -> str:
+    return f"""\
 #define MODEL_CLASSES {classes}
 #define MODEL_VALUES {classes + (0 if as_points else 4)} /* of each cell of the picture */
 #define MODEL_MOST_THINGS {MOST_THINGS}
@@ -122,8 +128,11 @@ typedef struct {{
 
 /* Writes the things that the last inference sees, the surest first, and returns how many. */
 int32_t model_answer(model_thing things[MODEL_MOST_THINGS]);
-""",
-        body=f"""\
+"""
+
+
+def _body(*, as_points: bool) -> str:
+    return f"""\
 #define MODEL_CELLS (MODEL_OUTPUT_WIDTH * MODEL_OUTPUT_HEIGHT)
 #define UNITS {CELL_UNITS} /* sixteenths of a pixel in a cell */
 
@@ -173,5 +182,4 @@ int32_t model_answer(model_thing things[MODEL_MOST_THINGS])
     }}
     return count;
 }}
-""",
-    )
+"""

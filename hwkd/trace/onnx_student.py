@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.errors import ModelFileError
-from hwkd.core.student import Layers
+from hwkd.core.student import Layer, Layers
 from hwkd.trace.onnx_file import Source, read_source
-from hwkd.trace.onnx_layers import READERS, stage_taps
+from hwkd.trace.onnx_layers import READERS
 from hwkd.trace.onnx_nodes import Node
 from hwkd.trace.onnx_reading import Reading
 
@@ -67,7 +67,7 @@ def read_onnx_student(path: Path) -> OnnxStudent:
         layers=Layers(
             input_shape=reading.shapes["input"],
             layers=tuple(layers),
-            taps=stage_taps(layers),
+            taps=_stage_taps(layers),
             outputs=() if heads == (layers[-1].name,) else heads,
         ),
         weights=reading.weights,
@@ -98,3 +98,18 @@ def _begun(source: Source, where: str) -> Reading:
     return Reading(
         where=where, source=source, uses=uses, shapes={"input": shape}, layer_of=layer_of
     )
+
+
+def _stage_taps(layers: list[Layer]) -> dict[str, str]:
+    """Name the places that distillation may read: ends of each size of the map, the embedding."""
+    shapes = {layer.name: layer.shape for layer in layers}
+    ends: list[str] = []
+    for layer in layers:
+        for name in layer.inputs[:1]:
+            before, after = shapes.get(name, ()), layer.shape
+            if len(before) == 3 and (len(after) != 3 or after[1:] < before[1:]):
+                ends += [name] if max(before[1:]) > 1 and name not in ends else []
+    taps = {f"stage{number}": name for number, name in enumerate(ends, start=1)}
+    source = layers[-1].inputs[0]
+    has_embedding = layers[-1].kind == "linear" and source in shapes
+    return {**taps, "embedding": source} if has_embedding else taps

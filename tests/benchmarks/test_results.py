@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.lib.results import Reached, Result, read_results
+from benchmarks.lib.verdict import Target, report
 from tools.numbers_page import PAGE, page
 
 ROOT = Path(__file__).parents[2]
@@ -49,5 +52,12 @@ def test_a_benchmark_keeps_what_it_reached(tmp_path: Path, monkeypatch) -> None:
     # The exit code and the kept targets say the same.
     assert found.targets
     assert done.returncode == (not all(target.is_met for target in found.targets)), done.stderr
-    subprocess.run([*command, "--quick"], cwd=ROOT, check=False, capture_output=True)
-    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(("more", "kept"), [([], 1), (["--quick"], 0), (["--only", "x"], 0)])
+def test_a_run_of_a_part_is_not_kept(more: list[str], kept: int, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HWKD_BENCHMARK_RESULTS", str(tmp_path))
+    monkeypatch.setattr("benchmarks.lib.verdict.program_name", lambda: "accuracy.made")
+    monkeypatch.setattr(sys, "argv", ["made", *more])
+    assert report([Target("share", 0.9, 0.85, at_least=True)]) == 0
+    assert len(list(tmp_path.iterdir())) == kept

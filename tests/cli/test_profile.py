@@ -1,15 +1,22 @@
-"""`hwkd profile`: the JSON contract, limits, overrides, the host, and what users get wrong."""
+"""`hwkd profile`: the JSON contract, overrides, the host, and what users get wrong."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
+from support.profiled import (
+    MACS,
+    WEIGHT_BYTES,
+    answers,
+    profile,
+    refused,
+    save_model,
+    write_small_model,
+)
 
 from hwkd.cli.app import main
 from hwkd.cost.memory_interval import ram_interval_bytes
@@ -20,52 +27,11 @@ KEYS = [
     "peak_ram_interval_bytes", "flash_bytes", "energy_j", "stream", "energy", "daily_energy",
     "per_op", "unsupported_ops", "fit", "fits", "reasons", "inputs", "notes",
 ]  # fmt: skip
-# 3x3 convolution 3->8 on 16x16, ReLU, mean, fully connected 8->4.
-MACS = 8 * 27 * 256 + 8 * 4
-WEIGHT_BYTES = 8 * 27 + 4 * 8 + 8 * 4 + 4 * 4
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    random = np.random.default_rng(0)
-
-    def constant(name: str, *shape: int) -> onnx.TensorProto:
-        return numpy_helper.from_array(random.standard_normal(shape).astype(np.float32), name)
-
-    nodes = [
-        helper.make_node("Conv", ["input", "w", "b"], ["c"], name="conv", pads=[1, 1, 1, 1]),
-        helper.make_node("Relu", ["c"], ["r"], name="conv_act"),
-        helper.make_node("GlobalAveragePool", ["r"], ["p"], name="pool"),
-        helper.make_node("Flatten", ["p"], ["f"], name="flat"),
-        helper.make_node("Gemm", ["f", "v", "d"], ["logits"], name="classifier", transB=1),
-    ]
-    graph = helper.make_graph(
-        nodes, "small",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, 16, 16])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 4])],
-        [constant("w", 8, 3, 3, 3), constant("b", 8), constant("v", 4, 8), constant("d", 4)],
-    )  # fmt: skip
-    path = tmp_path / "small.onnx"
-    opset = helper.make_opsetid("", 17)
-    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
-    return path
-
-
-def profile(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict[str, Any]:
-    assert main(["profile", *map(str, arguments), "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
-
-
-def answers(found: dict[str, Any]) -> dict[str, str]:
-    return {entry["name"]: entry["answer"] for entry in found["fit"]["limits"]}
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
-    assert main(["profile", *map(str, arguments)]) == 2
-    printed = capsys.readouterr()
-    assert not printed.out
-    assert printed.err.count("\n") == 1
-    return printed.err
+    return write_small_model(tmp_path / "small.onnx")
 
 
 def test_json_has_the_fields_that_other_programs_read(
@@ -91,35 +57,6 @@ def test_the_ram_of_a_tested_runtime_is_a_band_and_wider_with_operators_never_se
     assert 0 < low < 1000 < high
     assert wide == (round(low * low / 1000), round(high * high / 1000))
     assert ram_interval_bytes(1000, load_runtime("tflm-cmsis-nn").memory, {"Conv"}) is None
-
-
-def test_an_energy_is_a_band_and_a_day_has_its_inferences_and_its_sleep(
-    model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    device = ("--device", "cortex-m7", "--runtime", "x-cube-ai-8")
-    found = profile(capsys, model, *device, "--period", "1s", "--sleep-power", "10uW")
-    energy, day = found["energy"], found["daily_energy"]
-    assert energy["value_j"] == found["energy_j"]
-    assert 0 < energy["low_j"] < energy["value_j"] < energy["high_j"]
-    for end in ("low", "value", "high"):
-        slept_s = 1 - found["latency"][f"{end}_s"]
-        assert day[f"{end}_j"] == pytest.approx(86_400 * (energy[f"{end}_j"] + 1e-5 * slept_s))
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (("--sleep-power", "10uW"), "--sleep-power needs --period, as --period 1s"),
-        (("--period", "1s"), "--period needs --sleep-power, as --sleep-power 10uW"),
-        (("--period", "1s", "--sleep-power", "10uJ"), "--sleep-power: unit 'uJ' is not one of"),
-        (("--period", "1us", "--sleep-power", "1uW"), "--period 1e-06 s: one inference takes up"),
-    ],
-)
-def test_a_duty_cycle_that_cannot_be_is_one_line(
-    options: tuple[str, ...], message: str, model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    line = refused(capsys, model, "--device", "cortex-m7", "--runtime", "x-cube-ai-8", *options)
-    assert message in line
 
 
 def test_layers_add_up_to_the_totals(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,70 +92,6 @@ def test_the_host_is_measured_and_says_so(model: Path, capsys: pytest.CaptureFix
     assert found["latency"]["basis"].startswith("measured: onnxruntime ")
     assert (found["clock_hz"], found["dtype"], found["energy_j"]) == (None, "float32", None)
     assert found["unsupported_ops"] == {}
-
-
-def test_a_device_with_too_little_memory_does_not_fit(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from importlib.resources import files
-
-    text = (files("hwkd.devices") / "cortex-m4.toml").read_text("utf-8")
-    lines = [
-        line for line in text.splitlines() if not line.startswith(("sram_bytes =", "flash_bytes ="))
-    ]
-    at = next(index for index, line in enumerate(lines) if line.startswith("core"))
-    lines[at:at] = ["sram_bytes = 2048", "flash_bytes = 4096"]
-    sources = lines.index("[sources]")
-    lines[sources + 1 : sources + 1] = ['sram_bytes = "test"', 'flash_bytes = "test"']
-    path = tmp_path / "tiny.toml"
-    path.write_text("\n".join(lines), encoding="utf-8")
-    found = profile(capsys, model, "--device", path)
-    assert answers(found) == {"latency": "fits", "ram": "over", "flash": "over"}
-    assert (found["fits"]["ram"], found["fits"]["weights"]) == (False, True)
-    assert found["fit"]["answer"] == "over"
-
-
-def test_limits_that_are_given_replace_those_of_the_device(
-    model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    asked = [
-        "--max-latency", "1h", "--max-ram", "1kB", "--max-flash", "1MiB",
-        "--max-weights", f"{WEIGHT_BYTES}B", "--max-energy", "1nJ",
-    ]  # fmt: skip
-    found = profile(capsys, model, "--device", "cortex-m4", *asked)
-    assert answers(found) == {
-        "latency": "fits", "ram": "over", "flash": "fits", "weights": "fits", "energy": "over",
-    }  # fmt: skip
-    limits = {entry["name"]: entry["limit"] for entry in found["fit"]["limits"]}
-    assert limits == {
-        "latency": 3600, "ram": 1000, "flash": 2**20, "weights": WEIGHT_BYTES, "energy": 1e-9,
-    }  # fmt: skip
-
-
-def test_risk_chooses_the_end_of_the_latency_that_is_judged(
-    model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    latency = profile(capsys, model, "--device", "cortex-m4")["latency"]
-    asked = ["--device", "cortex-m4", "--max-latency", f"{latency['value_s']:.9f}s"]
-    expected = profile(capsys, model, *asked, "--risk", "expected")["fit"]["limits"][0]
-    upper = profile(capsys, model, *asked)["fit"]["limits"][0]
-    assert expected["needed"] == latency["value_s"]
-    assert (upper["needed"], upper["answer"]) == (latency["high_s"], "over")
-
-
-def test_an_energy_that_nobody_published_is_unknown_under_a_limit(
-    model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    asked = ["profile", str(model), "--device", "esp32-s3", "--max-energy", "1J"]
-    assert main(asked) == 0
-    (energy,) = [line for line in capsys.readouterr().out.splitlines() if "energy" in line]
-    assert "unknown" in energy
-    assert "no published power" in energy
-
-
-def test_a_limit_without_a_unit_is_refused(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    error = refused(capsys, model, "--device", "cortex-m4", "--max-ram", "64")
-    assert "--max-ram: '64' has no unit" in error
 
 
 def test_the_table_names_the_layer_that_binds(
@@ -294,20 +167,6 @@ def test_a_damaged_file_is_one_line(
     assert "no such file" in refused(capsys, tmp_path / "none.onnx", "--device", "cortex-m4")
 
 
-def save_model(
-    path: Path, nodes: list[onnx.NodeProto], x: list[int], y: list[int], **constants: np.ndarray
-) -> Path:
-    graph = helper.make_graph(
-        nodes, "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, x)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, y)],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )  # fmt: skip
-    opset = helper.make_opsetid("", 17)
-    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
-    return path
-
-
 @pytest.mark.parametrize("device", ["cortex-m4", "cortex-m7", "esp32-s3"])
 @pytest.mark.parametrize(
     ("nodes", "x", "y", "constants"),
@@ -345,22 +204,6 @@ def test_a_signal_costs_what_the_image_of_height_one_costs(tmp_path, capsys) -> 
         for name in ("macs", "latency", "peak_ram_bytes", "flash_bytes", "energy_j"):
             assert first[name] == second[name]
         assert "height 1" in first["notes"][0]
-
-
-def test_a_network_without_any_cost_is_unknown_and_does_not_fit(tmp_path, capsys) -> None:
-    node = helper.make_node("LSTM", ["x", "w", "r"], ["y", "", ""], hidden_size=4)
-    path = save_model(
-        tmp_path / "m.onnx", [node], [1, 1, 5], [1, 1, 1, 4],
-        w=np.ones((1, 16, 5), np.float32), r=np.ones((1, 16, 4), np.float32),
-    )  # fmt: skip
-    found = profile(capsys, path, "--device", "cortex-m4")
-    assert [found["latency"][key] for key in ("value_s", "low_s", "high_s")] == [None] * 3
-    assert found["energy_j"] is None
-    assert answers(found) == {"latency": "unknown", "ram": "unknown", "flash": "unknown"}
-    assert found["fits"] == dict.fromkeys(("latency", "ram", "flash", "energy")) | {"weights": True}
-    assert found["fit"]["limits"][0]["needed"] is None
-    assert "no cost for LSTM x 1" in found["reasons"]["latency"]
-    assert "working memory of LSTM" in found["reasons"]["ram"]
 
 
 def test_names_are_shown_as_they_are_and_obeyed_by_nobody(model, tmp_path, capsys) -> None:

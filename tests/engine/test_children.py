@@ -49,20 +49,40 @@ def test_children_side_by_side_have_codes_of_their_own(nursery, tmp_path):
     assert (first.wait(timeout=60), second.wait(timeout=60)) == (2, 2)
 
 
-@pytest.mark.parametrize("is_forked", [True, False])
-def test_no_child_runs_what_lies_in_the_working_folder(tmp_path, monkeypatch, is_forked):
+@pytest.fixture
+def foreign_code(tmp_path, monkeypatch):
+    """Stand in a folder whose modules are called like those that a child imports."""
     (tmp_path / "hwkd").mkdir()
     for module in ("json.py", "torch.py", "hwkd/__init__.py"):
         (tmp_path / module).write_text("raise SystemExit('code of the working folder')")
     monkeypatch.chdir(tmp_path)
-    end_idle()
-    if not is_forked:
-        monkeypatch.setattr(sys, "platform", "darwin")
+
+
+def test_children_that_are_no_forks_run_nothing_of_the_working_folder(
+    foreign_code, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sys, "platform", "darwin")
     with Nursery() as nursery:
         child, log = start(nursery, tmp_path)
         assert child.wait(timeout=60) == 2
     assert "code of the working folder" not in log.read_text()
     assert "nowhere" in log.read_text()
+
+
+def test_what_imported_ahead_serves_the_next_search_and_is_no_code_of_the_working_folder(
+    foreign_code, tmp_path
+):
+    end_idle()  # what an earlier test imported costs this one nothing
+    import_ahead()
+    import_ahead()  # once is enough
+    with Nursery() as first, Nursery() as second:
+        children = [start(nursery, tmp_path) for nursery in (first, second)]
+        assert [child.wait(timeout=60) for child, _ in children] == [2, 2]
+        assert first.cpu_s() > 0.0
+    assert "code of the working folder" not in children[0][1].read_text()
+    assert "nowhere" in children[0][1].read_text()
+    with Nursery() as third:
+        assert third.cpu_s() < 0.5  # imported for an earlier search
 
 
 def seed_of(child):
@@ -110,18 +130,6 @@ def test_a_search_that_leaves_a_child_behind_gives_no_process_away(tmp_path):
         child, log = start_waiting(second, tmp_path)
         assert seed_of(child) != seed
         finish(child, log)
-
-
-def test_what_imported_ahead_serves_the_next_search(tmp_path):
-    end_idle()  # what an earlier test imported costs this one nothing
-    import_ahead()
-    import_ahead()  # once is enough
-    with Nursery() as first, Nursery() as second:
-        children = [start(nursery, tmp_path)[0] for nursery in (first, second)]
-        assert [child.wait(timeout=60) for child in children] == [2, 2]
-        assert first.cpu_s() > 0.0
-    with Nursery() as third:
-        assert third.cpu_s() < 0.5  # imported for an earlier search
 
 
 # Trains a small student for a step in a process that imported what children find.

@@ -13,6 +13,7 @@ from hwkd.core.errors import ConfigError, ExportError
 from hwkd.core.markdown import facts_table
 from hwkd.core.student_record import StudentRecord
 from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource
+from hwkd.deploy.output_folder import MODEL_DESCRIPTION_FILE
 from hwkd.deploy.student_facts import (
     METADATA_KEY,
     README_FILE,
@@ -64,7 +65,7 @@ class Tflite:
         found = check_tflite(data, model_path, project, seeded_steps(project, _CHECKED_INPUTS))
         _require_equal(model_path, found)
         files: dict[str, str | bytes] = {
-            _MODEL_FILE: data, "model.json": _description(project, found, record),
+            _MODEL_FILE: data, MODEL_DESCRIPTION_FILE: _description(project, found, record),
             README_FILE: _readme(project, found, record),
         }  # fmt: skip
         if labels:

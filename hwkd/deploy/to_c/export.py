@@ -12,6 +12,7 @@ from hwkd.core.core_file import InstructionSet
 from hwkd.core.errors import ConfigError, ExportError
 from hwkd.core.head import CAnswer
 from hwkd.core.patches import Patches
+from hwkd.core.streaming import Stream
 from hwkd.deploy.exit_rule import read_exit_rule
 from hwkd.deploy.sessions import open_session, predict_all
 from hwkd.deploy.to_c.layout import Arranged, Places, arrange
@@ -28,7 +29,7 @@ from hwkd.deploy.to_c.raw_input import RawInput, require_frames
 from hwkd.deploy.to_c.step_builder import INSTRUCTION_SETS, CStep, Kernels
 from hwkd.deploy.to_c.steps import build_steps
 from hwkd.deploy.to_c.streamed import streamed
-from hwkd.qgraph.ir import QuantTensor
+from hwkd.qgraph.ir import QuantGraph, QuantTensor
 from hwkd.qgraph.read_qdq import read_qdq
 from hwkd.qgraph.requantise import Rounding
 from hwkd.trace.onnx_whole import whole_file
@@ -73,22 +74,12 @@ def build_project(
         raise ConfigError(f"--patch {patches} with --streaming: a frame has no patches; give one")
     network = read_qdq(model_path)
     chosen: Rounding = rounding or ("q31" if kernels == "cmsis-nn" else "float")
-    forms = [network] if patches is None else patched_graphs(network, patches)
-    whole = [arrange(form) for form in forms]
-    stream = None
-    if streaming:
-        whole[0], stream = streamed(whole[0])
-        require_frames(raw, stream)
+    forms, stream = _forms(network, patches, raw, streaming=streaming)
     arranged, steps, memory = min(
-        (_planned(form, chosen, kernels, tuple(instruction_sets)) for form in whole),
+        (_planned(form, chosen, kernels, tuple(instruction_sets)) for form in forms),
         key=lambda plan: (plan[2].arena_bytes, plan[0].graph.macs),
     )
-    graph = arranged.graph
-    targets = [graph.tensors[name] for name in graph.outputs.values()]
-    # Of a map each position has an output for every label.
-    outputs = (targets[0].elements, *targets[0].shape[1:2])
-    if labels and len(labels) not in outputs:
-        raise ExportError(f"{len(labels)} labels for {outputs[-1]} outputs; give one for each")
+    _require_one_for_each(labels, arranged)
     return Project(
         arranged=arranged,
         steps=steps,
@@ -111,6 +102,26 @@ def expected_outputs(model_path: Path, values: _Floats, arranged: Arranged) -> _
     targets = [arranged.graph.tensors[name] for name in arranged.graph.outputs.values()]
     found = predict_all(open_session(model_path), values[None])
     return np.asarray(placed_outputs(found, targets, arranged)[0])
+
+
+def _forms(
+    network: QuantGraph, patches: Patches | None, raw: RawInput | None, *, streaming: bool
+) -> tuple[list[Arranged], Stream | None]:
+    """Return the forms to choose among, and how the one that streams takes its input."""
+    if streaming:
+        arranged, stream = streamed(arrange(network))
+        require_frames(raw, stream)
+        return [arranged], stream
+    graphs = [network] if patches is None else patched_graphs(network, patches)
+    return [arrange(graph) for graph in graphs], None
+
+
+def _require_one_for_each(labels: Sequence[str], arranged: Arranged) -> None:
+    """Refuse labels that are not as many as outputs, or of a map as its outputs at a position."""
+    target = arranged.graph.tensors[next(iter(arranged.graph.outputs.values()))]
+    outputs = (target.elements, *target.shape[1:2])
+    if labels and len(labels) not in outputs:
+        raise ExportError(f"{len(labels)} labels for {outputs[-1]} outputs; give one for each")
 
 
 def _planned(

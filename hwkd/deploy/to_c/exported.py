@@ -21,10 +21,10 @@ from hwkd.core.errors import ExportError, HwkdError
 from hwkd.core.head import CAnswer
 from hwkd.core.patches import Patches
 from hwkd.core.pipeline_record import PipelineRecord
-from hwkd.deploy.output_folder import require_as_written
+from hwkd.deploy.output_folder import MODEL_DESCRIPTION_FILE, require_as_written
 from hwkd.deploy.student_facts import known_facts
 from hwkd.deploy.to_c.export import build_project, expected_outputs, project_contents
-from hwkd.deploy.to_c.project import DESCRIPTION_FILE, MODEL_FILE, Project, Sample
+from hwkd.deploy.to_c.project import MODEL_FILE, Project, Sample
 from hwkd.deploy.to_c.project_text import SAMPLE_FILE
 from hwkd.deploy.to_c.raw_input import RawInput
 from hwkd.deploy.to_c.step_builder import KERNELS, Kernels
@@ -147,7 +147,7 @@ def read_exported(folder: Path, raw_input: Callable[[PipelineRecord], RawInput])
     Raises:
         ExportError: if its description is damaged.
     """
-    path = folder / DESCRIPTION_FILE
+    path = folder / MODEL_DESCRIPTION_FILE
     if not (path.is_file() and (folder / "model.c").is_file()):
         return None
     try:

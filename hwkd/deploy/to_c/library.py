@@ -7,12 +7,13 @@ from importlib.resources import files
 from string import Template
 
 from hwkd.deploy.exporter import ExportOptions
+from hwkd.deploy.output_folder import MODEL_DESCRIPTION_FILE
 from hwkd.deploy.to_c.answer import ANSWER
-from hwkd.deploy.to_c.project import DESCRIPTION_FILE, PROGRAMS, Project
+from hwkd.deploy.to_c.project import PROGRAMS, Project
 from hwkd.deploy.to_c.project_text import SAMPLE_FILE, project_files
 from hwkd.deploy.to_c.stream import listens
 
-_OF_BUILDS = ("Makefile", "CMakeLists.txt", "README.md", DESCRIPTION_FILE)
+_OF_BUILDS = ("Makefile", "CMakeLists.txt", "README.md", MODEL_DESCRIPTION_FILE)
 _SOURCES = "src"
 # Build systems that have no flags for one library take what its results depend on from the sources.
 # The pragma costs speed, so it stands where there are products to fuse; CMSIS-NN is refused.
@@ -53,7 +54,7 @@ def library_files(
         values: what the templates hold beside names of sources, of examples and of the student.
     """
     texts = project_files(project)
-    description = texts[DESCRIPTION_FILE]
+    description = texts[MODEL_DESCRIPTION_FILE]
     kept = {n: t for n, t in texts.items() if n not in (*PROGRAMS, *_OF_BUILDS)}
     sources = sorted(name for name in kept if name.endswith(".c"))
     headers = ["model.h"]
@@ -74,4 +75,4 @@ def library_files(
     for name, template in templates.items():
         path = files("hwkd.deploy.to_c") / "templates" / f"{template}.in"
         found[name] = Template(path.read_text(encoding="utf-8")).substitute(given)
-    return {**found, DESCRIPTION_FILE: description}
+    return {**found, MODEL_DESCRIPTION_FILE: description}

@@ -20,8 +20,6 @@ from hwkd.deploy.to_c.step_builder import CStep
 from hwkd.qgraph.ir import QuantTensor
 from hwkd.qgraph.requantise import Rounding
 
-# A folder that holds this file was written by the exporter and may be written again.
-DESCRIPTION_FILE = "model.json"
 # What the C was made from, so that `hwkd verify` can check the folder.
 MODEL_FILE = "model_int8.onnx"
 # Plays recordings on a PC.

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from hwkd.core.c_literal import float_literal
+from hwkd.deploy.output_folder import MODEL_DESCRIPTION_FILE
 from hwkd.deploy.to_c.answer import ANSWER, answer_files
 from hwkd.deploy.to_c.cmsis_nn import cmsis_files
 from hwkd.deploy.to_c.layout import Places, channels_last, row_major
 from hwkd.deploy.to_c.leaving import exits_of_steps, leaving_lines, leaving_text
 from hwkd.deploy.to_c.project import (
     CMSIS_NN,
-    DESCRIPTION_FILE,
     MODEL_FILE,
     PROGRAMS,
     Project,
@@ -90,8 +90,8 @@ def project_files(project: Project) -> dict[str, str]:
     ):  # fmt: skip
         texts[name] = Template(_template(name)).substitute(values)
     texts[SAMPLE_FILE] = _sample_text(project.sample)
-    facts = {**_description(project), "files": sorted([*texts, DESCRIPTION_FILE, MODEL_FILE])}
-    texts[DESCRIPTION_FILE] = json.dumps(facts, indent=2) + "\n"
+    facts = {**_description(project), "files": sorted([*texts, MODEL_DESCRIPTION_FILE, MODEL_FILE])}
+    texts[MODEL_DESCRIPTION_FILE] = json.dumps(facts, indent=2) + "\n"
     return texts
 
 

@@ -153,16 +153,15 @@ def finetune_config(request: DistillRequest, student: StudentFolder, path: Path)
     run = run_of_student(student)
     base = SearchConfig.from_toml(path) if path.is_file() else None
     config = base or SearchConfig(device=run.device.name, runtime=run.device.runtime)
-    pipeline, source = run.data.pipeline, Path(request.data or "")
+    pipeline = run.data.pipeline
     fitted = [step for step in pipeline.steps if step.kind in _FITTED]
     words = tuple(step for step in pipeline.steps if step.kind in _FITTED_BEFORE)
-    kept = {"scaling": fitted[-1] if fitted else None, "fitted": words}
+    kept = {
+        "scaling": fitted[-1] if fitted else None, "fitted": words,
+        "raw_shape": pipeline.raw_shape,
+    }  # fmt: skip
     config = config.in_setting(student.record.spec.features)
     reading = config.reading.model_copy(update=kept)
-    if source.is_dir() and run.data.task == "classify" and len(pipeline.raw_shape) == 3:
-        reading = reading.model_copy(update={"input_size": pipeline.raw_shape[1:]})
-    if words:
-        reading = reading.model_copy(update={"input_size": pipeline.raw_shape})
     return config.model_copy(
         update={
             "task": run.data.task,

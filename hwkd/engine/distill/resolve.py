@@ -22,7 +22,7 @@ from hwkd.engine.setup.stored_student import layers_of_record, layers_of_spec
 from hwkd.engine.setup.trust import named_by_user, trusted
 from hwkd.io.device_catalog import load_device
 from hwkd.io.paths import require_there
-from hwkd.io.run_files import RUN_FILE, TRIALS_FILE, read_run_record
+from hwkd.io.run_files import CONFIG_FILE, RUN_FILE, TRIALS_FILE, read_run_record
 from hwkd.io.student_folder import DESCRIPTION_FILE, read_record_file, read_student
 from hwkd.io.trials_file import read_trials
 from hwkd.tasks.base import Task, TaskData
@@ -122,7 +122,7 @@ def _found(request: DistillRequest, source: Path, trial: str) -> _Found:
         own = OwnModel.read(source)
         config = _config_alone(request, str(source))
         return _Found(spec=own.spec, layers=own.layers, config=config, own=own)
-    if not (source / "config.toml").is_file():
+    if not (source / CONFIG_FILE).is_file():
         spec, layers = _of_folder(source)
         return _Found(spec=spec, layers=layers, config=_config_alone(request))
     config = _config_of_run(request, source, needs_space=bool(trial))
@@ -152,7 +152,7 @@ def _as_asked(found: _Found, request: DistillRequest) -> _Found:
 def _finetuned(request: DistillRequest, *, progress: Progress) -> ResolvedStudent:
     """Find the student that goes on, and read the data that it goes on with."""
     student = read_student(Path(request.student))
-    base = finetune_config(request, student, Path(request.student) / "config.toml")
+    base = finetune_config(request, student, Path(request.student) / CONFIG_FILE)
     config = distill_config(request, base)
     task, data = load_data(config, progress=progress)
     start = start_of(student, data, given=request.student)
@@ -205,7 +205,7 @@ def _config_of_run(request: DistillRequest, run: Path, *, needs_space: bool) -> 
                 f"it out or give --student {run / 'best'}"
             )
     return trusted(
-        SearchConfig.from_toml(run / "config.toml"),
+        SearchConfig.from_toml(run / CONFIG_FILE),
         where=f"--student {run}",
         trusts=request.trusts,
         with_teacher=not request.teachers,

@@ -26,7 +26,7 @@ from hwkd.engine.setup.screening import Screen, sample_candidate
 # Scales are powers of the fourth root of two: from a sixteenth to twice the whole space.
 _STEPS_PER_OCTAVE = 4
 _LOWEST, _WHOLE, _HIGHEST = -16, 0, 4
-_SAMPLES = 60
+SAMPLES_PER_ROOM = 60
 # So that over a fifth fits for sure: the share of 60 samples is known to 0.06.
 _WANTED_SHARE = 0.35
 # Squeeze-excite, hard swish and sums are given up when that doubles the widths at least.
@@ -191,16 +191,16 @@ def _a_good_share_fits(
     """Sample until the share is above or below the wanted one for certain."""
     chooser = RandomChooser(0)
     screen = replace(screen, spaces={space.name: space})
-    wanted = round(_WANTED_SHARE * _SAMPLES)
+    wanted = round(_WANTED_SHARE * SAMPLES_PER_ROOM)
     fitting = 0
-    for sampled in range(_SAMPLES):
+    for sampled in range(SAMPLES_PER_ROOM):
         candidate = sample_candidate(
             screen, space.name, chooser, input_shape=input_shape, num_outputs=num_outputs
         )
         fitting += not candidate.violations
         if fitting >= wanted:
             return True
-        if fitting + _SAMPLES - sampled - 1 < wanted:
+        if fitting + SAMPLES_PER_ROOM - sampled - 1 < wanted:
             return False
     return False
 
