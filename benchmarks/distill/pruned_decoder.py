@@ -2,7 +2,7 @@
 
 python -m benchmarks.distill.pruned_decoder --data FOLDER --work FOLDER [--teacher-minutes 20]
     [--minutes 3] [--seeds 3] [--keep depth:4,width:0.5] [--divergence forward] [--times 4]
-    [--match attention,values]
+    [--states attention,values]
 
 FOLDER of --data is that of `python -m tools.make_task_data language`. A decoder of Llama's blocks
 and a tokenizer of 2,048 tokens are trained on it once and kept in --work. Every seed prunes it as
@@ -49,7 +49,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--keep", default="depth:4,width:0.5")
     parser.add_argument("--divergence", default="forward")
-    parser.add_argument("--match", help="states that are compared beside next tokens")
+    parser.add_argument("--states", help="states that are compared beside next tokens")
     parser.add_argument("--times", type=float, default=4.0, help="0: not at all")
     given = parser.parse_args()
     folder = given.work / "decoder"
@@ -64,10 +64,10 @@ def main() -> int:
     for seed in range(given.seeds):
         order = PruneOrder(
             model=folder, data=given.data, part="decoder", keep=given.keep,
-            match=read_states(given.match),
+            states=read_states(given.states),
             divergence=TokenDivergence.parse(given.divergence), label_weight=0.3, top=64,
             length=LENGTH, batch=BATCH, rate=RATE, steps=None, begun=time.monotonic(),
-            seconds=60.0 * (4 if given.match else 3) * given.minutes, controls=True,
+            seconds=60.0 * (4 if given.states else 3) * given.minutes, controls=True,
             calibration=64, seed=seed,
         )  # fmt: skip
         record = prune_decoder(order, progress=silent).record

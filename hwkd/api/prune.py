@@ -56,7 +56,7 @@ def prune(
             panel=_TEACHING,
         ),
     ] = "forward",
-    match: Annotated[
+    states: Annotated[
         str | None,
         Option(
             "States of layers that are compared, too, as attention,values: hidden, attention, "
@@ -149,7 +149,7 @@ def prune(
             data=Path(data),
             part=part,
             keep=keep,
-            match=read_states(match),
+            states=read_states(states),
             divergence=chosen,
             label_weight=label_weight,
             top=top,

@@ -95,7 +95,7 @@ def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
         whole=_recorded(whole, decoder.model),
         small=_recorded(sizes, small),
         layers=tuple(kept.layers.tolist()),
-        match=tuple(order.match),
+        states=tuple(order.states),
         divergence=str(order.divergence),
         label_weight=order.label_weight,
         top=order.top,
@@ -112,7 +112,7 @@ def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
 def _trained(order: PruneOrder) -> tuple[str, ...]:
     if not order.controls:
         return (DISTILLED,)
-    return (DISTILLED, *((TOKENS,) if order.match else ()), LABELS, SCRATCH)
+    return (DISTILLED, *((TOKENS,) if order.states else ()), LABELS, SCRATCH)
 
 
 def _course(
@@ -136,10 +136,10 @@ def _course(
         label_weight=order.label_weight,
     )
     lesson: Lesson | None = None
-    if name == DISTILLED and order.match:
+    if name == DISTILLED and order.states:
         use_plain_attention(model)
         lesson = NextTokensAndStates(
-            decoder.model, decoder.family, kept, windows, order.divergence, order.match
+            decoder.model, decoder.family, kept, windows, order.divergence, order.states
         )
     elif name in (DISTILLED, TOKENS):
         teacher = TeacherTokens(decoder.model, windows, words=decoder.words, top=order.top)

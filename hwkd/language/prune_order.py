@@ -17,7 +17,7 @@ class PruneOrder:
     Attributes:
         part: that is cut, "decoder" or "encoder".
         keep: as "depth:12,width:0.5".
-        match: states that are compared beside next tokens.
+        states: that are compared beside next tokens.
         steps: of each training; None goes by the time.
         seconds: of the whole command.
         begun: `time.monotonic()` at its start.
@@ -30,7 +30,7 @@ class PruneOrder:
     data: Path
     part: Literal["decoder", "encoder"]
     keep: str
-    match: tuple[State, ...]
+    states: tuple[State, ...]
     divergence: TokenDivergence
     label_weight: float
     top: int | None

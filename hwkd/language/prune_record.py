@@ -48,7 +48,7 @@ class PruneRecord(StrictModel):
         part: that was cut.
         keep: as given.
         layers: that were kept, from 0.
-        match: states that were compared beside next tokens.
+        states: that were compared beside next tokens.
         divergence: from the teacher, with its options.
         label_weight: of the text beside the teacher.
         top: logits of the teacher that were kept of each token; None is all.
@@ -68,7 +68,7 @@ class PruneRecord(StrictModel):
     whole: DecoderSizes
     small: DecoderSizes
     layers: tuple[StoredInt, ...]
-    match: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
     divergence: str
     label_weight: float
     top: StoredInt | None

@@ -85,7 +85,7 @@ def card_of(record: PruneRecord, auto: str) -> str:
         ))
         for arm in record.arms
     ]  # fmt: skip
-    states = f", and in {', '.join(record.match)} of its layers" if record.match else ""
+    states = f", and in {', '.join(record.states)} of its layers" if record.states else ""
     kept = "all logits" if record.top is None else f"the {record.top} largest logits of each token"
     lines += [
         "",

@@ -94,7 +94,7 @@ def test_either_part_is_cut_taught_and_written(place, tmp_path, part, capsys):
     out = tmp_path / "small"
     assert main([
         "prune", str(place / "model"), "--part", part, "--keep", "depth:2,width:0.5",
-        "--data", str(place / "pictures"), "--steps", "10", "--batch", "8", "--match", "hidden",
+        "--data", str(place / "pictures"), "--steps", "10", "--batch", "8", "--states", "hidden",
         "--out", str(out), "--json",
     ]) == 0  # fmt: skip
     record = json.loads(capsys.readouterr().out)

@@ -38,9 +38,9 @@ def test_compared_states_have_a_control_without_them(place, tmp_path):
     out = tmp_path / "small"
     record = hwkd.prune(
         place / "llama", keep="depth:2,heads:1", data=place / "text", steps=12, length=16, batch=8,
-        match="attention, values,hidden", out=out,
+        states="attention, values,hidden", out=out,
     )  # fmt: skip
-    assert record.match == ("hidden", "attention", "values")
+    assert record.states == ("hidden", "attention", "values")
     assert [arm.name for arm in record.arms[2:]] == [
         "distilled", "next tokens alone", "labels alone", "from scratch",
     ]  # fmt: skip
@@ -266,7 +266,7 @@ def test_other_options_that_cannot_be_are_refused(place, tmp_path):
     for options, said in (
         ({"divergence": "forwards"}, "did you mean forward"),
         ({"divergence": "generalised:share=2"}, "between 0 and 1"),
-        ({"match": "attention,value"}, "did you mean values"),
+        ({"states": "attention,value"}, "did you mean values"),
         ({"length": 100}, "has 64 positions"),
         ({"timeout": "1s"}, "are the least"),
         ({"learning_rate": 0.0}, "above 0"),
