@@ -40,6 +40,7 @@ def setup(app: Sphinx) -> None:
     app.connect("builder-inited", lambda _app: write_pages())
     app.connect("source-read", _move_links)
     app.connect("autodoc-before-process-signature", _leave_out_options)
+    app.connect("build-finished", _name_what_is_read_aloud)
 
 
 def _move_links(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -47,6 +48,29 @@ def _move_links(app: Sphinx, docname: str, source: list[str]) -> None:
     del app
     if not docname.startswith("generated/"):
         source[0] = site_text(source[0], f"docs/{docname}.md")
+
+
+def _name_what_is_read_aloud(app: Sphinx, exception: Exception | None) -> None:
+    """Say what the theme leaves out for readers by ear and by keyboard."""
+    if exception is None and app.builder.format == "html":
+        for page in Path(app.outdir).rglob("*.html"):
+            text = page.read_text(encoding="utf-8")
+            for written, meant in _FOR_EAR_AND_KEYBOARD.items():
+                text = text.replace(written, meant)
+            page.write_text(text, encoding="utf-8")
+
+
+_FOR_EAR_AND_KEYBOARD = {
+    '<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
+    '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="Contents">',
+    '<aside class="toc-drawer">': '<aside class="toc-drawer" aria-label="On this page">',
+    '<aside class="toc-drawer no-toc">': '<aside class="toc-drawer no-toc" aria-label="No parts">',
+    # A wide table is scrolled by arrow keys, too.
+    '<div class="table-wrapper ': '<div tabindex="0" class="table-wrapper ',
+    '<th class="head"><p></p></th>': "<td></td>",
+    '<th class="head text-left"><p></p></th>': "<td></td>",
+    '<th class="head text-right"><p></p></th>': "<td></td>",
+}
 
 
 def _leave_out_options(app: Sphinx, called: Any, bound: bool) -> None:

@@ -1,4 +1,4 @@
-"""Students that name a class for each position: down to a coarse map, and up again."""
+"""Students with an answer for each position, a class or levels: down to a coarse map, and up."""
 
 from __future__ import annotations
 
@@ -24,11 +24,15 @@ class SegmenterSpace:
     What a level saw on the way down is added to what comes up from below, so that outlines stay
     where they are (skips as sums: LinkNet, arXiv:1707.03718). The last map may be half as high and
     wide as the picture: its logits are repeated, which costs nothing but their memory.
+
+    Attributes:
+        stem_strides: by which the first convolution may divide height and width.
     """
 
     name: str = "segmenter"
     summary: str = "down to a coarse map and up again, a class for each position (only when named)"
     is_default: bool = False
+    stem_strides: tuple[int, ...] = (1, 2)
 
     def suggest(
         self,
@@ -40,7 +44,7 @@ class SegmenterSpace:
     ) -> StudentSpec:
         """Sample levels, widths, depths, the kind of convolution and the activation."""
         halves = _times_halved(input_shape)
-        stride = int(chooser.categorical("stem_stride", (1, 2) if halves else (1,)))
+        stride = int(chooser.categorical("stem_stride", self.stem_strides if halves else (1,)))
         most = min(len(_WIDTHS), 1 + halves - (stride == 2))
         levels = chooser.integer("levels", min(2, most), most)
         params: dict[str, ParamValue] = {
@@ -100,3 +104,10 @@ def _times_halved(input_shape: tuple[int, ...]) -> int:
 
 
 SEARCH_SPACES.register("segmenter")(SegmenterSpace())
+# Levels that are repeated in squares would be seen in what is drawn.
+_DRAWER = SegmenterSpace(
+    name="drawer",
+    summary="down to a coarse map and up again, levels for each position (only when named)",
+    stem_strides=(1,),
+)
+SEARCH_SPACES.register("drawer")(_DRAWER)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import hwkd
+from hwkd.cli.app import COMMANDS
 from hwkd.core.catalog import FEATURES, SCHEMES
 from tools import site_links, site_pages
 from tools.api_page import public_objects
@@ -19,6 +20,12 @@ from tools.api_page import public_objects
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
+WITH_A_PURPOSE = [
+    *(page for page in PAGES if page.name != "index.md"),
+    *sorted((DOCS / "decisions").glob("*.md")),
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "benchmarks" / "README.md",
+]
 PURPOSE = "After this page "
 
 
@@ -43,9 +50,7 @@ def test_the_site_builds_without_a_warning_and_needs_no_network(tmp_path):
     assert not [found for page in pages for found in re.findall(fetched, page)]
 
 
-@pytest.mark.parametrize(
-    "page", [p for p in PAGES if p.name != "index.md"], ids=lambda page: page.stem
-)
+@pytest.mark.parametrize("page", WITH_A_PURPOSE, ids=lambda page: page.stem)
 def test_a_page_says_first_what_its_reader_can_do_afterwards(page):
     title, first = page.read_text().split("\n\n")[:2]
     assert title.startswith("# ")
@@ -77,6 +82,13 @@ def test_every_public_name_is_on_the_page_of_the_api(generated):
     page = generated["python-api.md"]
     for name in hwkd.__all__:
         assert name.startswith("_") or f":: hwkd.{name}\n" in page
+
+
+def test_the_page_of_python_names_the_function_of_every_command():
+    page = (DOCS / "python.md").read_text()
+    for command in COMMANDS:
+        name = command.function.__name__
+        assert f"hwkd.{name}(" in page or f"`{name}(" in page, name
 
 
 def test_everything_registered_is_on_a_generated_page(generated):

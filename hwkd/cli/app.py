@@ -37,6 +37,7 @@ from hwkd.cli import (
     watch,
     workers,
 )
+from hwkd.cli.help_page import GroupPage
 from hwkd.cli.output import ending_quietly
 from hwkd.core.errors import HwkdError, StoppedByUserError
 from hwkd.core.printable import printable
@@ -49,6 +50,7 @@ _LONGEST_MESSAGE = 2000
 
 app = typer.Typer(
     name="hwkd",
+    cls=GroupPage,
     help="Find, distill, check and hand over the best small neural network for a given chip.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -120,13 +122,16 @@ _GROUPS = {
 
 
 def _add_all() -> None:
-    groups = {name: typer.Typer(help=text, no_args_is_help=True) for name, text in _GROUPS.items()}
+    groups = {
+        name: typer.Typer(cls=GroupPage, help=text, no_args_is_help=True)
+        for name, text in _GROUPS.items()
+    }
     for group in groups.values():
         group.callback()(_nothing)  # or typer makes a group of one command the command itself
     for command in COMMANDS:
         *first, word = command.name.split()
         target = groups[first[0]] if first else app
-        target.command(word, help=command.help)(command.callback())
+        target.command(word, help=command.help, cls=command.page.command())(command.callback())
     for name, group in groups.items():
         app.add_typer(group, name=name)
 

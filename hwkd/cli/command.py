@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from hwkd.api.option import Declared, declared
 from hwkd.api.record import plain_data
 from hwkd.cli.completion import completion_of
+from hwkd.cli.help_page import Page
 from hwkd.cli.progress_bars import listening
 from hwkd.core.errors import ConfigError
 
@@ -63,14 +63,31 @@ class Command:
         return (*declared(self.function), *self.instead)
 
     @property
-    def help(self) -> str:
-        """What the function's docstring says before its sections, and the examples."""
+    def paragraphs(self) -> list[str]:
+        """What the function's docstring says before its sections."""
         paragraphs = (inspect.getdoc(self.function) or "").split("\n\n")
         ends = ("Args:", "Returns:", "Raises:")
-        said = [" ".join(text.split()) for text in paragraphs if not text.startswith(ends)]
+        return [" ".join(text.split()) for text in paragraphs if not text.startswith(ends)]
+
+    @property
+    def help(self) -> str:
+        """The paragraphs and the examples as one text."""
         word = "Example" if len(self.examples) == 1 else "Examples"
         shown = "\n\n".join(f"  {line}" for line in self.examples)
-        return escape("\n\n".join([*said, f"{word}:\n{shown}"]))
+        return "\n\n".join([*self.paragraphs, f"{word}:\n{shown}"])
+
+    @property
+    def page(self) -> Page:
+        """What `--help` says."""
+        further = [("--config PATH", _CONFIG_HELP)] if self.reads_config else []
+        return Page(
+            name=self.name,
+            paragraphs=self.paragraphs,
+            examples=self.examples,
+            options=self.options,
+            further=[*further, ("--json", _JSON_HELP)],
+            instead=[option.label for option in self.instead if bool not in option.kinds],
+        )
 
     @property
     def _needs_all(self) -> bool:
@@ -147,10 +164,8 @@ def _parameter(option: Declared, *, is_checked: bool) -> inspect.Parameter:
     Args:
         is_checked: whether typer refuses the command when a required option is missing.
     """
-    shown = escape(option.option.help)  # square brackets are no markup
     more: dict[str, Any] = {
-        "help": shown,
-        "rich_help_panel": option.option.panel,
+        "help": option.option.help,
         "autocompletion": completion_of(option),
     }
     kind = _kind(option)

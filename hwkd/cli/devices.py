@@ -18,24 +18,43 @@ if TYPE_CHECKING:
     from hwkd.api.devices import DeviceCheck, DeviceSummary, NewDevice
     from hwkd.core.device import Device
 
+# Narrower terminals get the runtimes in a table of their own.
+_WIDE_CELLS = 140
+_TEXTS = ("core", "clock", "runtimes (default first)")
+
 
 def _show_all(found: tuple[DeviceSummary, ...]) -> None:
-    from rich.console import Console
-
+    from hwkd.cli.console import output_console
     from hwkd.report import format as shown
     from hwkd.report.wrapped_table import WrappedTable
 
+    console = output_console()
+    is_wide = console.width >= _WIDE_CELLS
     table = WrappedTable(box=None)
-    for column in ("device", "core", "clock", "RAM", "flash", "runtimes (default first)"):
+    heads = ("device", "core", "clock", "RAM", "flash", "runtimes (default first)")
+    for column in heads if is_wide else heads[:-1]:
         is_name = column == "device"
-        table.add_column(column, style="bold" if is_name else "", no_wrap=is_name)
+        table.add_column(column, style="bold" if is_name else "", no_wrap=column not in _TEXTS)
     for each in found:
-        others = sorted(set(each.runtimes) - {each.default_runtime})
-        table.add_row(
+        row = (
             each.name, each.core, shown.frequency(each.clock_hz), shown.kib(each.sram_bytes),
-            shown.kib(each.flash_bytes), ", ".join([each.default_runtime, *others]),
+            shown.kib(each.flash_bytes), _runtimes(each),
         )  # fmt: skip
-    Console().print(table)
+        table.add_row(*row[: len(table.columns)])
+    console.print(table)
+    if not is_wide:
+        console.print("\nruntimes, default first", style="bold")
+        names = WrappedTable(box=None, show_header=False)
+        names.add_column(style="bold", no_wrap=True)
+        names.add_column()
+        for each in found:
+            names.add_row(each.name, _runtimes(each))
+        console.print(names)
+
+
+def _runtimes(each: DeviceSummary) -> str:
+    others = sorted(set(each.runtimes) - {each.default_runtime})
+    return ", ".join([each.default_runtime, *others])
 
 
 def _show(found: Device) -> None:

@@ -24,7 +24,6 @@ _BAR_CELLS = 30
 # A shorter bar says nothing; names get the room.
 _FEWEST_CELLS = 6
 _NAME_CELLS = 28
-_FEWEST_NAME_CELLS = 8
 _KIND_CELLS = 24
 _PEAK = " ◀ peak"
 
@@ -42,12 +41,14 @@ def print_profile(found: ModelProfile) -> None:
     )  # fmt: skip
     for item in found.inputs:
         console.print(Text(printable(item.says)))
-    console.print(_layers(found, console.width))
-    console.print(
-        "memory over time: [blue]█[/blue] read and written now  [yellow]▒[/yellow] kept for later"
-        "  [magenta]░[/magenta] scratch  [dim]·[/dim] the runtime's own",
-        highlight=False,
-    )
+    table = _layers(found, console.width)
+    console.print(table)
+    if table.columns[-1].header:
+        console.print(
+            "memory over time: [blue]█[/blue] read and written now  [yellow]▒[/yellow] kept for "
+            "later  [magenta]░[/magenta] scratch  [dim]·[/dim] the runtime's own",
+            highlight=False,
+        )
     for line in _peak_lines(found):
         console.print(Text(printable(line)))
     console.print(_totals(found))
@@ -56,30 +57,28 @@ def print_profile(found: ModelProfile) -> None:
 
 
 def _layers(found: ModelProfile, width: int) -> WrappedTable:
-    """Return a row for each layer; numbers are whole at any width, names fold and bars shrink."""
+    """Return a row for each layer; names and numbers are whole where there is room, bars shrink."""
     rows = _rows(found)
     measured = "measured" if found.measured is not None else "latency"
     heads = ("layer", "op", "MACs", measured, "flash", "RAM")
     texts = [heads, *(texts for texts, _ in rows)]
     needs = [max(len(row[i]) for row in texts) for i in range(len(heads))]
-    left = width - sum(needs[2:]) - 2 * (len(heads) + 1) - len(_PEAK)
     names = min(needs[0], _NAME_CELLS) + min(needs[1], _KIND_CELLS)
-    cells = min(left - names, _BAR_CELLS)
-    cells = cells if cells >= _FEWEST_CELLS else 0
-    table = WrappedTable(box=None, header_style="bold")
-    room = max(left - cells, 0)
-    kind_cells = min(needs[1], max(room - needs[0], room // 2, len("op")))
-    table.add_column("layer", overflow="fold", max_width=max(room - kind_cells, _FEWEST_NAME_CELLS))
-    table.add_column("op", overflow="fold", max_width=kind_cells)
+    left = width - sum(needs[2:]) - names - len(heads) - len(_PEAK)
+    cells = min(left, _BAR_CELLS) if left >= _FEWEST_CELLS else 0
+    table = WrappedTable(box=None, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("layer")
+    table.add_column("op")
     for head, need in zip(heads[2:], needs[2:], strict=True):
         table.add_column(head, justify="right", no_wrap=True, min_width=need)
-    table.add_column("memory", no_wrap=True)
+    table.add_column("memory" if cells else "", no_wrap=True)
     peak = max((stage.total_bytes for _, stage in rows), default=0)
+    mark = _PEAK if cells else _PEAK.strip()[0]
     for row, stage in rows:
         is_peak = stage.total_bytes == peak
         table.add_row(
             *(Text(text) for text in row),
-            _bar(stage, peak, cells) + Text(_PEAK if is_peak else "", style="bold"),
+            _bar(stage, peak, cells) + Text(mark if is_peak else "", style="bold"),
             style="bold" if is_peak else "",
         )
     return table

@@ -19,6 +19,7 @@ def print_verification(found: Verification, origin: str) -> None:
     """Print the comparison, the memory and the work of each layer to stdout."""
     console = Console()
     console.print(_layer_table(found))
+    console.print()
     console.print(_summary_table(found, origin))
     if found.note:
         console.print(f"note: {found.note}")
@@ -84,8 +85,9 @@ def _count(differing: int, values: int, max_lsb: int, what: str) -> str:
 
 def _layer_table(found: Verification) -> WrappedTable:
     table = WrappedTable(
-        title=escape(f"{found.model} on {found.device}, emulated {found.emulated_cpu}")
-    )
+        title=escape(f"{found.model} on {found.device}, emulated {found.emulated_cpu}"),
+        title_justify="left", box=None, padding=(0, 1, 0, 0), header_style="bold",
+    )  # fmt: skip
     for name in ("layer", "kind"):
         table.add_column(name)
     for name in ("MAC", "instructions", "per MAC", "values that differ", "LSB"):
@@ -141,9 +143,9 @@ def _stream_rows(checked: StreamCheck | None) -> tuple[tuple[str, str], ...]:
 
 
 def _summary_table(found: Verification, origin: str) -> WrappedTable:
-    table = WrappedTable(show_header=False)
+    table = WrappedTable(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    table.add_column(justify="right")
     rows = (
         ("inputs", f"{found.inputs:,}, {origin}"),
         ("layers compared with ONNX Runtime", "all, each from the C's own integers"),

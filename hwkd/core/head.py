@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+# Names of kinds that some methods are for.
+CLASS_MAPS, PICTURES = "class maps", "pictures"
 _Names: TypeAlias = tuple[str, ...]
 _Numbers: TypeAlias = tuple[float, ...]
 
@@ -122,8 +124,8 @@ class Head(Protocol):
 
     `outputs` have the shape [n, size]; targets are int64 class indices of shape [n], or float32
     values of shape [n, size]. Maps have height and width behind that: outputs [n, size, height,
-    width], targets int16 class indices [n, height, width], or boxes, float32 [n, most, 5], see
-    `hwkd.core.boxes`.
+    width], targets int16 class indices [n, height, width], pictures, float32 [n, size, height,
+    width], or boxes, float32 [n, most, 5], see `hwkd.core.boxes`.
     """
 
     @property

@@ -163,6 +163,10 @@ def _latency(
             for part in parts
             for form, share in part.never_timed.items()
         },
+        weak_shares={
+            why: sum(part.weak_shares.get(why, 0.0) * part.value_s for part in parts) / total_s
+            for why in dict.fromkeys(why for part in parts for why in part.weak_shares)
+        },
     )
 
 

@@ -191,11 +191,12 @@ def with_interval(model: LatencyModel, spent: Spent, basis: str) -> LatencyEstim
     value_s = sum(spent.by_form.values())
     per_s = 1.0 / value_s if value_s else 0.0
     by_form = {form: part * per_s for form, part in spent.by_form.items()}
-    shares = {why: part * per_s for why, part in spent.weak.items()}
+    parts = ((why, part * per_s) for why, part in spent.weak.items())
+    weak: dict[str, float] = {why: share for why, share in parts if share > _NEGLIGIBLE}
     widening = spent.widened * per_s
-    weak = [f"{share:.0%} of it {why}" for why, share in shares.items() if share > _NEGLIGIBLE]
     if weak:
-        basis += f"; {' and '.join(weak)}, interval widened"
+        shares = " and ".join(f"{share:.0%} of it {why}" for why, share in weak.items())
+        basis += f"; {shares}, interval widened"
     untimed = _never_timed(table, by_form)
     if untimed:
         basis += f"; never timed: {', '.join(_band(model, *item) for item in untimed.items())}"
@@ -208,6 +209,7 @@ def with_interval(model: LatencyModel, spent: Spent, basis: str) -> LatencyEstim
         basis=basis,
         is_extrapolated=bool(weak or untimed),
         never_timed={form.partition(", ")[0]: share for form, share in untimed.items()},
+        weak_shares=weak,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from hwkd.core.catalog import METHODS
 from hwkd.core.errors import ConfigError
-from hwkd.core.head import OutputKind
+from hwkd.core.head import CLASS_MAPS, OutputKind
 from hwkd.core.signals import Signal
 from hwkd.distill.method import Method, RunShapes, ViewShapes
 from hwkd.distill.pairing import single_positions
@@ -46,23 +46,34 @@ def refuse_impossible(
 
 
 def refuse_of_classes(method: Method, kind: OutputKind) -> None:
-    """Refuse a method that is about classes where outputs are values.
+    """Refuse a method that is about classes, or maps of them, where outputs are something else.
 
     Raises:
         ConfigError: names the method and what to use.
     """
-    if not kind.of_classes and not method.suits_values:
+    if method.of_kind not in (None, kind.name):
+        raise ConfigError(
+            f"method {method.name}: is for {method.of_kind}, and the task learns {kind.name}; use "
+            f"{'kd' if kind.of_classes else 'logit_mse'}, or a method on features as fitnet or at"
+        )
+    if not (method.of_kind or kind.of_classes or method.suits_values):
+        of_outputs = "pixel_wise or logit_mse" if kind.name == CLASS_MAPS else "logit_mse"
         raise ConfigError(
             f"method {method.name}: compares or smooths classes, and the task learns {kind.name}; "
-            "use logit_mse, or a method on features as fitnet or at"
+            f"use {of_outputs}, or a method on features as fitnet or at"
         )
 
 
-def logit_methods() -> str:
-    """Name the methods that need nothing but the logits of a teacher, as "a, b or c"."""
+def logit_methods(*, of_kind: str | None = None) -> str:
+    """Name the methods that need nothing but the logits of a teacher, as "a, b or c".
+
+    Args:
+        of_kind: see `Method.of_kind`.
+    """
     discover("hwkd.distill.losses")
-    known = {name: METHODS.get(name)() for name in METHODS}
-    *names, last = [name for name, method in known.items() if method.needs_logits_alone]
+    known = [METHODS.get(name)() for name in METHODS]
+    alike = [method for method in known if method.of_kind == of_kind]
+    *names, last = [method.name for method in alike if method.needs_logits_alone]
     return f"{', '.join(names)} or {last}"
 
 
@@ -100,6 +111,12 @@ def _teacher_reason(
     if not has_teacher:
         return "it needs a teacher and none was given; give --teacher"
     ours, theirs = (side.logits or () for side in (shapes.student, shapes.teacher))
+    if method.of_kind and len(ours) == len(theirs) == 3 and ours != theirs:
+        shown = [" x ".join(map(str, side)) for side in (ours, theirs)]
+        return (
+            f"the student's maps are {shown[0]} (outputs x height x width), the teacher's "
+            f"{shown[1]}; give a teacher of the same outputs for pictures of this size"
+        )
     if Signal.LOGITS in method.needs and ours and theirs and ours[-1] != theirs[-1]:
         return (
             f"the student has {ours[-1]} classes and the teacher {theirs[-1]}; "
@@ -117,7 +134,8 @@ def _teacher_reason(
 
 def _label_reason(method: Method, has_unlabelled: bool) -> str | None:
     if has_unlabelled and method.needs_labels:
-        return f"it needs the label of every sample and some have none; use {logit_methods()}"
+        others = logit_methods(of_kind=method.of_kind)
+        return f"it needs the label of every sample and some have none; use {others}"
     return None
 
 

@@ -268,6 +268,7 @@ class DistillCriterion:
             of_classes=self._data.head.kind.of_classes,
             batch=self._data.batch_size,
             seed=self._data.seed,
+            inputs=tuple(self._data.copies[0].shape[1:]),
         )
         refuse_impossible(
             method,

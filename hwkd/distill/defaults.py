@@ -8,9 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hwkd.core.head import OutputKind
+from hwkd.core.head import CLASS_MAPS, OutputKind
 from hwkd.distill.losses.logit_mse import LogitMse
 from hwkd.distill.losses.lskd import StandardisedTargets
+from hwkd.distill.losses.pixel_wise import PixelWise
 from hwkd.distill.losses.soft_targets import SoftTargets
 from hwkd.distill.method import LossMethod
 
@@ -32,12 +33,14 @@ def default_method(teacher_logits: Tensor, kind: OutputKind) -> LossMethod:
     Soft targets at temperature 2, where the teacher's classes are soft enough to say something. A
     saturated teacher's are not: then standardised logits, which do not depend on its scale, and for
     two classes, which have no scale-free form, soft targets at the temperature that gives the
-    teacher a set entropy. Values are matched as they are. Feature terms cost
-    more than they rank better, so there are none.
+    teacher a set entropy. Values are matched as they are, maps of classes by soft targets at each
+    position. Feature terms cost more than they rank better, so there are none.
 
     Args:
         teacher_logits: shape [samples, outputs], any float type.
     """
+    if kind.name == CLASS_MAPS:
+        return PixelWise()
     if not kind.of_classes:
         return LogitMse()
     if mean_entropy_ratio(teacher_logits, _USUAL_TEMPERATURE) >= _SATURATED_RATIO:

@@ -20,7 +20,7 @@ from hwkd.distill.written_options import written
 
 Family: TypeAlias = Literal[
     "response", "feature", "relation", "contrastive", "weights", "gradient", "attention",
-    "teacher-free", "control",
+    "maps", "teacher-free", "control",
 ]  # fmt: skip
 Shape: TypeAlias = tuple[int, ...]
 _LAYERED = frozenset(
@@ -72,6 +72,7 @@ class RunShapes:
         teacher: the same for the teacher.
         samples: rows of the training split (unlabelled ones included).
         batch: samples per step.
+        inputs: shape of an input, without batch; None where nobody knows.
     """
 
     student: ViewShapes
@@ -81,6 +82,7 @@ class RunShapes:
     batch: int
     seed: int = 0
     of_classes: bool = True
+    inputs: Shape | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +169,8 @@ class Method(Configured, ABC):
         cacheable: the teacher's side depends on the sample (and copy) only, so it can be stored.
         float32_only: overflows or cancels in half precision; the criterion leaves autocast.
         needs_labels: cannot use unlabelled samples.
+        of_kind: name of the only kind of outputs (`hwkd.core.head.OUTPUT_KINDS`) that it means
+            something for; None of methods that are not bound to one.
         includes_task_loss: the published form contains cross-entropy; the criterion adds none.
         pairs_layers: features arrive as chosen pairs; False gives every stage of both sides.
         pools: maps of different sizes are pooled to the smaller height and width.
@@ -190,6 +194,7 @@ class Method(Configured, ABC):
     float32_only: ClassVar[bool] = False
     uses_teacher: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = False
+    of_kind: ClassVar[str | None] = None
     includes_task_loss: ClassVar[bool] = False
     pairs_layers: ClassVar[bool] = True
     pools: ClassVar[bool] = True

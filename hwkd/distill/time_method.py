@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hwkd.core.head import Head
+from hwkd.core.head import PICTURES, Head
 from hwkd.core.signals import Signal, Views
 from hwkd.core.teaching import TrainingSet
 from hwkd.distill.criterion import DistillCriterion
@@ -29,6 +29,8 @@ CLASSES = 12
 INPUT_SHAPE = (1, 49, 10)
 _STUDENT_CHANNELS, _TEACHER_CHANNELS = 57, 96
 _STUDENT_MAP, _TEACHER_MAP = (25, 5), (25, 5)
+# Of maps of classes, which hold a class for each position.
+_CLASS_MAP = (25, 5)
 _SAMPLES = 4096
 _STAGES = 3
 # A slow method is timed fewer times.
@@ -86,12 +88,15 @@ def measure_method_s(method: Method, head: Head, *, repeats: int = 10) -> float:
         extra = _measure_passes_s(method, head, repeats)
         extra -= _measure_passes_s(None, head, repeats)
         return max(0.0, extra)
-    student, leaves = _views(_STUDENT_CHANNELS, _STUDENT_MAP)
-    teacher, _ = _views(_TEACHER_CHANNELS, _TEACHER_MAP)
+    grid = _CLASS_MAP if method.of_kind else ()
+    student, leaves = _views(_STUDENT_CHANNELS, _STUDENT_MAP, grid)
+    teacher, _ = _views(_TEACHER_CHANNELS, _TEACHER_MAP, grid)
     teacher = teacher.map(Tensor.detach)
     batch = _Batch(
         inputs=torch.zeros(BATCH, *INPUT_SHAPE),
-        labels=torch.randint(CLASSES, (BATCH,)),
+        labels=torch.randn(BATCH, CLASSES, *grid)
+        if method.of_kind == PICTURES
+        else torch.randint(CLASSES, (BATCH, *grid)),
         sample_ids=torch.randperm(_SAMPLES)[:BATCH],
     )
     shapes = RunShapes(
@@ -143,7 +148,9 @@ def _measure_passes_s(method: Method | None, head: Head, repeats: int) -> float:
     return _median_s(step, repeats)
 
 
-def _views(channels: int, size: tuple[int, int]) -> tuple[Views, list[Tensor]]:
+def _views(
+    channels: int, size: tuple[int, int], grid: tuple[int, ...]
+) -> tuple[Views, list[Tensor]]:
     def leaf(*shape: int) -> Tensor:
         return torch.randn(*shape).requires_grad_()
 
@@ -151,7 +158,7 @@ def _views(channels: int, size: tuple[int, int]) -> tuple[Views, list[Tensor]]:
     before = [leaf(BATCH, channels, *size) for _ in range(_STAGES)]
     scores, values = leaf(BATCH, 2, 25, 25), leaf(BATCH, 2, 25, 16)
     weights = [leaf(channels, channels, 1, 1) for _ in range(_STAGES)]
-    logits, embedding = leaf(BATCH, CLASSES), leaf(BATCH, channels)
+    logits, embedding = leaf(BATCH, CLASSES, *grid), leaf(BATCH, channels)
     views = Views(
         logits=logits,
         embedding=embedding,

@@ -132,9 +132,7 @@ def _cost_headlines(run: RunRecord, best: TrialRecord, cost: CostEstimate) -> li
     latency = Latency(run.device)
     shown = fmt.time(latency.shown_s(cost, profile))
     fit = run.device.fit(cost, profile)
-    source = latency.source
-    if cost.latency is not None and cost.latency.never_timed:
-        source += f"; {fmt.never_timed_text(cost.latency)}"
+    source = latency.source + ("" if latency.is_timed else fmt.evidence_text(cost.latency))
     lines = [
         Headline(
             label="Latency",

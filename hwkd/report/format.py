@@ -144,6 +144,15 @@ def fit_text(entry: LimitFit) -> str:
     return f"over, {signed_percent(entry.used_ratio - 1)}"
 
 
+def evidence_text(latency: LatencyEstimate | None) -> str:
+    """Return what part of a latency rests on weak evidence, to be put behind its source."""
+    if latency is None:
+        return ""
+    weak = " and ".join(f"{share:.0%} of it {why}" for why, share in latency.weak_shares.items())
+    untimed = never_timed_text(latency) if latency.never_timed else ""
+    return "".join(f"; {text}" for text in (weak, untimed) if text)
+
+
 def never_timed_text(latency: LatencyEstimate) -> str:
     """Return what share of a latency rests on operators that nobody timed, with their names."""
     forms = latency.never_timed

@@ -230,6 +230,8 @@ def _table(table: Table) -> str:
 
 
 def _heading(column: Column) -> str:
+    if not column.title and column.basis is None:
+        return "<td></td>"  # a corner, which heads nothing
     kind = ' class="number"' if column.is_number else ""
     return f"<th{kind}>{escape(column.title)}{_badge(column.basis)}</th>"
 

@@ -22,8 +22,7 @@ def own_c_headlines(run: RunRecord) -> tuple[Headline, ...]:
     lines: list[tuple[str, ...]] = []
     if cost is not None:
         detail = f"{cost.runtime} at {fmt.frequency(cost.clock_hz)}: export --target c"
-        if cost.latency is not None and cost.latency.never_timed:
-            detail += f"; {fmt.never_timed_text(cost.latency)}"
+        detail += fmt.evidence_text(cost.latency)
         lines.append(("Latency", fmt.time(cost.latency_s), detail, "estimated"))
     if checked is not None:
         where = f"{checked.core or checked.emulated_cpu}, emulated"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.decision_record import Confusion, DecisionRecord
-from hwkd.core.head import OUTPUT_KINDS, CAnswer, Head, Knowledge, OutputKind
+from hwkd.core.head import CLASS_MAPS, OUTPUT_KINDS, CAnswer, Head, Knowledge, OutputKind
 from hwkd.core.metric import Metric, Scores
 from hwkd.tasks.classes_out import ClassesOut
 from hwkd.tasks.no_threshold import NoThreshold
@@ -78,7 +78,7 @@ def _intended_use(count: int, names: str) -> str:
 
 
 _MAPS = OutputKind(
-    name="class maps",
+    name=CLASS_MAPS,
     of_classes=False,
     plain_training="masks alone",
     divergence_unit="nats at each position",

@@ -1,12 +1,10 @@
 """Reads pictures and, beside them, masks of the same names in which each pixel is a class number.
 
-`images/1.png, masks/1.png` is one data set without splits; `train/images/..., test/masks/...` and
-`images/train/..., masks/test/...` bring theirs.
+How folders are laid out: `hwkd.tasks.paired_files`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +15,17 @@ from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
 from hwkd.io.paths import require_writable_cache
-from hwkd.tasks.base import SplitName
-from hwkd.tasks.folder_tree import FolderNode, first_names, scan_folder
+from hwkd.tasks.folder_tree import first_names
 from hwkd.tasks.image_folder import (
     grey_where_all_are,
     most_frequent_size,
     pixels_entry,
     require_room,
 )
+from hwkd.tasks.paired_files import FilePair, paired_files
 from hwkd.tasks.pictures import decode_mask, decode_picture, pictures_quietly, read_picture_facts
 from hwkd.tasks.pixel_cache import remembered_pixels, store_pixels
 from hwkd.tasks.raw import RawData, RawSplit
-from hwkd.tasks.split_names import name_words, split_meaning
 
 NAMES_FILE = "classes.txt"
 LAYOUT = (
@@ -42,12 +39,6 @@ _IGNORED = 255
 _WHITE = 255
 _MOST_CLASSES = 255
 _REPORT_EVERY = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pair:
-    picture: str
-    mask: str
 
 
 def read_mask_folder(
@@ -65,9 +56,9 @@ def read_mask_folder(
     Raises:
         DataError: names the file that has no mask, another size, or a number of no class.
     """
-    pairs = _pairs(path)
+    pairs = paired_files(path, words=_MASK_WORDS, noun="mask", layout=LAYOUT)
     every = [pair for found in pairs.values() for pair in found]
-    files = [file for pair in every for file in (pair.picture, pair.mask)]
+    files = [file for pair in every for file in (pair.picture, pair.other)]
     entry = pixels_entry(path, files, input_size, kind="masks")
     if not entry.exists():
         require_writable_cache(entry.parent)
@@ -89,7 +80,7 @@ def read_mask_folder(
 
 
 def _decoded(
-    path: Path, pairs: list[_Pair], input_size: tuple[int, int] | None, progress: Progress
+    path: Path, pairs: list[FilePair], input_size: tuple[int, int] | None, progress: Progress
 ) -> tuple[NDArray[np.uint8], list[str]]:
     """Return the channels of each picture and its mask behind them, [n, .., height, width]."""
     count = len(pairs)
@@ -113,76 +104,12 @@ def _decoded(
     return np.concatenate([grey_where_all_are(pixels), masks], axis=1), notes
 
 
-def _pairs(path: Path) -> dict[SplitName, list[_Pair]]:
-    """Return the pictures of each split with their masks, by name."""
-    pictures: dict[SplitName, dict[str, str]] = {}
-    masks: dict[SplitName, dict[str, str]] = {}
-    root = scan_folder(path)
-    for node in root.below():
-        if not node.pictures:
-            continue
-        inside = Path(node.path).relative_to(path).parts
-        words = {word for part in inside for word in name_words(part)}
-        side = masks if words & _MASK_WORDS else pictures
-        kept = side.setdefault(_split_of(inside, node), {})
-        for file in node.pictures:
-            key = _key(file)
-            if key in kept:
-                raise DataError(
-                    f"{printable(file)}: a second file of this name beside "
-                    f"{printable(kept[key])}; give each picture a name of its own"
-                )
-            kept[key] = file
-    if not masks or not pictures:
-        what = "masks" if pictures else "pictures"
-        raise DataError(f"{printable(path)}: no folder of {what}; --data takes {LAYOUT}")
-    found: dict[SplitName, list[_Pair]] = {}
-    for split in ("train", "validation", "test"):
-        if split not in pictures:
-            continue
-        if missing := sorted(pictures[split].keys() - masks.get(split, {}).keys()):
-            raise DataError(
-                f"{printable(pictures[split][missing[0]])}: has no mask of its name "
-                f"({len(missing):,} of {len(pictures[split]):,} in {split}); add it or remove the "
-                "picture"
-            )
-        found[split] = [
-            _Pair(picture=file, mask=masks[split][key])
-            for key, file in sorted(pictures[split].items())
-        ]
-    if "train" not in found:
-        raise DataError(
-            f"{printable(path)}: has no train split, only {first_names(list(found))}; name one so"
-        )
-    return found
-
-
-def _split_of(inside: tuple[str, ...], node: FolderNode) -> SplitName:
-    for part in inside:
-        meaning = split_meaning(part)
-        if meaning is not None and meaning.is_plain:
-            if meaning.role == "unlabelled":
-                raise DataError(
-                    f"{printable(node.path)}: pictures without masks are not read here; move them"
-                )
-            return meaning.role
-    return "train"
-
-
-def _key(file: str) -> str:
-    """Return what picture and mask are called alike: `cat_mask.png` belongs to `cat.jpg`."""
-    stem = Path(file).stem
-    for word in _MASK_WORDS:
-        stem = stem.removesuffix(f"_{word}")
-    return stem
-
-
-def _mask(pair: _Pair, picture: tuple[int, int], size: tuple[int, int]) -> NDArray[np.uint8]:
-    numbers = decode_mask(pair.mask)
+def _mask(pair: FilePair, picture: tuple[int, int], size: tuple[int, int]) -> NDArray[np.uint8]:
+    numbers = decode_mask(pair.other)
     if numbers.shape != picture:
         height, width = numbers.shape
         raise DataError(
-            f"{printable(pair.mask)}: a mask of {height}x{width} for a picture of "
+            f"{printable(pair.other)}: a mask of {height}x{width} for a picture of "
             f"{picture[0]}x{picture[1]} (height x width); give both one size"
         )
     if numbers.shape == size:
@@ -192,7 +119,7 @@ def _mask(pair: _Pair, picture: tuple[int, int], size: tuple[int, int]) -> NDArr
 
 
 def _classes(
-    path: Path, masks: NDArray[np.uint8], pairs: list[_Pair]
+    path: Path, masks: NDArray[np.uint8], pairs: list[FilePair]
 ) -> tuple[tuple[str, ...], NDArray[np.int16], list[str]]:
     """Return names, labels and notes."""
     seen = np.flatnonzero(np.bincount(masks.reshape(-1), minlength=256))
@@ -210,7 +137,7 @@ def _classes(
     if named is not None and highest >= len(named):
         row = int(np.flatnonzero((masks == highest).any(axis=(1, 2)))[0])
         raise DataError(
-            f"{printable(pairs[row].mask)}: holds the number {highest}, but {NAMES_FILE} names "
+            f"{printable(pairs[row].other)}: holds the number {highest}, but {NAMES_FILE} names "
             f"{len(named)} classes, 0 to {len(named) - 1}; correct one of them"
         )
     if highest == 0 and named is None:

@@ -244,9 +244,10 @@ class _TensorStream:
         for step in range(self.steps_per_epoch):
             sample_ids = order[step * self.batch_size : (step + 1) * self.batch_size]
             drawn, positions = self._maker.draw(inputs, sample_ids)
-            # Class maps are whole numbers, boxes are not; see `hwkd.core.head.Head`.
-            positions = positions if labels.dim() == 3 else None
-            move = moved_boxes if labels.is_floating_point() else moved
+            # Class maps, boxes, and pictures, in this order; see `hwkd.core.head.Head`.
+            positions = positions if labels.dim() >= 3 else None
+            is_of_boxes = labels.dim() == 3 and labels.is_floating_point()
+            move = moved_boxes if is_of_boxes else moved
             yield Batch(
                 inputs=drawn,
                 labels=move(labels.index_select(0, sample_ids), positions),

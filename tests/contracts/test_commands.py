@@ -245,6 +245,41 @@ def test_nothing_is_cut_off_in_a_terminal_of_eighty_columns(name, workplace, cap
     assert max(map(len, in_tables), default=0) <= 80
 
 
+def needed_elsewhere(name: str, folder: Path) -> set[str]:
+    """Names in a table that another command, a file or a search in a log takes."""
+    devices = hwkd.devices()
+    match name:
+        case "devices list":
+            return {d.name for d in devices} | {r for d in devices for r in d.runtimes}
+        case "devices show":
+            return set(hwkd.device("cortex-m7").runtimes)
+        case "methods list":
+            return {method.name for method in hwkd.methods(family="response")}
+        case "schemes list":
+            return {scheme.name for scheme in hwkd.schemes(family="online")}
+        case "spaces list":
+            return {space.name for space in hwkd.spaces()}
+        case "tasks list":
+            return {task.name for task in hwkd.tasks()}
+        case "profile":
+            model = str(folder / "teacher.onnx")
+            return {stage.op for stage in hwkd.profile(model, device="cortex-m7").stages}
+    return set()
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_what_another_command_needs_is_one_word_at_eighty_columns(
+    name, workplace, capsys, monkeypatch
+):
+    names = needed_elsewhere(name, workplace)
+    if not names:
+        pytest.skip("prints no names that another command takes")
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([*name.split(), *(str(placed(word, workplace)) for word in CASES[name][0])]) == 0
+    words = {word.strip(",") for word in capsys.readouterr().out.split()}
+    assert names <= words, names - words
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_search_and_what_follows_print_what_the_functions_return(workplace, capsys):

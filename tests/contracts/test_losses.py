@@ -14,6 +14,7 @@ from support.fake_networks import (
     TEACHER_SQUARE,
     TEACHER_WIDE,
     Fake,
+    FakeBatch,
     copy_of,
     fake_batch,
     fake_network,
@@ -25,6 +26,7 @@ from torch import nn
 
 from hwkd.core.catalog import METHODS
 from hwkd.core.errors import ConfigError
+from hwkd.core.head import PICTURES
 from hwkd.core.signals import Signal, Views
 from hwkd.distill.checks import refuse_impossible
 from hwkd.distill.method import Method, OptionRange
@@ -32,6 +34,7 @@ from hwkd.io.discovery import discover
 
 discover("hwkd.distill.losses")
 NAMES = METHODS.names()
+_SOURCES = ("arXiv", "CVPR", "ECCV", "ICCV", "own definition")
 
 every_method = pytest.mark.parametrize("name", NAMES)
 
@@ -48,7 +51,28 @@ def _evaluate(
     batch = fake_batch(count, classes)
     torch.manual_seed(0)
     loss = method.build(run_shapes(student, teacher, batch))
-    return loss(student.views, teacher.views, batch)
+    return loss(*_shown(method, student, teacher, batch))
+
+
+def _shown(
+    method: Method, student: Fake, teacher: Fake, batch: FakeBatch
+) -> tuple[Views, Views, FakeBatch]:
+    """Return what a loss is called with: maps, or pictures to draw, where it is for them."""
+    ours, theirs = student.views, teacher.views
+    if method.of_kind:
+        ours = dataclasses.replace(ours, logits=_maps(ours))
+        theirs = dataclasses.replace(theirs, logits=_maps(theirs))
+    if method.of_kind == PICTURES:
+        drawn = ours.need(Signal.LOGITS).detach().float()
+        batch = dataclasses.replace(batch, labels=drawn.flip(0) + 0.5)
+    return ours, theirs, batch
+
+
+def _maps(views: Views) -> torch.Tensor:
+    """Return logits that differ from position to position of a map."""
+    logits = views.need(Signal.LOGITS)
+    shares = torch.linspace(-1.0, 1.0, 12, dtype=logits.dtype).reshape(3, 4)
+    return logits[:, :, None, None] * shares
 
 
 def _assert_sound(terms: dict[str, torch.Tensor], student: Fake, teacher: Fake) -> None:
@@ -242,7 +266,7 @@ def test_state_round_trips(name: str) -> None:
         assert same is method
         return
     for _ in range(2):
-        total(loss(student.views, teacher.views, batch)).backward()
+        total(loss(*_shown(method, student, teacher, batch))).backward(retain_graph=True)
         with torch.no_grad():
             for parameter in loss.parameters():
                 if parameter.grad is not None:
@@ -252,8 +276,8 @@ def test_state_round_trips(name: str) -> None:
     restored = method.build(shapes)
     assert isinstance(restored, nn.Module)
     restored.load_state_dict(loss.state_dict())
-    expected = loss(student.views, teacher.views, batch)
-    found = restored(student.views, teacher.views, batch)
+    expected = loss(*_shown(method, student, teacher, batch))
+    found = restored(*_shown(method, student, teacher, batch))
     assert _numbers(found) == _numbers(expected)
 
 
@@ -298,7 +322,7 @@ def test_method_documents_itself(name: str) -> None:
     method_class = METHODS.get(name)
     assert method_class.name == name
     assert method_class.formula
-    assert any(mark in method_class.paper for mark in ("arXiv", "CVPR", "ICCV", "own definition"))
+    assert any(mark in method_class.paper for mark in _SOURCES)
     assert method_class.__doc__
     assert method_class.needs
     for entry in dataclasses.fields(method_class):

@@ -67,6 +67,8 @@ def test_the_further_outside_the_fitted_range_the_wider_the_interval(
     assert latency is not None
     assert latency.is_extrapolated is ("outside the fitted range" in latency.basis)
     assert latency.is_extrapolated is bool(widening)
+    # A network of one operator lies outside as a whole or not at all.
+    assert latency.weak_shares == ({"outside the fitted range": 1.0} if widening else {})
     reach = math.exp(math.hypot(math.log(1.25), widening))
     assert latency.high_s / latency.value_s == pytest.approx(reach)
     assert latency.low_s / latency.value_s == pytest.approx(1 / reach)

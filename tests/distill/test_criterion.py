@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -19,12 +20,14 @@ from hwkd.core.teaching import StillSource, TeacherSource, TrainingSet
 from hwkd.distill.criterion import DistillCriterion, needed_signals
 from hwkd.distill.gradient_norms import ZeroGradientError
 from hwkd.distill.pair_sampler import PairSampler
-from hwkd.distill.sources import CachedSource, LiveSource
+from hwkd.distill.sources import CachedSource, FunctionSource, LiveSource
 from hwkd.distill.spec import WeightedMethod, parse_method
 from hwkd.distill.taps import Places, discover_places, student_places
 from hwkd.io.discovery import discover
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.tasks.classes_head import ClassesHead
+from hwkd.tasks.maps_head import MapsHead
+from hwkd.tasks.pictures_head import PicturesHead
 from hwkd.train.batches import TensorBatches
 from hwkd.train.loop import Batch, TrainConfig, TrainResult, train_module
 
@@ -129,13 +132,85 @@ _WITHOUT_STUDENT_TAPS = {"attention_maps", "value_relations"}
 _SMALL = {"crd": "crd:negatives=8,dim=8", "embedding": "embedding:neighbours=4"}
 
 
-@pytest.mark.parametrize("name", [n for n in METHODS.names() if n not in _WITHOUT_STUDENT_TAPS])
+_OF_MAPS = {name for name in METHODS.names() if METHODS.get(name).of_kind}
+
+
+@pytest.mark.parametrize("name", sorted({*METHODS.names()} - _WITHOUT_STUDENT_TAPS - _OF_MAPS))
 def test_every_method_trains_a_student_in_the_loop(name: str) -> None:
     student, result = _run([_SMALL.get(name, name)])
     for record in result.epochs:
         assert all(math.isfinite(value) for value in record.losses.values())
         assert any(value > 0 for value in record.grad_norms.values())
     assert all(torch.isfinite(p).all() for p in student.parameters())
+
+
+def _map_layers(channels: int) -> Layers:
+    builder = LayersBuilder((1, 8, 8))
+    fine = builder.conv(builder.image, "fine", channels, kernel=3)
+    builder.tap("stage1", fine)
+    builder.tap("stage2", builder.conv(fine, "coarse", 2 * channels, kernel=3, stride=2))
+    builder.conv(fine, "logits", 3, norm=False)
+    return builder.build()
+
+
+@pytest.mark.parametrize(
+    "name", sorted({"pair_wise", "cwd", "logit_mse"} | _OF_MAPS - {"gan_compression"})
+)
+def test_methods_of_maps_train_a_student_in_the_loop(name: str) -> None:
+    generator = torch.Generator().manual_seed(3)
+    inputs = torch.randn(SAMPLES, 1, 8, 8, generator=generator)
+    labels = (inputs[:, 0] > 0).to(torch.int16) + (inputs[:, 0] > 1).to(torch.int16)
+    labels[:, 0] = -1
+    head = MapsHead(names=("low", "middle", "high"), grid=(8, 8))
+    data = TrainingSet(copies=[inputs], labels=labels, head=head, batch_size=BATCH)
+    student = build_module(_map_layers(4), seed=0)
+    source = _live(build_module(_map_layers(8), seed=1), [parse_method(name)])
+    result = _train(_criterion([name], student, source, data), student, data)
+    for record in result.epochs:
+        assert all(math.isfinite(value) for value in record.losses.values())
+        assert record.grad_norms[next(n for n in record.grad_norms if n.startswith(name))] > 0
+    assert all(torch.isfinite(p).all() for p in student.parameters())
+
+
+@pytest.mark.parametrize("adversarial", ["hinge", "lsgan", "wgan-gp"])
+def test_a_small_generator_learns_from_a_large_one_in_the_loop(adversarial: str) -> None:
+    generator = torch.Generator().manual_seed(3)
+    inputs = torch.randn(SAMPLES, 1, 8, 8, generator=generator)
+    labels = torch.cat([inputs.abs(), inputs, -inputs], dim=1)
+    head = PicturesHead(
+        names=("red", "green", "blue"), answer_mean=(0.0,) * 3, answer_std=(1.0,) * 3, grid=(8, 8)
+    )
+    data = TrainingSet(copies=[inputs], labels=labels, head=head, batch_size=BATCH)
+    text = f"gan_compression:adversarial={adversarial},ahead=0.5"
+    student = build_module(_map_layers(4), seed=0)
+    source = _live(build_module(_map_layers(8), seed=1), [parse_method(text)])
+    criterion = _criterion([text], student, source, data)
+    judged = [p.detach().clone() for p in criterion.parameters()]
+    records = _train(criterion, student, data, epochs=4).epochs
+    assert records[-1].losses["absolute_difference"] < records[0].losses["absolute_difference"]
+    for record in records:
+        assert all(math.isfinite(value) for value in record.losses.values())
+        assert record.grad_norms["gan_compression"] > 0
+        assert record.grad_norms["gan_compression_discriminator"] == 0
+    # A constant that is added to all that a discriminator says is the same of both sides.
+    pairs = zip(criterion.parameters(), judged, strict=True)
+    assert all(not torch.equal(p, q) for p, q in pairs if p.dim() > 1)
+
+
+def test_methods_of_maps_are_refused_for_other_outputs_and_other_sizes() -> None:
+    with pytest.raises(
+        ConfigError, match=r"ifv: is for class maps, and the task learns classes; use kd"
+    ):
+        _criterion(["ifv"], build_module(_layers(), seed=0), None, _data())
+    inputs, labels = torch.randn(4, 1, 8, 8), torch.zeros(4, 8, 8, dtype=torch.int16)
+    head = MapsHead(names=("low", "middle", "high"), grid=(8, 8))
+    data = TrainingSet(copies=[inputs], labels=labels, head=head, batch_size=4)
+    student = build_module(_map_layers(4), seed=0)
+    with pytest.raises(ConfigError, match=r"kd: compares or smooths .* use pixel_wise"):
+        _criterion(["kd"], student, None, data)
+    small = FunctionSource(lambda given: np.zeros((len(given), 3, 4, 4), np.float32))
+    with pytest.raises(ConfigError, match=r"3 x 8 x 8 .* the teacher's 3 x 4 x 4; give a teacher"):
+        _criterion(["pixel_wise"], student, small, data)
 
 
 @pytest.mark.parametrize("name", ["kd", "at", "fitnet", "rkd", "jacobian", "reviewkd", "svd"])

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from hwkd.distill.defaults import default_method, mean_entropy_ratio, temperature_for_entropy
+from hwkd.distill.losses.logit_mse import LogitMse
 from hwkd.distill.losses.lskd import StandardisedTargets
+from hwkd.distill.losses.pixel_wise import PixelWise
 from hwkd.distill.losses.soft_targets import SoftTargets
 from hwkd.io.discovery import output_kind
 
@@ -24,6 +26,13 @@ def test_a_saturated_teacher_gives_the_scale_free_term() -> None:
     generator = torch.Generator().manual_seed(0)
     sharp = 30 * torch.randn(50, 3, generator=generator)
     assert default_method(sharp, CLASSES) == StandardisedTargets(temperature=2.0)
+
+
+def test_maps_of_classes_are_softened_at_each_position_and_values_compared() -> None:
+    maps, values = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3)
+    assert default_method(maps, output_kind("class maps")) == PixelWise()
+    assert default_method(values, output_kind("values")) == LogitMse()
+    assert default_method(maps, output_kind("boxes")) == LogitMse()
 
 
 def test_two_classes_get_soft_targets_at_the_teachers_temperature() -> None:

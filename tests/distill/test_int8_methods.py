@@ -64,7 +64,10 @@ def test_the_taps_of_a_student_read_its_int8_form() -> None:
     assert gradient.abs().max() > 0
 
 
-def test_values_are_followed_before_rounding_by_their_difference():
-    recipe = int8_recipe((), output_kind("values"))
+@pytest.mark.parametrize(
+    ("kind", "method"), [("values", "logit_mse"), ("class maps", "pixel_wise"), ("classes", "kd")]
+)
+def test_outputs_before_rounding_are_followed_by_what_suits_their_kind(kind, method):
+    recipe = int8_recipe((), output_kind(kind))
     assert recipe.follows_itself
-    assert [entry.method.name for entry in recipe.methods] == ["logit_mse"]
+    assert [entry.method.name for entry in recipe.methods] == [method]

@@ -131,6 +131,21 @@ def test_a_latency_that_rests_on_operators_nobody_timed_is_a_caveat():
     assert not any("never timed" in line for line in build_report(run, records).caveats)
 
 
+def test_the_share_outside_the_fitted_range_stands_in_the_head():
+    run, records = make_run()
+    assert run.final is not None and run.final.cost is not None
+    cost = run.final.cost
+    assert cost.latency is not None
+    weak = replace(cost.latency, weak_shares={"outside the fitted range": 0.37})
+    final = run.final.model_copy(update={"cost": replace(cost, latency=weak)})
+    final = final.model_copy(update={"own_c": replace(cost, latency=weak)})
+    head = build_report(run.model_copy(update={"final": final}), records).headlines
+    details = {line.label: line.detail for line in head}
+    for label in ("Latency", "hwkd's own C: Latency"):
+        assert "37% of it outside the fitted range" in details[label]
+    assert all("fitted range" not in line.detail for line in build_report(run, records).headlines)
+
+
 def test_an_operator_without_a_cost_is_a_lower_bound_and_a_caveat():
     run, records = make_run()
     assert run.final is not None

@@ -24,6 +24,7 @@ from hwkd.nn.build import build_module
 from hwkd.tasks.classification import ClassifyTask
 from support.boxed import write_coco
 from support.decoders import write_captioned, write_text
+from support.drawn import write_drawn
 from support.recordings import write_recordings
 from support.scenes import write_scenes
 from support.texts import write_texts
@@ -59,6 +60,7 @@ def write_workplace(folder: Path, *, space: str, search: str) -> None:
     write_text(folder / "speeches")
     write_captioned(folder / "captions")
     write_scenes(folder / "scenes", examples=60)
+    write_drawn(folder / "outlines", examples=60)
     _write_streaming(folder / "gestures.onnx")
     write_coco(folder / "things", examples=60)
     _write_windows_teacher(folder / "teacher.onnx")

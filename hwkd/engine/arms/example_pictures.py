@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -46,13 +47,15 @@ def worst_pictures(
 
 
 def _drawn(inputs: NDArray[np.float32], given: NDArray[Any], named: NDArray[Any]) -> str:
-    """Return a PNG in base64: boxes in the picture, or masks side by side with it."""
+    """Return a PNG in base64: boxes in the picture, or masks or pictures side by side with it."""
     picture = _picture(inputs)
     scale = max(1, -(-_LEAST_SIDE // max(picture.size)))
     shown = picture.resize(
         (picture.width * scale, picture.height * scale), Image.Resampling.NEAREST
     )
-    if given.dtype.kind == "f":
+    if given.ndim == 3:
+        shown = _row([picture, _picture(given), _picture(named.astype(np.float32))])
+    elif given.dtype.kind == "f":
         pen = ImageDraw.Draw(shown)
         for boxes, edges, colour in (
             (given, given[:, 1:], GIVEN_COLOUR),
@@ -79,9 +82,14 @@ def _side_by_side(picture: Image.Image, given: NDArray[Any], named: NDArray[Any]
     """Return the picture, its mask and the one that was named."""
     shades = np.random.default_rng(1).integers(40, 256, (256, 3)).astype(np.uint8)
     shades[0] = 0
-    row = Image.new("RGB", (3 * picture.width + 8, picture.height), "white")
-    row.paste(picture, (0, 0))
-    for place, mask in enumerate((given, named), 1):
-        coloured = Image.fromarray(shades[mask.astype(np.int64) % len(shades)])
-        row.paste(coloured, (place * (picture.width + 4), 0))
+    masks = (Image.fromarray(shades[m.astype(np.int64) % len(shades)]) for m in (given, named))
+    return _row([picture, *masks])
+
+
+def _row(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Return pictures of one size beside each other."""
+    width, height = pictures[0].size
+    row = Image.new("RGB", (len(pictures) * (width + 4) - 4, height), "white")
+    for place, picture in enumerate(pictures):
+        row.paste(picture, (place * (width + 4), 0))
     return row.resize((2 * row.width, 2 * row.height), Image.Resampling.NEAREST)

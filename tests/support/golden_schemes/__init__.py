@@ -7,6 +7,7 @@ what the numbers are compared with is what trains.
 
 from support.golden_schemes import (
     encoders,
+    maps,
     other_families,
     self_taught,
     several_teachers,
@@ -18,6 +19,7 @@ from support.golden_schemes.runners import runner_of
 
 __all__ = [
     "encoders",
+    "maps",
     "other_families",
     "runner_of",
     "self_taught",

@@ -1,0 +1,136 @@
+"""Small generators that follow a large one: its pictures, its features and a discriminator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from hwkd.core.catalog import METHODS
+from hwkd.core.head import PICTURES
+from hwkd.core.signals import Batch, Signal, Views
+from hwkd.distill.adapters import describe_map_adapter, resolve_map_adapters
+from hwkd.distill.adversary import Discriminator, beside_picture, generator_loss, own_loss
+from hwkd.distill.kernels import as_maps, at_least_float32, pool_to_common_size
+from hwkd.distill.method import RunShapes, TrainedMethod, both_logits, option
+
+
+def compression_loss(
+    drawn: Tensor,
+    wanted: Tensor,
+    judged: Tensor,
+    features: Sequence[tuple[Tensor, Tensor]],
+    *,
+    gan: float,
+    reconstruction: float,
+    distill: float,
+    adversarial: str,
+) -> Tensor:
+    """Return what a small generator lowers.
+
+    Args:
+        drawn: pictures of the student.
+        wanted: of the teacher, or the targets; no gradient flows into them.
+        judged: what the discriminator says of the student's.
+        features: (adapted of the student, of the teacher) for each pair of layers.
+        gan: weight of the discriminator's judgement.
+        reconstruction: of the mean absolute difference.
+        distill: of the sum over pairs of the mean squared difference.
+        adversarial: see `hwkd.distill.adversary.generator_loss`.
+
+    Source:
+        Li et al. 2020, arXiv:2003.08936, equation 4, and the authors' code.
+    """
+    away = (drawn - wanted.detach()).abs().mean()
+    total = gan * generator_loss(judged, adversarial=adversarial) + reconstruction * away
+    for ours, theirs in features:
+        total = total + distill * (ours - theirs.detach()).square().mean()
+    return total
+
+
+@METHODS.register("gan_compression")
+@dataclass(frozen=True, kw_only=True)
+class GanCompression(TrainedMethod):
+    """GAN compression (Li et al. 2020): the teacher's pictures, features and a discriminator.
+
+    Trains a 1x1 convolution for each pair of layers and a discriminator, which sees the picture
+    that is shown beside the one that is drawn. The teacher brings no discriminator: this one first
+    learns to tell the teacher's pictures from the targets, and judges the student afterwards.
+    """
+
+    gan: float = option(1.0, "weight of the discriminator's judgement", low=0)
+    reconstruction: float = option(100.0, "weight of the absolute difference", low=0)
+    distill: float = option(10.0, "weight of the features' squared differences", low=0)
+    adversarial: str = option(
+        "hinge", "losses of both sides", choices=("hinge", "lsgan", "wgan-gp")
+    )
+    follows: str = option(
+        "targets", "whose pictures are drawn after", choices=("targets", "teacher")
+    )
+    ahead: float = option(0.2, "share in which it judges the teacher alone", low=0, high=0.9)
+    width: int = option(16, "channels of the discriminator", low=1, high=512)
+    rate: float = option(0.1, "of the discriminator, beside the student's", above=0, high=10)
+
+    name = "gan_compression"
+    family = "maps"
+    formula = "w_gan L(D(x, ŷ_s)) + w_rec mean |ŷ_s − y| + w_dis Σ mean (A f_s − f_t)²"
+    paper = "Li et al. 2020, arXiv:2003.08936"
+    needs = frozenset({Signal.LOGITS, Signal.FEATURES})
+    of_kind = PICTURES
+    needs_labels = True
+    cacheable = False
+    float32_only = True
+    is_zero_at_teacher = False
+    usual_weight = 0.01
+    auxiliary_terms = ("gan_compression_discriminator",)
+
+    def connector(self, channels: int, teacher_channels: int) -> str:
+        """Name the adapter."""
+        return describe_map_adapter(channels, teacher_channels)
+
+    def build(self, shapes: RunShapes) -> nn.Module:
+        """Return the loss with its adapters and its discriminator."""
+        return _Compressed(self, shapes)
+
+
+class _Compressed(nn.Module):
+    def __init__(self, method: GanCompression, shapes: RunShapes) -> None:
+        super().__init__()
+        self.method = method
+        shown = shapes.inputs if shapes.inputs is not None and len(shapes.inputs) == 3 else (0,)
+        self.sees_picture = shown[0] > 0
+        self.adapters = resolve_map_adapters(shapes.student.features, shapes.teacher.features)
+        self.judge = Discriminator(shapes.classes + shown[0], method.width)
+
+    def forward(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
+        method = self.method
+        drawn, theirs = at_least_float32(*(as_maps(z) for z in both_logits(student, teacher)))
+        real = batch.labels.to(drawn.dtype)
+        wanted = theirs if method.follows == "teacher" else real
+        picture = batch.inputs if self.sees_picture else None
+        made = beside_picture(drawn, picture)
+        is_ahead = batch.epoch_ratio < method.ahead
+        own = own_loss(
+            self.judge, beside_picture(theirs.detach(), picture) if is_ahead else made,
+            beside_picture(real.detach(), picture), adversarial=method.adversarial, penalty=10.0,
+        )  # fmt: skip
+        loss = compression_loss(
+            drawn, wanted, self.judge.cut_off(made), self._features(student, teacher),
+            gan=0.0 if is_ahead else method.gan, reconstruction=method.reconstruction,
+            distill=method.distill, adversarial=method.adversarial,
+        )  # fmt: skip
+        # The weight of the method is for the sum; a discriminator learns at the loop's own rate.
+        return {
+            method.name: loss,
+            method.auxiliary_terms[0]: own * (method.rate / method.usual_weight),
+        }
+
+    def _features(self, student: Views, teacher: Views) -> list[tuple[Tensor, Tensor]]:
+        pairs = []
+        for adapter, ours, theirs in zip(
+            self.adapters, student.features, teacher.features, strict=True
+        ):
+            maps = at_least_float32(as_maps(adapter(as_maps(ours))), as_maps(theirs))
+            pairs.append(pool_to_common_size(*maps))
+        return pairs
