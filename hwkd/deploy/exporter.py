@@ -49,7 +49,10 @@ class ExportOptions:
         """
         given = {"rounding": self.rounding, "kernels": self.kernels, "patch": self.patches}
         if self.streaming:
-            raise ConfigError(f"--streaming: does nothing for {target}; it goes with --target c")
+            raise ConfigError(
+                f"--streaming: does nothing for {target}; it goes with --target c, arduino or "
+                "zephyr"
+            )
         for option, value in given.items():
             if value not in (None, "hwkd"):
                 raise ConfigError(

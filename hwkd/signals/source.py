@@ -124,7 +124,8 @@ def signal_source(
 def headers_of(codes: Sequence[CCode]) -> dict[str, str]:
     """Return name -> text of the files that code includes."""
     names = dict.fromkeys(["hwkd_signal.h", *(name for code in codes for name in code.headers)])
-    return {name: (files("hwkd.signals") / "c" / name).read_text("utf-8") for name in names}
+    own = {name: (files("hwkd.signals") / "c" / name).read_text("utf-8") for name in names}
+    return own | {name: text for code in codes for name, text in code.made.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

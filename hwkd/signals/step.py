@@ -9,7 +9,7 @@ that one step makes features of.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol, TypeAlias, runtime_checkable
 
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ class CCode:
         state_bytes: static memory that it needs beside the rows.
         table_bytes: constants.
         headers: files of `c/` that it includes.
+        made: name -> text of others that it includes.
     """
 
     text: str
@@ -41,6 +42,7 @@ class CCode:
     state_bytes: int = 0
     table_bytes: int = 0
     headers: tuple[str, ...] = ("hwkd_signal.h",)
+    made: Mapping[str, str] = field(default_factory=dict)
 
 
 class Step(Protocol):

@@ -66,16 +66,21 @@ endforeach()
 
 @pytest.fixture(scope="module")
 def listener(tmp_path_factory):
-    return made_listener(tmp_path_factory.mktemp("library"))
+    return made_listener(tmp_path_factory.mktemp("library"), streams=True)
 
 
-def exported(listener, target, folder):
+# Windows at once, and frame by frame.
+forms = pytest.mark.parametrize("streaming", [False, True], ids=["windows", "frames"])
+
+
+def exported(listener, target, folder, *, streaming=False):
     source = SimpleNamespace(
         int8_path=listener.model, labels=LABELS, sample=lambda: None, folder=None, run=None,
         answer=output_kind("classes").answer((), (), (), None),
         raw=raw_input(listener.pipeline.record()),
     )  # fmt: skip
-    write_folder(exporters()[target].export(source, ExportOptions()).files, folder)
+    options = ExportOptions(streaming=streaming)
+    write_folder(exporters()[target].export(source, options).files, folder)
     return folder
 
 
@@ -86,9 +91,10 @@ def run(command, **options):
 
 
 @needs_arm
+@forms
 @pytest.mark.parametrize("sketch", ["Check", "Listen"])
-def test_sketches_build_for_a_core_with_the_flags_of_arduino(sketch, listener, tmp_path):
-    library = exported(listener, "arduino", tmp_path / "library")
+def test_sketches_build_for_a_core_with_the_flags_of_arduino(sketch, streaming, listener, tmp_path):
+    library = exported(listener, "arduino", tmp_path / "library", streaming=streaming)
     (tmp_path / "Arduino.h").write_text(ARDUINO_H)
     flags = [*M4, "-O2", "-w", f"-I{library / 'src'}", f"-I{tmp_path}"]
     sources = sorted((library / "src").glob("*.c"))
@@ -116,17 +122,22 @@ def test_kernels_fuse_no_products_without_a_flag(listener, tmp_path):
 
 
 @pytest.mark.skipif(host_compiler() is None or not shutil.which("g++"), reason="needs compilers")
-def test_sketches_compute_what_onnx_runtime_does(listener, tmp_path):
-    library = exported(listener, "arduino", tmp_path / "library")
+@forms
+def test_sketches_compute_what_onnx_runtime_does(streaming, listener, tmp_path):
+    library = exported(listener, "arduino", tmp_path / "library", streaming=streaming)
     (tmp_path / "Arduino.h").write_text(ARDUINO_H)
     run(["gcc", "-O1", "-c", *(library / "src").glob("*.c")], cwd=tmp_path)
     (tmp_path / "main.cpp").write_text(
         '#include "Arduino.h"\n#include "library/examples/Check/Check.ino"\n'
-        "int main() { setup(); loop(); }\n"
+        "int main() { setup(); loop(); loop(); }\n"
     )
     run(["g++", f"-I{library / 'src'}", "main.cpp", *tmp_path.glob("*.o"), "-o", "check"],
         cwd=tmp_path)  # fmt: skip
-    assert run([tmp_path / "check"]).startswith("0 of 4 outputs differ from ONNX Runtime")
+    # A second time, too: the frames of the first are forgotten.
+    told = run([tmp_path / "check"]).splitlines()
+    timed = "all frames of a window" if streaming else "an inference"
+    assert told == [f"0 of 4 outputs differ from ONNX Runtime; microseconds of {timed}: 0"] * 2
+    assert ("MODEL_HOP_FRAMES" in (library / "src" / "model.h").read_text()) == streaming
     facts = dict(
         line.split("=", 1) for line in (library / "library.properties").read_text().splitlines()
     )
@@ -135,8 +146,11 @@ def test_sketches_compute_what_onnx_runtime_does(listener, tmp_path):
 
 
 @pytest.mark.skipif(host_compiler() is None or not shutil.which("cmake"), reason="needs CMake")
-def test_the_sample_of_a_zephyr_module_computes_what_onnx_runtime_does(listener, tmp_path):
-    module = exported(listener, "zephyr", tmp_path / "module")
+@forms
+def test_the_sample_of_a_zephyr_module_computes_what_onnx_runtime_does(
+    streaming, listener, tmp_path
+):
+    module = exported(listener, "zephyr", tmp_path / "module", streaming=streaming)
     described = yaml.safe_load((module / "zephyr" / "module.yml").read_text())
     assert (module / described["build"]["cmake"] / "CMakeLists.txt").is_file()
     text = (module / described["build"]["kconfig"]).read_text()

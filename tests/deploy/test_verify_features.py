@@ -64,9 +64,7 @@ def test_raw_samples_give_the_features_of_training_and_the_answers_of_the_int8_f
     assert 1000 < found.features.instructions < found.instructions_per_inference
     assert found.flash_predicted_bytes == pytest.approx(found.flash_bytes, rel=0.1)
     used = found.ram_bytes + found.stack_bytes
-    # On the M0+ band-passes divide 64 bits by functions of libgcc, whose stack nobody measured.
-    is_known = core != "cortex-m0plus" or "low=" not in text
-    assert found.ram_predicted_bytes == pytest.approx(used, rel=0.03 if is_known else 0.11)
+    assert found.ram_predicted_bytes == pytest.approx(used, rel=0.03)
     assert found.arena_bytes + found.features.ram_bytes == pytest.approx(found.ram_bytes, abs=16)
 
 

@@ -38,14 +38,19 @@ def made_listener(
     *,
     channels: int = 2,
     decision: DecisionRecord | None = None,
+    streams: bool = False,
 ) -> Listener:
-    """Write heard.onnx and heard.csv."""
+    """Write heard.onnx and heard.csv.
+
+    Args:
+        streams: pad nothing over time.
+    """
     signals = tried_signals(16, channels, WINDOW)
     pipeline = made_pipeline(features, signals, RATE_HZ)
     values, time = pipeline.apply(signals[:1]).shape[1:]
     net = NetworkBuilder((values, time))
     net.reshape(1, values, 1, time)
-    net.conv(8, (1, min(3, time)), relu="Relu")
+    net.conv(8, (1, min(3, time)), relu="Relu", **({"pads": (0, 0, 0, 0)} if streams else {}))
     net.classifier(len(LABELS))
     model = onnx.load(quantise(net, folder, "net"))
     facts = {

@@ -12,6 +12,7 @@ from hwkd.deploy.to_c.answer import ANSWER
 from hwkd.deploy.to_c.project import PROGRAMS, Project
 from hwkd.deploy.to_c.project_text import SAMPLE_FILE, project_files
 from hwkd.deploy.to_c.stream import listens
+from hwkd.deploy.to_c.stream_text import stream_text
 
 _OF_BUILDS = ("Makefile", "CMakeLists.txt", "README.md", MODEL_DESCRIPTION_FILE)
 _SOURCES = "src"
@@ -29,13 +30,12 @@ _NO_FUSED_PRODUCTS = """\
 
 
 def refuse_unfit(options: ExportOptions, target: str) -> None:
-    """Refuse Arm's kernels, whose flags a library cannot set, and streams, which no sketch feeds.
+    """Refuse Arm's kernels, whose flags a library cannot set.
 
     Raises:
         ConfigError: names the option.
     """
-    unfit = ExportOptions(kernels=options.kernels, streaming=options.streaming)
-    unfit.require_none(f"--target {target}")
+    ExportOptions(kernels=options.kernels).require_none(f"--target {target}")
 
 
 def unfused(name: str, text: str) -> str:
@@ -67,6 +67,8 @@ def library_files(
         "arena_bytes": str(project.memory.arena_bytes),
         "about": project.about,
         "sample_file": SAMPLE_FILE,
+        "feeds": stream_text(project)["main_feeds"],
+        "timed": "an inference" if project.stream is None else "all frames of a window",
         **values,
     }
     found: dict[str, str | bytes] = {

@@ -45,10 +45,10 @@ _COMPARES = """\
         return;
     }}
 """
-_AGAIN = f"""\
+_AGAIN = """\
     squared = 0.0;
     compared = model_output();
-    {PREPARE}(raw);
+    prepare_input(raw);
     compared = 0;
 """
 # One frame is prepared where the first of an input lies, and taken from there.
@@ -100,6 +100,12 @@ void model_run_raw(const {c_type} *raw)
 }}
 """
 
+# ARMv6-M has no tail calls: inlined, the features' stack would stay below that of the network.
+_OWN_STACK = """\
+#ifdef __GNUC__
+__attribute__((noinline)) /* its stack is free again before the network runs */
+#endif
+"""
 # Rounded as ONNX Runtime rounds.
 _FLOAT_QUANTISER = """static int8_t quantised(float value)
 {
@@ -277,9 +283,14 @@ static void {PUT}(int32_t i, {c_type} value)
 }}
 
 {self.source}
-void model_run_raw(const {self.c_type} *raw)
+{_OWN_STACK}static void prepare_input(const {self.c_type} *raw)
 {{
     {PREPARE}(raw);
+}}
+
+void model_run_raw(const {self.c_type} *raw)
+{{
+    prepare_input(raw);
     MODEL_AFTER_FEATURES();
     model_run();
 {_AGAIN if compares is not None else ""}}}
