@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hwkd.api.distill import distill
     from hwkd.api.evaluate import evaluate
     from hwkd.api.export import export
+    from hwkd.api.federated import federated_join, federated_serve
     from hwkd.api.finetune import finetune
     from hwkd.api.finish import finish
     from hwkd.api.generate import generate
@@ -65,6 +66,8 @@ __all__ = [
     "distill",
     "evaluate",
     "export",
+    "federated_join",
+    "federated_serve",
     "finetune",
     "finish",
     "generate",
@@ -97,6 +100,8 @@ __version__ = "0.2.0"
 # Names whose module is not `hwkd.api.NAME`. Modules are imported when a name is asked for, so that
 # `import hwkd` alone stays light.
 _HOMES = {
+    "federated_join": "hwkd.api.federated",
+    "federated_serve": "hwkd.api.federated",
     "HwkdError": "hwkd.core.errors",
     "SearchOutcome": "hwkd.api.outcome",
     "SilentListener": "hwkd.engine.search.listener",

@@ -8,6 +8,7 @@ Rules for the pages:
   `--resume` lines go on with a copy of it, and the programs below search to the end;
 - `hwkd distill` runs one epoch and seed, controls run once, `hwkd finetune` one epoch;
   `hwkd verify` compares 16 inputs if there is an emulator; `hwkd serve` ends after a second;
+  `hwkd federated` has the others of its training beside it;
 - a block marked `python` that imports hwkd runs as it is, with few candidates trained briefly; the
   one that registers a search space is `my_space.py`, the `toml` one with trials `search.toml`;
   other blocks are fragments;
@@ -20,7 +21,9 @@ import json
 import re
 import shlex
 import shutil
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -228,6 +231,8 @@ class _WouldStartTrialsError(Exception):
 def _run_hwkd(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     if "--track" in arguments:
         pytest.importorskip(arguments[arguments.index("--track") + 1])
+    if arguments[0] == "federated":
+        return _run_federated(arguments)
     if arguments[0] == "prune":
         pytest.importorskip("transformers")
         write_decoder(Path("decoder"))
@@ -251,6 +256,27 @@ def _run_hwkd(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
         shutil.rmtree(created, ignore_errors=True)
         created.unlink(missing_ok=True)
     return main(arguments)
+
+
+def _run_federated(arguments: list[str]) -> int:
+    """Run a server or a client beside the others of its training."""
+    pytest.importorskip("grpc", reason="the extra hwkd[federated]")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    at, student = f"127.0.0.1:{port}", "runs/digits"
+    join = partial(hwkd.federated_join, student, data="new_digits.npz", server=at)
+    serve = partial(hwkd.federated_serve, student, port=port, rounds=1, epochs=1)
+    others = [partial(join, out="first.safetensors"), partial(join, out="second.safetensors")]
+    if arguments[1] == "join":
+        others[0] = partial(serve, out="mean.safetensors")
+        arguments = [*arguments, "--server", at]
+    else:
+        arguments = [*arguments, "--port", str(port), "--rounds", "1", "--epochs", "1"]
+    with ThreadPoolExecutor() as pool:
+        running = [pool.submit(other) for other in others]
+        code = main(arguments)
+        assert all(each.result(60).path.is_file() for each in running)
+    return code
 
 
 def _sample_few(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,9 +19,13 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.lib.c_counted import COUNTED
+from benchmarks.lib.c_layers import quantised
 from benchmarks.lib.c_networks import NetworkBuilder, quantise
+from benchmarks.lib.c_operators import COLUMNS, row_of
 from benchmarks.lib.instruction_mix import CLASSES, mix_of_steps
 from benchmarks.lib.published import FACTS, read_csv
+from hwkd.cost.graph import build_graph
 from hwkd.deploy.to_c.step_builder import Kernels
 from hwkd.deploy.toolchain import Tools, find_tools
 from hwkd.io.core_files import load_core
@@ -33,7 +37,9 @@ _HELIUM = "Apollo510 EVB"
 TIMED = {"cortex-m4": "NUCLEO-F446RE", "cortex-m33": "NUCLEO-L552ZE-Q", "cortex-m55": _HELIUM}
 _CHAINS, _LONGEST_CHAIN = 3, 14
 _MACS = (4_000, 250_000)
-_COLUMNS = ("op", "in_shape_nhwc", "out_shape_nhwc", "kernel", "stride", "groups")
+# Operators of a graph of layers that are part of another one, or rename a tensor.
+_WITHOUT_COST = ("Relu", "Reshape")
+_HEADER = ("core", "kernels", *COLUMNS, *CLASSES, "instructions")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +47,11 @@ class Network:
     """A network to count, with what each of its nodes is in the words of the tables of facts.
 
     Attributes:
-        builder: holds it.
-        rows: node -> values of `_COLUMNS`.
+        write: writes its int8 file into a folder, and returns the path.
+        rows: node -> values of `COLUMNS`.
     """
 
-    builder: NetworkBuilder
+    write: Callable[[Path], Path]
     rows: dict[str, tuple[str, ...]]
 
 
@@ -71,7 +77,7 @@ class _Recorder:
             kernel, stride, groups = _sizes(*window[:2]), _sizes(*window[2:4]), str(window[4])
         shapes = self.net.shapes
         self.rows[after.removesuffix("_out")] = (
-            op, _nhwc(shapes[before]), _nhwc(shapes[after]), kernel, stride, groups,
+            op, _nhwc(shapes[before]), _nhwc(shapes[after]), kernel, stride, groups, "", "",
         )  # fmt: skip
 
     def conv(
@@ -104,9 +110,21 @@ class _Recorder:
         self.note("CONV_2D", last, left, (1, 1, 1, 1, 1))
         self.other("ADD", partial(self.net.add, left, last))
 
+    def mul(self, whole: str) -> None:
+        """Multiply a tensor by the last one."""
+        other = self.net.last
+        self.other("MUL", partial(self.net.mul, whole, other))
+        name, after = self.net.last.removesuffix("_out"), self.rows
+        shapes = "+".join(_nhwc(self.net.shapes[one]) for one in (whole, other))
+        after[name] = (after[name][0], shapes, *after[name][2:])
+
+    def pad(self, pads: tuple[int, ...]) -> None:
+        """Surround with zeros, for an operator that does not take padding itself."""
+        self.other("PAD", partial(self.net.pad, pads))
+
     def network(self) -> Network:
         """Return what was added."""
-        return Network(builder=self.net, rows=self.rows)
+        return Network(write=lambda folder: quantise(self.net, folder, "network"), rows=self.rows)
 
 
 def images() -> Network:
@@ -137,8 +155,12 @@ def poolings() -> Network:
     """Return poolings and additions in further sizes, between small convolutions."""
     it = _Recorder((4, 30, 30))
     it.add()
+    it.pad((0, 0, 1, 2, 0, 0, 2, 1))
+    it.add()
     it.other("MAX_POOL_2D", partial(it.net.pool, "MaxPool", (3, 3)), (3, 3, 3, 3, 1))
     it.conv(16)
+    it.pad((0, 0, 1, 1, 0, 0, 1, 1))
+    it.other("LOGISTIC", partial(it.net.activation, "Sigmoid"))
     it.other("AVERAGE_POOL_2D", partial(it.net.pool, "AveragePool", (2, 2)), (2, 2, 2, 2, 1))
     it.conv(32)
     it.add()
@@ -180,13 +202,13 @@ def signals() -> Network:
     it.conv(16)
     last = it.net.last
     it.other("LOGISTIC", partial(it.net.activation, "Sigmoid"))
-    it.other("MUL", partial(it.net.mul, last, it.net.last))
+    it.mul(last)
     it.conv(24, (3, 1), (2, 1))
     it.conv(48)
     last = it.net.last
     it.other("MEAN", it.net.global_average)
     it.conv(48)
-    it.other("MUL", partial(it.net.mul, last, it.net.last))
+    it.mul(last)
     it.depthwise(5, 2)
     it.other("MEAN", it.net.global_average)
     it.net.reshape(1, 48)
@@ -194,6 +216,21 @@ def signals() -> Network:
         it.other("FULLY_CONNECTED", partial(it.net.linear, width))
     it.other("SOFTMAX", partial(it.net.node, "Softmax", [it.net.last], (1, 12), axis=-1))
     return it.network()
+
+
+def students() -> Iterator[Network]:
+    """Yield networks of layers; copies of a transpose are a step of the layer that reads it."""
+    for name, build in COUNTED.items():
+        layers = build()
+        graph = build_graph(layers)
+        rows = {op.name: row_of(op, graph) for op in graph.ops if op.kind not in _WITHOUT_COST}
+        before = {op.outputs[0]: op for op in graph.ops}
+        for reader in graph.ops:
+            view = before.get(reader.inputs[0])
+            moved = before.get(view.inputs[0]) if view is not None else None
+            if moved is not None and moved.kind == "Transpose":
+                rows[f"{reader.name}_relayout"] = rows[moved.name]
+        yield Network(write=partial(quantised, layers, name), rows=rows)
 
 
 def timed_chains(board: str) -> Iterator[Network]:
@@ -228,7 +265,7 @@ def timed_chains(board: str) -> Iterator[Network]:
 
 
 def _key(row: dict[str, str]) -> tuple[str, ...]:
-    return tuple(row[name] for name in _COLUMNS[:-1])
+    return tuple(row[name] for name in COLUMNS[:5])
 
 
 def _suits(row: dict[str, str]) -> bool:
@@ -256,7 +293,7 @@ def count(network: Network, core: str, kernels: Kernels, tools: Tools) -> Iterat
     is_ours = kernels == "hwkd"
     with TemporaryDirectory() as folder:
         steps = mix_of_steps(
-            quantise(network.builder, Path(folder), "network"),
+            network.write(Path(folder)),
             load_core(core),
             tools,
             kernels=kernels,
@@ -276,7 +313,7 @@ def main() -> None:
     is_own = "--own" in sys.argv
     cores = [name for name in sys.argv[1:] if name != "--own"] or list(CORES)
     rows = [
-        list(row.values())
+        [row.get(name, "") for name in _HEADER]
         for row in read_csv(FILE.name)
         if row["core"] not in cores or (is_own and row["kernels"] != "hwkd")
     ]
@@ -287,13 +324,13 @@ def main() -> None:
             rows += count(network, core, "cmsis-nn", tools)
             print(core, "cmsis-nn", len(rows), flush=True)
     for core in cores:
-        for network in (images(), poolings(), signals(), large()):
+        for network in (images(), poolings(), signals(), large(), *students()):
             rows += count(network, core, "hwkd", tools)
             print(core, "hwkd", len(rows), flush=True)
     rows.sort(key=lambda row: (CORES.index(row[0]), row[1]))
     with FILE.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["core", "kernels", *_COLUMNS, *CLASSES, "instructions"])
+        table.writerow(_HEADER)
         table.writerows(rows)
 
 

@@ -20,7 +20,14 @@ from tools.make_task_data import make_task_data
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "anomaly": {"label": "anomaly", "false_alarms": "0.1%", "methods": ["none"]},
-    "gesture": {"label": "exercise", "group": "subject", "window": "8s", "stride": "1s"},
+    # What learned from labels alone goes on with the people of validation, a quarter of all known.
+    "gesture": {
+        "label": "exercise",
+        "group": "subject",
+        "window": "8s",
+        "stride": "1s",
+        "methods": ["none"],
+    },
 }
 WANTED_FALSE_ALARMS = 0.001
 

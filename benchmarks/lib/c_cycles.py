@@ -15,8 +15,9 @@ from statistics import fmean
 import numpy as np
 from scipy.optimize import least_squares
 
+from benchmarks.lib.c_operators import graph_of_row
 from benchmarks.lib.instruction_mix import CLASSES
-from benchmarks.lib.published import helium_rows, mlperf_rows, read_csv, single_op, sizes
+from benchmarks.lib.published import helium_rows, mlperf_rows, read_csv
 from hwkd.core.graph import OpGraph
 from hwkd.cost.fit.design import Array
 
@@ -62,20 +63,13 @@ def counted(core: str, kernels: str) -> tuple[CountedOp, ...]:
         found.append(
             CountedOp(
                 core=core,
-                graph=_graph(row),
+                graph=graph_of_row(row),
                 amounts=np.array([float(row[name]) for name in CLASSES]),
                 kernel=row["kernel"],
                 cycles=fmean(cycles) if cycles else None,
             )
         )
     return tuple(found)
-
-
-def _graph(row: dict[str, str]) -> OpGraph:
-    return single_op(
-        row["op"], sizes(row["in_shape_nhwc"]), sizes(row["out_shape_nhwc"]),
-        sizes(row["kernel"]) or (1, 1), sizes(row["stride"]) or (1, 1), groups=int(row["groups"]),
-    )  # fmt: skip
 
 
 def _timed_helium() -> dict[tuple[str, ...], list[float]]:

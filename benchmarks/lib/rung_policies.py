@@ -100,8 +100,7 @@ class _Model:
 
 def _taken(rows: Rows, some: Sequence[int] | Indices) -> Rows:
     """Return some rows."""
-    which = np.asarray(some, dtype=int)
-    return Rows(rows.group[which], rows.size[which], rows.bits[which], rows.features[which])
+    return rows.taken(np.asarray(some, dtype=int))
 
 
 def compared(

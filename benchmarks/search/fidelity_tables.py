@@ -91,7 +91,7 @@ def _rows(params: FloatArray, sizes: Sequence[int], features: FloatArray) -> Row
     bits = [np.eye(size)[params[:, column]] * 0.5**0.5 for column, size in enumerate(sizes)]
     scaled = (features - features.mean(0)) / np.maximum(features.std(0), 1e-6)
     ones = np.ones(len(params))
-    return Rows(0.0 * ones, len(sizes) * ones, np.hstack(bits), scaled)
+    return Rows(0.0 * ones, len(sizes) * ones, np.hstack(bits), scaled, np.empty((len(params), 0)))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,9 @@ import hwkd
 from hwkd.cli.command import Command
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hwkd.core.soft_answers import SoftAnswers
     from hwkd.engine.distill.answers import WrittenAnswers
 
 
@@ -24,6 +27,28 @@ def _show(found: WrittenAnswers) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if found.said is not None:
+        _show_said(console, found.said)
+
+
+def _show_said(console: Console, said: SoftAnswers) -> None:
+    """Show what the answers say beside the label, for some samples from the surest on."""
+    from hwkd.report.wrapped_table import WrappedTable
+
+    console.print(
+        f"on validation: {said.accuracy:.1%} right, entropy {said.entropy_nats:.3f} nats, "
+        f"calibration error {said.calibration_error:.3f}",
+        highlight=False,
+    )
+    table = WrappedTable(box=None)
+    table.add_column("sample", justify="right")
+    table.add_column("label")
+    table.add_column("the teacher's classes")
+    table.add_column("nats", justify="right")
+    for each in said.samples:
+        classes = ", ".join(f"{name} {share:.1%}" for name, share in each.likeliest)
+        table.add_row(str(each.row), each.label, classes, f"{each.entropy_nats:.3f}")
+    console.print(table)
 
 
 COMMANDS = (

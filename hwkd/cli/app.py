@@ -23,6 +23,7 @@ from hwkd.cli import (
     distill,
     evaluate,
     export,
+    federated,
     generate,
     listen,
     methods,
@@ -98,6 +99,7 @@ COMMANDS = (
     *generate.COMMANDS,
     *prune.COMMANDS,
     *answers.COMMANDS,
+    *federated.COMMANDS,
     *export.COMMANDS,
     *verify.COMMANDS,
     *evaluate.COMMANDS,
@@ -116,6 +118,7 @@ _GROUPS = {
     "devices": "The chips: what is known, with what error, and how to add your own board.",
     "spaces": "The search spaces: families of students.",
     "methods": "The distillation methods: formula, needs, cost, evidence.",
+    "federated": "Trainings whose samples stay where they are: a server, and clients that join.",
     "schemes": "The distillation schemes: who teaches whom, cost, control, evidence.",
     "tasks": "The tasks: what can be learned.",
 }

@@ -26,6 +26,7 @@ class Network:
         tail_after: number of the last stage that is not of the tail.
         in_parts: only segments of it are run while it trains.
         apart: it learns in a turn of its own, so it is not computed beside others of its shape.
+        is_dense: its convolutions in groups are dense.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Network:
     tail_after: int = 0
     in_parts: bool = False
     apart: bool = False
+    is_dense: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,25 +291,80 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
-    """A discriminator of two networks' features: scores `own` and `next`, shape [batch, 1].
+    """A discriminator of what two networks show: scores `own` and `next`, shape [batch, 1].
 
     Attributes:
         name: of the role.
         of: the network that is to look like the other; it learns from `own`.
         beside: the other, which is only looked at.
+        signal: `features`, or `logits`, of which the probabilities are looked at.
+        width: of the other, over the student's.
     """
 
     name: str
     of: str
     beside: str
+    signal: str = "features"
+    width: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projected:
+    """A linear map of a network's features to the length of a wider one's: features."""
+
+    name: str
+    of: str
+    width: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A network that changes the inputs of a batch: `inputs`, of their shape.
+
+    Attributes:
+        name: of the role.
+        strength: largest change of a value; inputs have a deviation of about 1.
+    """
+
+    name: str
+    strength: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputJudge:
+    """A discriminator of inputs: scores `made`, of another role's, and `real`, of the batch's."""
+
+    name: str
+    of: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joint:
+    """A classifier of class and view together on features of each member: MEMBER's logits.
+
+    The signal of a member is its name, shape [batch, classes * members]; class c of view v is
+    number c * members + v.
+    """
+
+    name: str
+    members: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """A network on another augmented copy of the same samples: logits and features."""
+    """A network on another look of the same samples: logits and features.
+
+    Attributes:
+        name: of the role.
+        of: the network.
+        at: signal of the inputs; its statistics are not remembered. "" is an augmented copy.
+        quarter_turns: instead of a copy, pictures are turned so often.
+    """
 
     name: str
     of: str
+    at: str = ""
+    quarter_turns: int = 0
 
 
 Trained: TypeAlias = (
@@ -323,6 +380,10 @@ Trained: TypeAlias = (
     | InstanceWeights
     | Wide
     | Judge
+    | Projected
+    | Made
+    | InputJudge
+    | Joint
     | View
 )
 Source: TypeAlias = Earlier | Frozen | Sent | Replied | Given | Average | Stale | Memory | HeldOut

@@ -19,8 +19,9 @@ from hwkd.core.errors import ConfigError, UnknownNameError
 from hwkd.core.memory_model import FusionRules, MemoryModel, StorageModel
 from hwkd.core.strict_model import StoredInt, StrictModel
 
-# Operator class -> amounts of work that cost cycles; `hwkd.cost.latency_terms` counts them. A
-# latency is the sum over operators and amounts of amount times cycles, so the order is a contract.
+# Operator class -> amounts of work that cost cycles; `hwkd.cost.latency_terms` counts them, those
+# of finer classes `hwkd.cost.finer_terms`. A latency is the sum over operators and amounts of
+# amount times cycles, so the order is a contract.
 WORK: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "pointwise": (
@@ -40,6 +41,22 @@ WORK: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "mean": ("tap", "output", "call"),
         "softmax": ("output", "call"),
         "copy": ("output", "call"),
+        # Finer classes, which only a runtime whose kernels were counted has.
+        "lined": (
+            "tap", "tap_of_nine", "pixel", "loaded", "moved", "row", "weight", "block", "call",
+        ),
+        "grouped": ("mac", "tap", "output", "call"),
+        "dilated": (
+            "mac", "block_of_4", "remainder", "output", "pixel", "tap", "padded_tap", "column",
+            "column_remainder", "padded_column", "weight", "streamed_mac", "call",
+        ),
+        "transposed": ("mac", "tap", "output", "call"),
+        "move": ("output", "looked_up", "filled", "run", "call"),
+        "resize": ("output", "pixel", "call"),
+        "max_pool": ("tap", "place", "output", "call"),
+        "product": ("output", "run", "call"),
+        "softmax_rows": ("output", "row", "call"),
+        "layer_norm": ("output", "row", "call"),
     }
 )  # fmt: skip
 
@@ -72,6 +89,15 @@ class FittedRange(_Finite):
 
     macs: tuple[float, float]
     depth: tuple[float, float] = (0, 1e12)
+
+    @field_validator("macs", "depth")
+    @classmethod
+    def _smallest_first(cls, ends: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= ends[0] <= ends[1]:
+            raise ValueError(
+                f"{ends[0]:g} to {ends[1]:g}: give the smallest that was timed, then the largest"
+            )
+        return ends
 
 
 class FormEvidence(_Finite):

@@ -247,12 +247,11 @@ _LAYERS = (
         attributes=lambda layer: {"axis": layer.axis + 1}, work="softmax",
     ),
     # Along the last axis. Scale and shift, which would follow, are weights of the layer behind it.
-    # Two passes over a vector, as a softmax, whose price it has: nobody timed it.
     Kind(
         onnx="LayerNormalization", layer="layer_norm",
         attributes=lambda _: {"axis": -1, "epsilon": 1e-5},
         operands=lambda layer: {f"{layer.name}.scale": (1.0,) * layer.shape[-1]},
-        constants=lambda layer: layer.shape[-1], work="softmax",
+        constants=lambda layer: layer.shape[-1], work="normalisation",
     ),
 )  # fmt: skip
 _ACTIVATIONS = (

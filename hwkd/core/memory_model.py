@@ -30,20 +30,25 @@ class FusionRules(StrictModel):
     """Which operators a runtime never executes on their own, and which it adds.
 
     Attributes:
+        saturates: the range of int8 values clamps for every kind, as each output has its own.
         batch_norm: BatchNormalization is folded into the convolution before it.
         pad: a Pad before a convolution or pooling becomes its padding.
         explicit_pads: a window's padding that is neither "same" nor "valid" costs a Pad operator.
         views: kinds that only rename a tensor (Reshape where no bytes move).
+        strided: kinds that read and write a tensor however it lies: a Transpose next to one moves
+            no bytes.
         drops_zero_channels: output channels whose weights and bias are all zero are not computed,
             nor what depends on them.
         sources: field -> citation.
     """
 
     activations: frozenset[str] = frozenset({"Relu", "Clip"})
+    saturates: bool = False
     batch_norm: bool = True
     pad: bool = False
     explicit_pads: bool = False
     views: frozenset[str] = frozenset()
+    strided: frozenset[str] = frozenset()
     drops_zero_channels: bool = False
     sources: dict[str, str] = Field(default_factory=dict)
 

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from operator import attrgetter
 from typing import Literal, Protocol, TypeAlias
 
 from hwkd.core.strict_model import STORED, StoredInt
@@ -71,6 +72,9 @@ _NAMED_BY_EVERY_KEY = frozenset(
         "activation", "permutation",
     )
 )  # fmt: skip
+_LATER_FIELDS = tuple(entry for entry in fields(Layer) if entry.name not in _NAMED_BY_EVERY_KEY)
+_LATER_DEFAULTS = tuple(entry.default for entry in _LATER_FIELDS)
+_later_values = attrgetter(*(entry.name for entry in _LATER_FIELDS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,9 +137,9 @@ def _layer_text(layer: Layer) -> str:
 def _later_fields_text(layers: Sequence[Layer]) -> str:
     """Return the text of the other fields: one that has its default everywhere adds nothing."""
     text = ""
-    for entry in fields(layers[0]):
-        if entry.name in _NAMED_BY_EVERY_KEY:
-            continue
+    if all(map(_LATER_DEFAULTS.__eq__, map(_later_values, layers))):
+        return text  # nearly always, and screening asks thousands of times a second
+    for entry in _LATER_FIELDS:
         found = [(layer.name, getattr(layer, entry.name)) for layer in layers]
         if others := tuple(pair for pair in found if pair[1] != entry.default):
             text += ("" if entry.name == "axis" else entry.name) + repr(others)

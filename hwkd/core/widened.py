@@ -37,6 +37,16 @@ def widened(layers: Layers, width: float) -> Layers:
     return replace(layers, layers=tuple(found))
 
 
+def is_cheap(layers: Layers) -> bool:
+    """Tell whether a network has convolutions in groups."""
+    return any(layer.groups > 1 for layer in layers.layers)
+
+
+def made_dense(layers: Layers) -> Layers:
+    """Return a network with dense convolutions in place of those in groups."""
+    return replace(layers, layers=tuple(replace(layer, groups=1) for layer in layers.layers))
+
+
 def with_outputs(layers: Layers, size: int) -> Layers:
     """Return a network with another number of outputs, the same up to its classifier.
 

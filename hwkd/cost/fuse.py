@@ -13,6 +13,7 @@ from hwkd.core.graph import FileFacts, Op, OpGraph, Tensor
 from hwkd.core.kinds import kind_of
 from hwkd.core.memory_model import FusionRules
 from hwkd.cost.dead_channels import drop_zero_channels
+from hwkd.cost.free_transposes import free_transposes
 from hwkd.cost.window_padding import is_same_padding, pad_before
 
 _NO_PADS = (0, 0, 0, 0)
@@ -58,6 +59,7 @@ class _Fusion:
     def __init__(self, graph: OpGraph, rules: FusionRules) -> None:
         self._graph, self._rules = graph, rules
         self._readers, dead = _live_readers(graph)
+        self._free = free_transposes(graph, rules)
         self._running: dict[str, Op] = {}  # by operator name, in order
         self._producer: dict[str, str] = {}  # tensor -> operator
         self._alias: dict[str, str] = {}  # renamed tensor -> the one that exists
@@ -67,7 +69,7 @@ class _Fusion:
     def visit(self, op: Op) -> None:
         """Run an operator, let the one before it do its work, or skip it."""
         rules = self._rules
-        if op.kind in _TRANSPARENT or op.kind in rules.views:
+        if op.kind in _TRANSPARENT or op.kind in rules.views or op.name in self._free:
             self._skip(op)
             return
         inputs = op.inputs
@@ -181,7 +183,7 @@ def _absorbed_biases(op: Op, host: Op, rules: FusionRules) -> int | None:
     """Return the host's bias count after it absorbed `op`, or None when it cannot."""
     kind = op.kind
     if kind in rules.activations:
-        takes_it = _is_weighted(host) or kind_of(host.kind).takes_activation
+        takes_it = rules.saturates or _is_weighted(host) or kind_of(host.kind).takes_activation
         return host.biases if takes_it else None
     if kind == "BatchNormalization":
         absorbs = rules.batch_norm and kind_of(host.kind).takes_scale_and_shift

@@ -15,7 +15,8 @@ from typing import Literal, NamedTuple, TypeAlias
 from hwkd.core.device import WORK, FittedRange, FormEvidence, LatencyModel
 from hwkd.core.graph import Op, Tensor
 from hwkd.core.measure import LatencyEstimate
-from hwkd.cost.latency_terms import Work, op_work
+from hwkd.cost.finer_terms import priced_work
+from hwkd.cost.latency_terms import Work
 
 Weakness: TypeAlias = Literal[
     "outside the fitted range", "in grouped or transposed convolutions, priced as depthwise ones"
@@ -158,7 +159,7 @@ class LatencyTable:
         return found
 
     def _op_cycles(self, op: Op, tensors: Mapping[str, Tensor]) -> OpCycles | None:
-        work = op_work(op, tensors)
+        work = priced_work(op, tensors, self._cycles)
         per_unit = None if work is None else self._cycles.get(work.op_class)
         if work is None or per_unit is None:
             return None

@@ -197,3 +197,5 @@ def _elementwise(op: Op, tensors: Mapping[str, Tensor]) -> Work:
 
 for _name in ("activation", "copy", "softmax"):
     WORK_RULES.register(_name)(_per_element(_name))
+# Two passes over a vector, as a softmax, whose price it has: nobody timed it.
+WORK_RULES.register("normalisation")(_per_element("softmax"))

@@ -39,8 +39,9 @@ def place_greedily(buffers: Sequence[Buffer], steps: int) -> list[int]:
     occupied: list[list[tuple[int, int]]] = [[] for _ in range(max(steps, 1))]
     # Those that live long would stand in every list: they are looked through instead.
     lasting: list[tuple[int, int, tuple[int, int]]] = []
-    order = sorted(range(len(buffers)), key=lambda index: (-buffers[index][1], -index))
-    for index in order:
+    order = sorted([(-buffer[1], -index) for index, buffer in enumerate(buffers)])
+    for _, place in order:
+        index = -place
         _, size, first, last = buffers[index]
         taken = occupied[first]
         if last > first:
@@ -58,6 +59,6 @@ def place_greedily(buffers: Sequence[Buffer], steps: int) -> list[int]:
         if last - first > _LASTING_STEPS:
             lasting.append((first, last, span))
             continue
-        for step in range(first, last + 1):
-            occupied[step].append(span)
+        for spans in occupied[first : last + 1]:
+            spans.append(span)
     return offsets

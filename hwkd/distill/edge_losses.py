@@ -45,6 +45,17 @@ def divergence(
     return found * temperature**2 if scaled else found
 
 
+def agreement(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Return - KL of each sample, bounded: a generator lowers it where two networks differ.
+
+    Args:
+        ours: logits, shape [batch, classes].
+        theirs: likewise; nothing is detached.
+    """
+    # The logarithm keeps it from making one sample very large and nothing of the others.
+    return -torch.log1p(divergence(ours, theirs))
+
+
 def soft_cross_entropy(
     logits: Tensor, target: Tensor, *, temperature: float = 1.0, scaled: bool = True
 ) -> Tensor:
@@ -190,6 +201,16 @@ def fooled(score: Tensor) -> Tensor:
 def unmasked(score: Tensor) -> Tensor:
     """Return the least-squares loss of a discriminator at what is not real."""
     return flat(score.square()).mean(1)
+
+
+def looks_real(score: Tensor) -> Tensor:
+    """Return the logistic loss of whoever is to look real, of each sample, nats."""
+    return flat(functional.softplus(-score)).mean(1)
+
+
+def looks_made(score: Tensor) -> Tensor:
+    """Return the logistic loss of a discriminator at what is not real, of each sample, nats."""
+    return flat(functional.softplus(score)).mean(1)
 
 
 def sampled_label_loss(logits: Tensor, sampled: Tensor, reward: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from hwkd.core.cohort import STUDENT, Role
+from hwkd.core.cohort import STUDENT, Joint, Role
 from hwkd.core.errors import ConfigError
 from hwkd.distill.edge_losses import label_loss
 from hwkd.distill.method import Configured, option
@@ -221,6 +221,10 @@ class Phase:
         kept = [replace(edge, ramp=None) for edge in self.edges if not edge.teaches]
         edges = tuple(kept) or (label_edge(STUDENT),)
         read = {signal.split(".")[0] for e in edges for signal in (*e.predictions, *e.reads)}
+        # What a classifier of several looks reads is read, too.
+        for role in self.roles:
+            if isinstance(role, Joint) and role.name in read:
+                read |= {*role.members}
         roles = tuple(role for role in self.roles if role.name in {*read, STUDENT})
         return replace(self, roles=roles, edges=edges, turns=())
 
@@ -271,6 +275,11 @@ class Scheme(Configured, ABC):
     def user_teachers(self) -> int:
         """How many teachers of the user's take part."""
         return 0
+
+    @property
+    def fewest_classes(self) -> int:
+        """Classes that the data must have."""
+        return 2
 
     def taught_by(self, teachers: int) -> Scheme:
         """Return the scheme with so many teachers of the user's in place of its own.

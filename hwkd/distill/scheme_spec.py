@@ -6,7 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import Exit, Network, Rounded, Segment, Sent, Source, Trained, View
+from hwkd.core.cohort import (
+    Exit,
+    InputJudge,
+    Judge,
+    Network,
+    Projected,
+    Rounded,
+    Segment,
+    Sent,
+    Source,
+    Trained,
+    View,
+)
 from hwkd.core.errors import ConfigError
 from hwkd.distill.scheme import Aggregate, Edge, Phase, Scheme
 from hwkd.distill.written_options import configured_options, split_options
@@ -113,7 +125,9 @@ def _pulled_roles(phase: Phase) -> set[str]:
         pulled |= {signal.split(".")[0] for signal in signals}
     # What an exit or a segment is of learns with it; segments stand before exits on them.
     for role in reversed(phase.roles):
-        if isinstance(role, (Exit, Segment)) and role.name in pulled:
+        if isinstance(role, View) and role.at and role.name in pulled:
+            pulled.add(role.at.split(".")[0])
+        if isinstance(role, (Exit, InputJudge, Judge, Projected, Segment)) and role.name in pulled:
             pulled.add(role.of)
     return pulled
 

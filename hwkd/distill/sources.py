@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import torch
@@ -33,16 +33,20 @@ class LiveSource(StillSource):
         needs: frozenset[Signal],
         *,
         shown: Callable[[Tensor], Tensor] | None = None,
+        outputs_of: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
     ) -> None:
         """Prepare taps; the network is put in evaluation mode and frozen.
 
         Args:
             shown: inputs of a batch -> what the teacher is shown; None shows them as they are.
+            outputs_of: its answers -> outputs of the head (`Head.of_teacher`); None takes them for
+                outputs, as they also are where losses differentiate the teacher.
         """
         network.eval()
         network.requires_grad_(False)
         self._taps = Taps(network, places, needs, shown=shown)
         self._differentiates = Signal.INPUTS in needs
+        self._outputs_of = outputs_of
         self._shapes: ViewShapes | None = None
 
     def views(self, batch: Batch) -> Views:
@@ -64,9 +68,14 @@ class LiveSource(StillSource):
                 f"{getattr(before, name)} and then {getattr(after, name)}; give a teacher whose "
                 "shapes depend on the input's shape only"
             )
-        if not self._differentiates:
-            views = views.map(Tensor.detach)
-        return views
+        if self._differentiates:
+            return views
+        views = views.map(Tensor.detach)
+        if self._outputs_of is None:
+            return views
+        answers = views.need(Signal.LOGITS)
+        outputs = self._outputs_of(answers.float().cpu().numpy())
+        return replace(views, logits=torch.from_numpy(outputs).to(answers.device))
 
 
 class CachedSource(StillSource):

@@ -70,6 +70,11 @@ class StudentModule(nn.Module):
             shapes[layer.name] = layer.shape
         self._last_uses = _last_uses(layers)
 
+    def class_rows(self) -> Tensor | None:
+        """Return the weights of each output, shape [outputs, dim]; None without a classifier."""
+        step = self.steps[self.layers.layers[-1].name]
+        return step.core.weight.flatten(1) if isinstance(step, Weighted) else None
+
     def forward(self, x: Tensor) -> Outputs:
         """Return the outputs, each of shape [batch, *layer.shape]."""
         return self.forward_taps(x, ())[0]

@@ -16,10 +16,14 @@ from hwkd.core.cohort import (
     FreeWeights,
     Fused,
     Gate,
+    InputJudge,
     InstanceWeights,
+    Joint,
     Judge,
+    Made,
     Network,
     PeerAttention,
+    Projected,
     Rounded,
     Segment,
     Trained,
@@ -28,8 +32,20 @@ from hwkd.core.cohort import (
 )
 from hwkd.core.errors import ConfigError
 from hwkd.core.student import Layer, Layers
-from hwkd.core.widened import widened
+from hwkd.core.widened import made_dense, widened
 from hwkd.nn.build import StudentModule, build_module
+from hwkd.nn.cohort_heads import (
+    ExitHead,
+    Free,
+    GateHead,
+    InputJudgeHead,
+    InputMaker,
+    PeerProjections,
+    judge_of,
+    pooled,
+    statistics_kept,
+    turned,
+)
 from hwkd.nn.cut import Cut, joined_state, last_cut, part_between, run_between
 from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.nn.side_by_side import SideBySide, can_stand_side_by_side
@@ -38,7 +54,6 @@ from hwkd.nn.wide import WideAround
 
 # Seeds of a cohort's networks are this far apart, so that no two draw alike.
 _SEED_STEP = 1_000_003
-_JUDGE_WIDTH = 32
 
 
 class Cohort(nn.Module):
@@ -87,8 +102,10 @@ class Cohort(nn.Module):
         return tuple(self._roles.values())
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Run everything that has batch statistics; returns the student's logits."""
-        return self.signals(inputs, plain=True)[f"{STUDENT}.logits"]
+        """Run everything that has batch statistics; returns logits, the student's if there."""
+        shown = self.signals(inputs, plain=True)
+        said = [value for signal, value in shown.items() if signal.endswith(".logits")]
+        return shown.get(f"{STUDENT}.logits", said[0])
 
     def signals(
         self,
@@ -122,7 +139,17 @@ class Cohort(nn.Module):
                 seen[f"{name}.logits"] = self.parts[name](inputs).float()
             elif isinstance(role, View):
                 if not plain:
-                    self._show_network(role.of, inputs if other is None else other, seen, name)
+                    self._show_view(role, inputs, other, seen)
+            elif isinstance(role, Made):
+                if not plain:
+                    seen[f"{name}.inputs"] = self.parts[name](inputs)
+            elif isinstance(role, InputJudge):
+                if not plain:
+                    seen[f"{name}.made"] = self.parts[name](seen[f"{role.of}.inputs"])
+                    seen[f"{name}.real"] = self.parts[name](inputs)
+            elif isinstance(role, (Judge, Joint)):
+                if not plain:
+                    self._show_compared(role, given or {}, seen)
             elif isinstance(role, Wide):
                 if not plain:
                     seen[f"{name}.logits"] = self.parts[name](self.parts[role.of], inputs)
@@ -170,6 +197,7 @@ class Cohort(nn.Module):
             return build_module(self._layers, seed=self._seed)
         if isinstance(role, Network):
             layers = widened(self._layers, role.width)
+            layers = made_dense(layers) if role.is_dense else layers
             return build_module(layers, seed=self._seed + _SEED_STEP * role.draw)
         if isinstance(role, Branch):
             cut = self._cut(role.of)
@@ -187,20 +215,28 @@ class Cohort(nn.Module):
         if isinstance(role, Segment):
             return self._fitted(role)
         if isinstance(role, Gate):
-            return _GateHead(self._cut(role.of).shape[0], role.members)
+            return GateHead(self._cut(role.of).shape[0], role.members)
         if isinstance(role, PeerAttention):
-            return _PeerProjections(len(role.members), size, role.dim)
+            return PeerProjections(len(role.members), size, role.dim)
         if isinstance(role, Fused):
             return nn.Linear(size * len(role.members), classes)
         if isinstance(role, FreeWeights):
-            return _Free({"values": torch.zeros(role.members)})
+            return Free({"values": torch.zeros(role.members)})
         if isinstance(role, InstanceWeights):
             factors = {f"factor{k}": torch.randn(size) / size for k in range(role.members)}
-            return _Free({"latent": torch.ones(size)} | factors)
+            return Free({"latent": torch.ones(size)} | factors)
         if isinstance(role, Judge):
-            return nn.Sequential(
-                nn.Linear(size, _JUDGE_WIDTH), nn.ReLU(), nn.Linear(_JUDGE_WIDTH, 1)
+            return judge_of(classes if role.signal == "logits" else self._features(role.width))
+        if isinstance(role, Projected):
+            return nn.Linear(size, self._features(role.width))
+        if isinstance(role, InputJudge):
+            return InputJudgeHead(self._channels, self._axes)
+        if isinstance(role, Made):
+            return InputMaker(
+                self._channels, self._axes, strength=role.strength, seed=self._seed + _SEED_STEP
             )
+        if isinstance(role, Joint):
+            return nn.Linear(size, classes * len(role.members))
         return nn.Identity()
 
     def _show_network(
@@ -216,6 +252,8 @@ class Cohort(nn.Module):
         logits, values = module.forward_taps(inputs, sorted(taps))
         assert isinstance(logits, Tensor)
         seen |= _shown_of(shown_as, module.layers, logits, values)
+        if shown_as == name and (rows := module.class_rows()) is not None:
+            seen[f"{name}.classes"] = rows
         if cut is not None:
             trunk = inputs if cut.after == "input" else values[cut.after]
             ends = 1 + sum(isinstance(r, Branch) and r.of == name for r in self._roles.values())
@@ -257,6 +295,31 @@ class Cohort(nn.Module):
         signal = f"stage{role.until}" if role.until else "logits"
         seen[f"{role.name}.{signal}"] = shown
 
+    def _show_view(
+        self, role: View, inputs: Tensor, other: Tensor | None, seen: dict[str, Tensor]
+    ) -> None:
+        if role.at:
+            with statistics_kept(self.parts[role.of]):
+                self._show_network(role.of, seen[role.at], seen, role.name)
+        elif role.quarter_turns:
+            self._show_network(role.of, turned(inputs, role.quarter_turns), seen, role.name)
+        else:
+            self._show_network(role.of, inputs if other is None else other, seen, role.name)
+
+    def _show_compared(
+        self, role: Judge | Joint, given: Mapping[str, Tensor], seen: dict[str, Tensor]
+    ) -> None:
+        name, module = role.name, self.parts[role.name]
+        if isinstance(role, Joint):
+            shown = {m: module(seen[f"{m}.features"]) for m in role.members}
+            seen.update({f"{name}.{member}": value for member, value in shown.items()})
+            return
+        own, next_ = seen[f"{role.of}.{role.signal}"], f"{role.beside}.{role.signal}"
+        theirs = seen.get(next_, given.get(next_, torch.zeros_like(own)))
+        if role.signal == "logits":  # what has no bound lets a discriminator pull without one
+            own, theirs = torch.softmax(own, -1), torch.softmax(theirs, -1)
+        seen[f"{name}.own"], seen[f"{name}.next"] = module(own), module(theirs.detach())
+
     def _show_beside(
         self, key: str, names: Sequence[str], inputs: Tensor, seen: dict[str, Tensor]
     ) -> None:
@@ -285,20 +348,28 @@ class Cohort(nn.Module):
         elif isinstance(role, Fused):
             together = torch.cat([seen[f"{member}.features"] for member in role.members], 1)
             seen[f"{name}.logits"] = module(together)
-        elif isinstance(role, Judge):
-            seen[f"{name}.own"] = module(seen[f"{role.of}.features"])
-            seen[f"{name}.next"] = module(seen[f"{role.beside}.features"].detach())
+        elif isinstance(role, Projected):
+            seen[f"{name}.features"] = module(seen[f"{role.of}.features"])
         else:
-            assert isinstance(module, _Free)
+            assert isinstance(module, Free)
             seen.update({f"{name}.{key}": value for key, value in module.values.items()})
 
     def _cut(self, network: str) -> Cut:
         return self._cuts.setdefault(network, last_cut(self._layers))
 
-    def _features(self) -> int:
-        shapes = {layer.name: layer.shape for layer in self._layers.layers}
-        tap = self._layers.taps.get("embedding")
-        return prod(shapes[tap]) if tap else shapes[self._layers.stage_ends[-1]][0]
+    def _features(self, width: float = 1.0) -> int:
+        layers = widened(self._layers, width)
+        shapes = {layer.name: layer.shape for layer in layers.layers}
+        tap = layers.taps.get("embedding")
+        return prod(shapes[tap]) if tap else shapes[layers.stage_ends[-1]][0]
+
+    @property
+    def _channels(self) -> int:
+        return self._layers.input_shape[0]
+
+    @property
+    def _axes(self) -> int:
+        return len(self._layers.input_shape) - 1
 
     def _classes(self) -> int:
         return self._layers.layers[-1].shape[0]
@@ -343,7 +414,9 @@ def _side_by_side(
     """
     if any(isinstance(role, (Branch, Gate, View, Wide, Rounded, Segment)) for role in roles):
         return
-    networks = [role for role in roles if isinstance(role, Network) and not role.apart]
+    networks = [
+        role for role in roles if isinstance(role, Network) and not (role.apart or role.is_dense)
+    ]
     for width in dict.fromkeys(role.width for role in networks):
         names = tuple(role.name for role in networks if role.width == width)
         if len(names) > 1 and can_stand_side_by_side(widened(layers, width)):
@@ -366,52 +439,4 @@ def _features_of(layers: Layers, values: Mapping[str, Tensor]) -> Tensor:
     tap = layers.taps.get("embedding")
     if tap is not None and tap in values:
         return values[tap].flatten(1)
-    return _pooled(values[layers.stage_ends[-1]])
-
-
-def _pooled(maps: Tensor) -> Tensor:
-    return maps.flatten(2).mean(2) if maps.dim() > 2 else maps
-
-
-class ExitHead(nn.Module):
-    """What an exit is made of: the mean of a stage, and two linear layers."""
-
-    def __init__(self, channels: int, features: int, classes: int) -> None:
-        """Draw the weights."""
-        super().__init__()
-        self.align, self.classify = nn.Linear(channels, features), nn.Linear(features, classes)
-
-    def forward(self, stage: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features and logits of a stage's output."""
-        features = torch.relu(self.align(_pooled(stage)))
-        return features, self.classify(features)
-
-
-class _GateHead(nn.Module):
-    def __init__(self, channels: int, members: int) -> None:
-        super().__init__()
-        self.score, self.norm = nn.Linear(channels, members), nn.BatchNorm1d(members)
-
-    def forward(self, trunk: Tensor) -> Tensor:
-        scores: Tensor = self.norm(self.score(_pooled(trunk)))
-        return scores
-
-
-class _PeerProjections(nn.Module):
-    def __init__(self, members: int, features: int, dim: int) -> None:
-        super().__init__()
-        self.queries = nn.ModuleList(nn.Linear(features, dim) for _ in range(members))
-        self.keys = nn.ModuleList(nn.Linear(features, dim) for _ in range(members))
-
-    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        both = [
-            torch.stack([one(f) for one, f in zip(layers, features, strict=True)], 1)
-            for layers in (self.queries, self.keys)
-        ]
-        return both[0], both[1]
-
-
-class _Free(nn.Module):
-    def __init__(self, values: Mapping[str, Tensor]) -> None:
-        super().__init__()
-        self.values = nn.ParameterDict({name: nn.Parameter(t) for name, t in values.items()})
+    return pooled(values[layers.stage_ends[-1]])

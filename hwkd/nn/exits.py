@@ -8,7 +8,8 @@ from dataclasses import replace
 from hwkd.core.cohort import STUDENT, Exit
 from hwkd.core.student import Layer, Layers
 from hwkd.nn.build import StudentModule, build_module
-from hwkd.nn.cohort import Cohort, ExitHead
+from hwkd.nn.cohort import Cohort
+from hwkd.nn.cohort_heads import ExitHead
 
 # Of a picture: channels, height, width.
 _AXES = 3

@@ -14,15 +14,19 @@ from hwkd.nn.build import StudentModule, Weighted
 _Hook = Callable[[str, Weighted, Tensor], Tensor | None]
 # Of a channel whose deviation is less, beside that of others, nothing is scaled up.
 _LEAST_RATIO = 1e-3
-# Of the mean square of the channels. From 20 examples of the digits on, 0.01 was no better at a
-# thousand and ten points worse at 20.
-_RIDGE = 0.1
+# Of the mean square of the channels; `benchmarks.distill.kept_channels` compares others.
+RIDGE = 0.1
 _MOST_POSITIONS = 20_000
 
 
 @torch.no_grad()
 def match_moments(
-    narrow: StudentModule, whole: StudentModule, rows: Mapping[str, Tensor], examples: Tensor
+    narrow: StudentModule,
+    whole: StudentModule,
+    rows: Mapping[str, Tensor],
+    examples: Tensor,
+    *,
+    ridge: float = RIDGE,
 ) -> None:
     """Set normalisations, weights and biases of a network that lost channels.
 
@@ -35,6 +39,7 @@ def match_moments(
         narrow: has weights of `whole`.
         rows: layer -> which channels of the whole network its own are.
         examples: shape [n, *input_shape].
+        ridge: see `fitted_map`.
 
     Source:
         Li et al. 2020, EagleEye, arXiv:2007.02491, section 3.3, where statistics alone follow;
@@ -52,7 +57,7 @@ def match_moments(
 
     def follow(name: str, step: Weighted, output: Tensor) -> Tensor | None:
         if _is_dense(step):
-            linear = fitted_map(_positions(output), answers[name])
+            linear = fitted_map(_positions(output), answers[name], ridge=ridge)
             step.core.weight.copy_(torch.einsum("oi,i...->o...", linear, step.core.weight))
             if step.core.bias is not None:
                 step.core.bias.copy_(linear @ step.core.bias)
@@ -82,7 +87,7 @@ def match_moments(
         narrow.train(was_training)
 
 
-def fitted_map(given: Tensor, wanted: Tensor) -> Tensor:
+def fitted_map(given: Tensor, wanted: Tensor, *, ridge: float = RIDGE) -> Tensor:
     """Return the linear map of channels that makes answers most like others, means apart.
 
     What it differs by from scaling each channel to its deviation is held back by a ridge, so that
@@ -91,6 +96,7 @@ def fitted_map(given: Tensor, wanted: Tensor) -> Tensor:
     Args:
         given: shape [n, channels].
         wanted: likewise.
+        ridge: of the mean square of the channels, > 0; a very large one is scaling alone.
 
     Returns:
         Shape [channels, channels], rows are what is made.
@@ -100,8 +106,8 @@ def fitted_map(given: Tensor, wanted: Tensor) -> Tensor:
     least = _LEAST_RATIO * own.max() + _LEAST_RATIO**2
     scaled = torch.diag(theirs.square().mean(0).sqrt() / own.clamp_min(least))
     products = ours.T @ ours
-    ridge = _RIDGE * products.diagonal().mean().clamp_min(_LEAST_RATIO**2)
-    held = products + ridge * torch.eye(len(own), dtype=products.dtype, device=products.device)
+    weight = ridge * products.diagonal().mean().clamp_min(_LEAST_RATIO**2)
+    held = products + weight * torch.eye(len(own), dtype=products.dtype, device=products.device)
     rest = torch.linalg.solve(held, ours.T @ (theirs - ours @ scaled))
     found: Tensor = (scaled + rest).T.to(given.dtype)
     return found

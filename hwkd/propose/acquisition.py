@@ -100,7 +100,10 @@ def front_at(box: Box, values: FloatArray) -> tuple[FloatArray, FloatArray]:
     """
     if not len(values):
         return np.full(len(box.points), box.worst), np.full(len(box.points), -1)
-    inside = np.all(values[:, None, 1:] <= box.points[None], axis=2)
+    # Axis by axis: NumPy is slow at many reductions over a few elements each.
+    inside = np.ones((len(values), len(box.points)), dtype=bool)
+    for axis in range(1, values.shape[1]):
+        inside &= values[:, axis, None] <= box.points[None, :, axis - 1]
     first = np.where(inside, values[:, :1], np.inf)
     who = first.argmin(0)
     best = first[who, np.arange(len(box.points))]
@@ -133,8 +136,11 @@ def _served(box: Box, mean: FloatArray, deviation: FloatArray) -> FloatArray:
     """Return the chance that a candidate exceeds a point nowhere, shape [candidates, points]."""
     is_served = np.ones((len(mean), len(box.points)), dtype=bool)
     for axis in range(1, mean.shape[1]):
-        is_uncertain = deviation[:, axis, None] > 0
-        is_served &= is_uncertain | (mean[:, axis, None] <= box.points[None, :, axis - 1])
+        within = mean[:, axis, None] <= box.points[None, :, axis - 1]
+        is_uncertain = deviation[:, axis] > 0
+        if is_uncertain.any():
+            within |= is_uncertain[:, None]
+        is_served &= within
     served: FloatArray = is_served.astype(float)
     for axis in range(1, mean.shape[1]):
         uncertain = np.flatnonzero(deviation[:, axis])

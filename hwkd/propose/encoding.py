@@ -35,12 +35,14 @@ class Rows:
         size: shape [n], how many choices the group knows.
         bits: shape [n, bits]; what a column means depends on the group.
         features: shape [n, features], standardised, 0 where one has no meaning.
+        exact: shape [n, objectives], what arithmetic knows; NaN where one must be measured.
     """
 
     group: FloatArray
     size: FloatArray
     bits: FloatArray
     features: FloatArray
+    exact: FloatArray
 
     def __len__(self) -> int:
         """Return how many candidates."""
@@ -48,7 +50,13 @@ class Rows:
 
     def taken(self, places: NDArray[np.int_] | slice) -> Rows:
         """Return the rows at some places."""
-        return Rows(self.group[places], self.size[places], self.bits[places], self.features[places])
+        return Rows(
+            self.group[places],
+            self.size[places],
+            self.bits[places],
+            self.features[places],
+            self.exact[places],
+        )
 
     def joined(self, other: Rows) -> Rows:
         """Return these rows and then the others."""
@@ -57,6 +65,7 @@ class Rows:
             np.r_[self.size, other.size],
             np.r_[self.bits, other.bits],
             np.r_[self.features, other.features],
+            np.r_[self.exact, other.exact],
         )
 
 
@@ -101,6 +110,7 @@ class Encoder:
             spread = np.where(np.isfinite(raw), (raw - self._mean) ** 2, 0.0)
         deviation = np.sqrt(spread.sum(0) / known_count)
         self._deviation = np.where(deviation < _TINY, 1.0, deviation)
+        self._objectives = len(seen[0].screened.exact) if seen else 0
         self._placed: dict[ScreenedTrace, int] = {}
         self._table = self._empty(_REMEMBERED)
 
@@ -111,11 +121,12 @@ class Encoder:
         missing = len(self._placed) + len(candidates) - len(self._table)
         if missing > 0:
             self._table = self._table.joined(self._empty(missing))
-        found = [self._placed.get(candidate) for candidate in candidates]
-        places = [
-            self._place(candidate) if place is None else place
-            for candidate, place in zip(candidates, found, strict=True)
-        ]
+        places = list(map(self._placed.get, candidates))
+        if None in places:
+            places = [
+                self._place(candidate) if place is None else place
+                for candidate, place in zip(candidates, places, strict=True)
+            ]
         return self._table.taken(np.array(places, dtype=int))
 
     def _empty(self, count: int) -> Rows:
@@ -124,6 +135,7 @@ class Encoder:
             np.zeros(count),
             np.zeros((count, self._width)),
             np.zeros((count, len(self._mean))),
+            np.zeros((count, self._objectives)),
         )
 
     def _group_of(self, candidate: ScreenedTrace) -> Value:
@@ -137,6 +149,7 @@ class Encoder:
         self._table.size[place] = float(len(self._starts[group])) if group >= 0 else 1.0
         self._write_bits(candidate, group, self._table.bits[place])
         raw = (self._raw(candidate) - self._mean) / self._deviation
+        self._table.exact[place] = np.array(candidate.screened.exact, dtype=float)
         self._table.features[place] = np.where(np.isfinite(raw), raw, 0.0)
         return place
 

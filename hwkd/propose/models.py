@@ -63,11 +63,17 @@ class Models:
     values: FloatArray
     is_feasible: FloatArray
 
+    @property
+    def feasible(self) -> FloatArray:
+        """The values of what keeps every constraint that was measured."""
+        feasible: FloatArray = self.values[self.is_feasible]
+        return feasible
+
     def estimates(self, candidates: Sequence[ScreenedTrace]) -> Estimates:
         """Predict the objectives of candidates; exact ones are copied."""
         rows = self.encoder.rows(candidates)
         found = {index: surrogate.predict(rows) for index, surrogate in self.objectives.items()}
-        mean = _with_exact({index: one.mean for index, one in found.items()}, candidates)
+        mean = _with_exact({i: one.mean for i, one in found.items()}, rows.exact, candidates)
         deviation = np.zeros_like(mean)
         for index, one in found.items():
             deviation[:, index] = one.deviation
@@ -137,8 +143,8 @@ def fit_models(
     constraints = tuple(fitted(-1 - index, partial(_measured, index)) for index in range(measured))
     feasible = [all(c <= 0 for c in o.constraints) for o in trained.observations]
     everyone = [*candidates, *pending]
-    fitted_rows = rows.joined(waiting) if pending else rows
-    values = _with_exact({i: s.expected(fitted_rows) for i, s in objectives.items()}, everyone)
+    known_values = np.r_[rows.exact, waiting.exact]
+    values = _with_exact({i: s.smoothed() for i, s in objectives.items()}, known_values, everyone)
     if len(exact) > 1:
         for index, known in enumerate(exact):
             if known is not None:
@@ -203,18 +209,11 @@ def _settings_from(count: int) -> int:
     return size
 
 
-def exact_values(candidates: Sequence[ScreenedTrace]) -> FloatArray:
-    """Return what arithmetic knows, shape [n, objectives]; NaN where one must be measured."""
-    objectives = len(candidates[0].screened.exact) if candidates else 0
-    known = np.array([candidate.screened.exact for candidate in candidates], dtype=float)
-    return known.reshape(len(candidates), objectives)
-
-
 def _with_exact(
-    measured: Mapping[int, FloatArray], candidates: Sequence[ScreenedTrace]
+    measured: Mapping[int, FloatArray], exact: FloatArray, candidates: Sequence[ScreenedTrace]
 ) -> FloatArray:
     """Return the objectives of candidates, shape [n, objectives], from those that are measured."""
-    values = exact_values(candidates)
+    values = exact.copy()
     for index, found in measured.items():
         values[:, index] = found
     if values.shape[1] == 1:

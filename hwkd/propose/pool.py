@@ -57,7 +57,7 @@ class Pool(Generic[T]):
         self._seed = seed
         # Of this turn and the one before; a function of the seed, remembered to save its time.
         self._fresh: dict[int, tuple[ScreenedTrace, ...]] = {}
-        self._relatives: dict[tuple[int, int], ScreenedTrace] = {}
+        self._relatives: dict[int, list[ScreenedTrace]] = {}
 
     @cached_property
     def groups(self) -> tuple[Value, ...]:
@@ -110,13 +110,11 @@ class Pool(Generic[T]):
             source = Source("mutation", parent.number)
             more = parent.turns_ago // _TURNS_PER_RELATIVE
             count = min(_MOST_RELATIVES, _FIRST_RELATIVES + more)
-            for index in range(count):
-                label = (parent.number, index)
-                candidate = self._relatives.get(label)
-                if candidate is None:
-                    random = self._random("relative", *label)
-                    candidate = self._screening(mutate(suggest, parent.candidate.trace, random))
-                used[label] = candidate
+            known = used[parent.number] = self._relatives.get(parent.number, [])
+            for index in range(len(known), count):
+                random = self._random("relative", parent.number, index)
+                known.append(self._screening(mutate(suggest, parent.candidate.trace, random)))
+            for candidate in known[:count]:
                 if candidate.screened.is_feasible:
                     yield candidate, source
         self._relatives = used

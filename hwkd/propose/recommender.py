@@ -7,6 +7,7 @@ remembers only saves time.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
 
@@ -21,7 +22,7 @@ from hwkd.propose.acquisition import (
 )
 from hwkd.propose.candidates import ScreenedTrace, Screening
 from hwkd.propose.encoding import Encoder, FloatArray
-from hwkd.propose.models import Models, SettingsMemory, exact_values, fit_models
+from hwkd.propose.models import Models, SettingsMemory, fit_models
 from hwkd.propose.observations import Observations, Trained, bounded, front_range, interval_stretch
 from hwkd.propose.pool import Parent, Pool, Source
 from hwkd.propose.problem import Observation, Problem, Recommendation
@@ -38,6 +39,15 @@ _CLIMBED, _STEPS_PER_CLIMB = 3, 4
 _REMEMBERED = 2000
 _GOLDEN = 0.618034
 _UNKNOWN = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The front as the models believe it: what is reached at every point of a box, and by whom."""
+
+    box: Box
+    front: FloatArray
+    by: FloatArray
 
 
 class Recommender(Generic[T]):
@@ -145,7 +155,8 @@ class Recommender(Generic[T]):
             worst=self.problem.limits,
             memory=self._settings,
         )
-        parents = self._parents(models, trained.part(part), box, turn)
+        reached = None if box is None else Reached(box, *front_at(box, models.feasible))
+        parents = self._parents(models, trained.part(part), reached, turn)
         pool: dict[object, tuple[ScreenedTrace, Source]] = {}
 
         def take(candidate: ScreenedTrace, source: Source) -> bool:
@@ -155,24 +166,25 @@ class Recommender(Generic[T]):
                 pool[key] = (candidate, source)
             return is_new
 
+        surveyed, drawn = Source("survey"), Source("random")
         for candidate in self._pool.survey:
-            take(candidate, Source("survey"))
+            take(candidate, surveyed)
         for candidate in self._pool.fresh(turn):
-            take(candidate, Source("random"))
+            take(candidate, drawn)
         for candidate, source in self._pool.relatives(parents, turn):
             take(candidate, source)
         if not pool:
             return self._last_resort(tried)
         entries = list(pool.values())
         count = len(trained) + len(history.pending)
-        gains = self._gains(models, box, [candidate for candidate, _ in entries], count)
+        gains = self._gains(models, reached, [candidate for candidate, _ in entries], count)
         best = [entries[index] for index in np.argsort(-gains, kind="stable")[:_CLIMBED]]
         for climbed, source in best:
             for candidate in self._pool.steps([climbed], turn, _STEPS_PER_CLIMB):
                 take(candidate, source)
         climbed_to = list(pool.values())[len(entries) :]
         if climbed_to:
-            more = self._gains(models, box, [candidate for candidate, _ in climbed_to], count)
+            more = self._gains(models, reached, [candidate for candidate, _ in climbed_to], count)
             entries, gains = entries + climbed_to, np.r_[gains, more]
         chosen = int(np.argmax(gains))
         candidate, source = entries[chosen]
@@ -181,22 +193,25 @@ class Recommender(Generic[T]):
         return _proposal(candidate, source, predicted, float(gains[chosen]))
 
     def _gains(
-        self, models: Models, box: Box | None, candidates: Sequence[ScreenedTrace], count: int
+        self,
+        models: Models,
+        reached: Reached | None,
+        candidates: Sequence[ScreenedTrace],
+        count: int,
     ) -> FloatArray:
         """Return the expected gain per predicted second."""
         found = models.estimates(candidates)
         share = 1.0 if count % _WHOLE_EVERY == 0 else _DEVIATION_SHARE
         estimates = Estimates(found.mean, found.deviation * share)
-        feasible = models.values[models.is_feasible]
-        if box is None:
+        if reached is None:
             # Where nothing was feasible yet, every feasible candidate is an improvement.
+            feasible = models.feasible
             level = feasible[:, 0].min() if len(feasible) else models.values[:, 0].max()
             gain = expected_improvement(
                 estimates.mean[:, 0], estimates.deviation[:, 0], np.asarray(level)
             )
         else:
-            front, _ = front_at(box, feasible)
-            gain = hypervolume_gain(box, front, estimates)
+            gain = hypervolume_gain(reached.box, reached.front, estimates)
         gain = gain * models.feasible_chance(candidates)
         if not gain.max() > 0.0:  # nothing promises anything: look where least is known
             gain = 1e-300 * (1.0 + found.deviation[:, 0] / found.deviation[:, 0].max())
@@ -204,16 +219,16 @@ class Recommender(Generic[T]):
         per_second: FloatArray = gain / seconds
         return per_second
 
-    def _parents(self, models: Models, part: Trained, box: Box | None, turn: int) -> list[Parent]:
+    def _parents(
+        self, models: Models, part: Trained, reached: Reached | None, turn: int
+    ) -> list[Parent]:
         """Return the observations whose relatives are worth looking at: the front as believed."""
         feasible = np.flatnonzero(models.is_feasible)
-        values = models.values[feasible]
-        if box is None or not len(feasible):
+        if reached is None or not len(feasible):
             order = np.argsort(models.values[:, 0], kind="stable")[: _MOST_PARENTS // 2]
             chosen = [int(index) for index in order]
         else:
-            _, who = front_at(box, values)
-            chosen = [int(feasible[index]) for index in np.unique(who[who >= 0])]
+            chosen = [int(feasible[index]) for index in np.unique(reached.by[reached.by >= 0])]
         # Pending candidates stand behind the observed ones and have no relatives yet.
         chosen = [index for index in chosen if index < len(part)][-_MOST_PARENTS:]
         return [
@@ -252,7 +267,7 @@ class Recommender(Generic[T]):
     @cached_property
     def _exact_range(self) -> tuple[FloatArray, FloatArray]:
         """The ends of all objectives but the first in the survey; NaN where one is measured."""
-        exact = exact_values(self._pool.survey)[:, 1:]
+        exact = self._encoding().rows(self._pool.survey).exact[:, 1:]
         return exact.min(0), exact.max(0)
 
     def _last_resort(self, tried: set[object]) -> Recommendation | None:

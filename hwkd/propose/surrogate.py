@@ -95,7 +95,7 @@ class Surrogate:
         self._scale = results.std(0) + 1e-9
         z = (results - self._mean) / self._scale
         self._is_grouped = has_groups(rows, rows)
-        pairs = likeness(rows, rows, is_grouped=self._is_grouped)
+        self._pairs = pairs = likeness(rows, rows, is_grouped=self._is_grouped)
         fitted = []
         for candidate in settings[: _KEPT if len(rows) <= _MIXED_UP_TO else 1]:
             found = _fit(pairs, candidate, z)
@@ -115,8 +115,15 @@ class Surrogate:
 
     def expected(self, rows: Rows, result: int = 0) -> FloatArray:
         """Predict one result of candidates without saying how sure that is."""
-        pairs = likeness(rows, self._rows, is_grouped=has_groups(rows, self._rows))
-        mean = np.zeros(len(rows))
+        is_grouped = self._is_grouped or has_groups(rows, self._rows)
+        return self._expected(likeness(rows, self._rows, is_grouped=is_grouped), result)
+
+    def smoothed(self) -> FloatArray:
+        """Return the first result of what it was fitted to, without the noise."""
+        return self._expected(self._pairs, 0)
+
+    def _expected(self, pairs: Likeness, result: int) -> FloatArray:
+        mean = np.zeros(len(pairs.equal))
         for member in self._members:
             mean += member.weight * (pairs.kernel(member.settings) @ member.solved[:, result])
         share = sum(member.weight for member in self._members)
@@ -129,7 +136,7 @@ class Surrogate:
 
     def predict_all(self, rows: Rows, results: int) -> list[Prediction]:
         """Predict the first so many results of candidates."""
-        is_grouped = has_groups(rows, self._rows)
+        is_grouped = self._is_grouped or has_groups(rows, self._rows)
         mean, second = np.zeros((results, len(rows))), np.zeros((results, len(rows)))
         # In parts whose matrices stay in the processor's cache.
         for first in range(0, len(rows), _AT_ONCE):
@@ -153,9 +160,7 @@ class Surrogate:
             explained = solve_triangular(
                 member.factor, kernel.T, lower=True, check_finite=False, overwrite_b=True
             )
-            variance = own_variance(
-                rows, member.settings, is_grouped=self._is_grouped or is_grouped
-            )
+            variance = own_variance(rows, member.settings, is_grouped=is_grouped)
             variance = np.maximum(variance - (explained**2).sum(0), 1e-8)
             for result, found in enumerate(expected):
                 mean[result] += member.weight * found

@@ -62,6 +62,8 @@ class TaskData:
         notes: what a reader of a report must know: splits made, files left out, layout guessed.
         validation_from_train: validation was taken from the train split of the source, so that what
             ships may learn from it in the end; False where the source brought it.
+        validation_copies: of validation, varied as copies that train has of its own examples; None
+            where it has none, or nothing may learn from validation.
         raw_test: samples or bytes of the test split, where the pipeline takes whole numbers.
         sample_rate_hz: samples per second of signals; None where the source does not say.
         texts: UTF-8 bytes of each split, shape [n, 1, bytes]; None where inputs are no texts.
@@ -80,6 +82,7 @@ class TaskData:
     fingerprint: str
     notes: tuple[str, ...] = ()
     validation_from_train: bool = False
+    validation_copies: Split | None = None
     raw_test: NDArray[np.integer[Any]] | None = None
     sample_rate_hz: float | None = None
     texts: Mapping[SplitName, NDArray[np.uint8]] | None = None

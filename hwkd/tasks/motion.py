@@ -30,17 +30,15 @@ def with_copies(train: RawSplit, *, seed: int) -> tuple[RawSplit, str]:
     Args:
         train: int16, shape [n, 3 x sensors, samples], with the recording of each.
     """
-    count = len(train.labels)
-    copies = min(_COPIES, _MOST_EXAMPLES // max(1, count) - 1)
-    if copies < 1 or train.wholes is None:
+    count, copies = len(train.labels), _copies(train)
+    if not copies:
         return train, ""
-    random = np.random.default_rng(seed)
     signs = mirror_that_keeps_class(train)
-    varied = [_varied(train.inputs, signs, random) for _ in range(copies)]
+    varied = _varied_copies(train, signs, copies, np.random.default_rng(seed))
     whole = RawSplit(
-        inputs=np.concatenate([train.inputs, *varied]),
-        labels=np.tile(train.labels, 1 + copies),
-        wholes=np.tile(train.wholes, 1 + copies),
+        inputs=np.concatenate([train.inputs, varied.inputs]),
+        labels=np.concatenate([train.labels, varied.labels]),
+        wholes=np.tile(train.wholes, 1 + copies) if train.wholes is not None else None,
     )
     mirrored = "" if signs is None else "half of them as of the other side of the body, "
     note = (
@@ -49,6 +47,37 @@ def with_copies(train: RawSplit, *, seed: int) -> tuple[RawSplit, str]:
         f"({_STRENGTH:.0%}), seed {seed}"
     )
     return whole, note
+
+
+def copies_like(train: RawSplit, other: RawSplit, *, seed: int) -> RawSplit | None:
+    """Return copies of another split, varied as those that train has; None where it has none.
+
+    Args:
+        train: as `with_copies` takes it.
+        other: of the same shape.
+    """
+    copies = _copies(train)
+    if not copies:
+        return None
+    signs = mirror_that_keeps_class(train)
+    return _varied_copies(other, signs, copies, np.random.default_rng([seed, 1]))
+
+
+def _copies(train: RawSplit) -> int:
+    most = _MOST_EXAMPLES // max(1, len(train.labels)) - 1
+    return 0 if train.wholes is None else max(0, min(_COPIES, most))
+
+
+def _varied_copies(
+    split: RawSplit,
+    signs: NDArray[np.float64] | None,
+    copies: int,
+    random: np.random.Generator,
+) -> RawSplit:
+    return RawSplit(
+        inputs=np.concatenate([_varied(split.inputs, signs, random) for _ in range(copies)]),
+        labels=np.tile(split.labels, copies),
+    )
 
 
 def mirror_that_keeps_class(train: RawSplit) -> NDArray[np.float64] | None:

@@ -104,6 +104,8 @@ OUTPUT_KINDS.register(_PICTURES.name)(_PICTURES)
 class PicturesHead(NoCorrection, NumbersOut, NoThreshold):
     """A level for each channel and position, shape [n, channels, height, width]; see `Head`.
 
+    Outputs may come with their values in one row, as C and records have them.
+
     Targets have the same shape: `(level - mean) / std` of the train targets' channel; NaN has none.
 
     Attributes:
@@ -171,7 +173,7 @@ class PicturesHead(NoCorrection, NumbersOut, NoThreshold):
     ) -> Scores:
         """Return the mean absolute error in levels, and the Fréchet distance."""
         del wholes
-        drawn, wanted = self._levels(outputs), self._levels(targets)
+        drawn, wanted = self._levels(outputs.reshape(targets.shape)), self._levels(targets)
         made, real = (picture_features(self.standardised(pictures)) for pictures in (drawn, wanted))
         found = {
             _MAE.name: float(np.abs(drawn - wanted).mean()),
@@ -192,7 +194,8 @@ class PicturesHead(NoCorrection, NumbersOut, NoThreshold):
         A distance of sets has no part that is a picture's own: whatever metric comes first,
         students are compared by this.
         """
-        away = np.abs(outputs.astype(np.float64) - targets).mean(axis=(1, 2, 3))
+        drawn = outputs.reshape(targets.shape).astype(np.float64)
+        away = np.abs(drawn - targets).mean(axis=(1, 2, 3))
         return np.asarray(away / max(1e-12, float(np.abs(targets).mean())))
 
     def blind_error(self, targets: NDArray[np.float32]) -> float:

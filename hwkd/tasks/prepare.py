@@ -23,7 +23,7 @@ from hwkd.signals.steps.rfft import RealSpectrum
 from hwkd.signals.steps.standardise import Standardise
 from hwkd.tasks.base import Split, SplitName, TaskData
 from hwkd.tasks.feature_cache import features_of
-from hwkd.tasks.motion import AXES, with_copies
+from hwkd.tasks.motion import AXES, copies_like, with_copies
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
 from hwkd.tasks.repeats import repeats
 from hwkd.tasks.split_differences import require_like_scaling
@@ -64,8 +64,9 @@ def prepare(
     # Samples of a known rate come from a sensor's integers, and stay integers in firmware.
     is_whole = bool(front) or data.sample_rate_hz is not None
     repeated = repeats(data)
+    copies: RawSplit | None = None
     if _is_turned_before(front, shape, nature):
-        data = _with_copies(data, split_seed)
+        data, copies = _with_copies(data, split_seed)
     extracted = _extracted(data, front, is_whole=is_whole)
     moments, on_moments = _moments(extracted)
     if _are_texts(front):
@@ -91,6 +92,12 @@ def prepare(
         fingerprint=_fingerprint(data, head, pipeline, task=task, split_seed=split_seed),
         notes=(*data.notes, *on_moments, *repeated),
         validation_from_train=data.validation_from_train,
+        validation_copies=None
+        if copies is None
+        else replace(
+            _applied(_extracted_split(copies, front), ends, f"{data.source}: copies"),
+            nature=nature,
+        ),
         raw_test=data.given()["test"].inputs if is_whole else None,
         sample_rate_hz=data.sample_rate_hz,
         texts=_inputs(data) if pipeline.is_text else None,
@@ -98,10 +105,15 @@ def prepare(
     )
 
 
-def _with_copies(data: RawData, seed: int) -> RawData:
-    """Return data whose train split also holds motion that is turned, faster or slower."""
+def _with_copies(data: RawData, seed: int) -> tuple[RawData, RawSplit | None]:
+    """Return data whose train split also holds motion that is turned, faster or slower.
+
+    And such copies of validation alone, where what ships may learn from it in the end.
+    """
     train, note = with_copies(data.train, seed=seed)
-    return replace(data, train=train, notes=(*data.notes, *filter(None, [note])))
+    held_back = data.validation if data.validation_from_train else None
+    copies = None if held_back is None else copies_like(data.train, held_back, seed=seed)
+    return replace(data, train=train, notes=(*data.notes, *filter(None, [note]))), copies
 
 
 def _inputs(data: RawData) -> dict[SplitName, RawArray]:
@@ -178,13 +190,12 @@ def _extracted(data: RawData, front: tuple[Step, ...], *, is_whole: bool) -> Raw
     if not front:
         return data
 
-    def of(split: RawSplit) -> RawSplit:
-        return replace(split, inputs=features_of(front, split.inputs))
+    given = {name: _extracted_split(split, front) for name, split in data.given().items()}
+    return replace(data, train=given["train"], validation=given["validation"], test=given["test"])
 
-    given = data.given()
-    return replace(
-        data, train=of(data.train), validation=of(given["validation"]), test=of(given["test"])
-    )
+
+def _extracted_split(split: RawSplit, front: tuple[Step, ...]) -> RawSplit:
+    return replace(split, inputs=features_of(front, split.inputs))
 
 
 def _pipeline(inputs: RawArray, steps: tuple[Step, ...]) -> Pipeline:

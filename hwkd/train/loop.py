@@ -168,7 +168,9 @@ def _restored(
     trainee.load(state)
     position.steps = facts.steps
     position.started_s -= facts.elapsed_s
-    on_epoch(facts.epochs[-1])
+    # What trains nothing, as the mean of clients' weights, has no epoch to tell of.
+    if facts.epochs:
+        on_epoch(facts.epochs[-1])
     return list(facts.epochs), facts.ended_by
 
 

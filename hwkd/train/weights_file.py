@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 from torch import Tensor, nn
 
 from hwkd.core.errors import first_line
@@ -30,8 +30,17 @@ def fill_module(module: nn.Module, path: Path) -> None:
     Raises:
         WeightsError: if it cannot be read, or a tensor is missing, unexpected or of another shape.
     """
+    _fill(module, lambda: load_file(path))
+
+
+def fill_module_from(module: nn.Module, blob: bytes) -> None:
+    """Load every tensor of a module from the bytes of a file; see `fill_module`."""
+    _fill(module, lambda: load(blob))
+
+
+def _fill(module: nn.Module, read: Callable[[], dict[str, Tensor]]) -> None:
     try:
-        tensors = load_file(path)
+        tensors = read()
     # KeyError: a type of numbers that torch lacks. The others: sizes that make no tensor.
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
         raise WeightsError(f"not a readable safetensors file ({first_line(error)})") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ SHAPES = [(1, 8, 8), (3, 16, 16), (6, 50)]
 ACTIVATIONS = ("relu", "relu6", "hard_swish")
 
 
+@cache
 def specs_of(space_name: str, input_shape: tuple[int, ...]) -> list[StudentSpec]:
     """A few samples of a space."""
     space = SEARCH_SPACES.get(space_name)
@@ -78,7 +80,11 @@ def moved_student(layers: Layers, float_path: Path, inputs: torch.Tensor) -> Fak
 
 
 @pytest.mark.parametrize(("space_name", "activation"), OFFERED)
-@pytest.mark.parametrize("input_shape", SHAPES, ids=str)
+@pytest.mark.parametrize(
+    "input_shape",
+    [SHAPES[0], *(pytest.param(shape, marks=pytest.mark.slow) for shape in SHAPES[1:])],
+    ids=str,
+)
 def test_simulated_rounding_gives_the_outputs_of_the_int8_file(
     space_name: str, activation: str, input_shape: tuple[int, ...], tmp_path: Path
 ) -> None:

@@ -12,12 +12,17 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from benchmarks.lib.c_cycles import counted
+from benchmarks.lib.c_fit import CORES
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.errors import ExportError
+from hwkd.core.graph import OpGraph
 from hwkd.core.kinds import ACTIVATIONS, LAYER_KINDS, OPERATORS, Kind, add_kind
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.student import Layer, Layers, StudentSpec
 from hwkd.cost.estimate import estimate_cost
+from hwkd.cost.finer_terms import priced_work
+from hwkd.cost.fuse import fuse
 from hwkd.cost.graph import build_graph
 from hwkd.deploy.calibrate import activation_ranges
 from hwkd.deploy.sessions import open_session, predict
@@ -130,6 +135,32 @@ def written(layers: Layers, folder: Path) -> tuple[Path, Path, np.ndarray]:
     export_onnx(build_module(layers, seed=0).eval(), layers, floating)
     quantise_int8(floating, int8, samples)
     return floating, int8, samples
+
+
+# One kernel of hwkd's own C under two names.
+SAME_KERNEL = {"GlobalAveragePool": "ReduceMean"}
+
+
+def uncounted(graph: OpGraph, core: str, kinds: set[str]) -> set[str]:
+    """Kinds that the C runs on a core and whose price does not rest on counted rows of them."""
+    stack = load_device(core).runtime("hwkd-c")
+    model, running = stack.latency["int8"], fuse(graph, stack.fusion).graph
+    found = set()
+    for op in running.ops:
+        work = priced_work(op, running.tensors, model.cycles)
+        is_priced = work is not None and work.op_class in model.fitted_range
+        if not is_priced or SAME_KERNEL.get(op.kind, op.kind) not in kinds:
+            found.add(op.kind)
+    return found
+
+
+@each_kind
+@pytest.mark.parametrize("core", CORES)
+def test_the_price_in_own_c_rests_on_counted_instructions(what: str, core: str) -> None:
+    graph = build_graph(example(what))
+    kinds = {row.graph.ops[0].kind for row in counted(core, "hwkd")}
+    assert uncounted(graph, core, kinds) == set()
+    assert "Gemm" in uncounted(graph, core, kinds - {"Gemm"})
 
 
 def assert_is_one_network(layers: Layers, folder: Path) -> None:

@@ -21,6 +21,7 @@ SHORT = {
     "generator": tuple(f"generator:samples=24,steps=6,width=4,way={way}" for way in
                        ("dafl", "dfad", "zskt")),
     "boundary": ("boundary:share=0.5,steps=3",),
+    "supplement": ("supplement:share=0.5,steps=3,width=4,batch=8,noise=5",),
     "condense": tuple(f"condense:per_class=4,steps=4,way={way}" for way in
                       ("distribution", "gradient")),
 }  # fmt: skip

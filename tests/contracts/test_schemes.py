@@ -38,7 +38,7 @@ from hwkd.train.loop import predict_logits
 
 discover("hwkd.distill.schemes")
 NAMES = SCHEMES.names()
-CLASSES = 3
+CLASSES = 4
 
 
 def student() -> Layers:
@@ -62,7 +62,7 @@ def student() -> Layers:
     return Layers(input_shape=(1, 6, 6), layers=layers, taps=taps)
 
 
-def data(samples: int = 48) -> SchemeData:
+def data(samples: int = 64) -> SchemeData:
     generator = torch.Generator().manual_seed(3)
     labels = torch.arange(samples) % CLASSES
     inputs = torch.randn(samples, 1, 6, 6, generator=generator) + labels[:, None, None, None]
@@ -148,7 +148,9 @@ def _random_signals(phase) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("name", NAMES)
 def test_scheme_trains_and_exports_a_plain_student(name: str) -> None:
     arm = arm_of(name)
-    exported, course = train_scheme(student(), data(), config(epochs=2), arm=arm)
+    # As the command line trains: what ships has averaged weights.
+    averaged = config(epochs=2, averaging_decay=0.9)
+    exported, course = train_scheme(student(), data(), averaged, arm=arm)
     last = course.finished[-1].student
     plain = build_module(student(), seed=0)
     assert len(student_bytes(exported)) == len(student_bytes(plain))
@@ -196,7 +198,7 @@ def test_a_killed_scheme_goes_on_to_the_same_bits(name: str, tmp_path) -> None:
 
     def trained(check=lambda: None, checkpoints=None):
         return train_scheme(
-            student(), data(32), config(epochs=3), arm=arm, check=check, checkpoints=checkpoints
+            student(), data(64), config(epochs=3), arm=arm, check=check, checkpoints=checkpoints
         )[0]
 
     undisturbed = trained()
@@ -209,7 +211,7 @@ def test_a_killed_scheme_goes_on_to_the_same_bits(name: str, tmp_path) -> None:
     def kill() -> None:
         nonlocal asked
         asked += 1
-        if asked > 3:  # in the second epoch, or in a later phase
+        if asked > 5:  # in the second epoch, or in a later phase
             raise _KilledError
 
     with pytest.raises(_KilledError):
@@ -249,16 +251,19 @@ def test_equal_teachers_equal_one(way: str) -> None:
     assert float(found) == pytest.approx(float(t * t * kl.sum(1).mean()), rel=1e-5)
 
 
-@pytest.mark.parametrize("options", ["dml:weight=0,peers=2", "mean_teacher:weight=0"])
+@pytest.mark.parametrize(
+    "options",
+    ["dml:weight=0,peers=2", "mean_teacher:weight=0", "fedgkt:weight=0,clients=2,rounds=2",
+     "sla:weight=0", "combined:offline=0,online=0,own=0",
+     "class_embeddings:weight=0"],
+)  # fmt: skip
 def test_weight_0_is_cross_entropy_bit_for_bit(options: str) -> None:
     scheme = parse_scheme(options)
-    (phase,) = scheme.phases()
     with_scheme = Arm(name="scheme", scheme=scheme)
     control = Arm(name="scheme", scheme=scheme, is_control=True)
     first, _ = train_scheme(student(), data(), config(epochs=1), arm=with_scheme)
     second, _ = train_scheme(student(), data(), config(epochs=1), arm=control)
     assert state_equal(first, second)
-    assert phase.roles
 
 
 @pytest.mark.parametrize(
@@ -364,7 +369,7 @@ def test_an_exit_that_is_larger_than_the_student_is_refused() -> None:
 
     *body, logits = student().layers
     layers = replace(student(), layers=(*map(many, body), logits))
-    with pytest.raises(ConfigError, match="exit1 has 4355 parameters, the student 2307"):
+    with pytest.raises(ConfigError, match="exit1 has 4420 parameters, the student 2372"):
         require_possible(arm_of("early_exit"), layers, _run_of("early_exit"))
 
 

@@ -102,3 +102,15 @@ def test_a_runtime_file_whose_fit_lists_no_evidence_is_refused() -> None:
     )
     with pytest.raises(ConfigError, match=r"cortex-m4\.latency\.int8 lists no evidence"):
         parse_runtime(text, origin="r.toml")
+
+
+@pytest.mark.parametrize("ends", ["[5e6, 4e3]", "[-1, 5]"])
+def test_a_fitted_range_that_ends_before_it_begins_is_refused(ends: str) -> None:
+    text = (
+        'schema_version = 1\nkind = "runtime"\nname = "r"\n[cores.cortex-m4]\nversion = "1"\n'
+        '[cores.cortex-m4.latency.int8]\nfitted_on = "t"\nmeasurements = 1\nsource = "t"\n'
+        'interval = {low_ratio = 0.9, high_ratio = 1.1, calibrated_on = "t"}\n'
+        f"cycles = {{conv = {{mac = 1.0}}}}\nfitted_range = {{conv = {{macs = {ends}}}}}\n"
+    )
+    with pytest.raises(ConfigError, match="give the smallest that was timed, then the largest"):
+        parse_runtime(text, origin="r.toml")

@@ -175,6 +175,16 @@ def test_calibration_starts_from_what_is_known_of_each_form() -> None:
     assert done.model.evidence["conv 7x7"] == evidence["conv 7x7"]
 
 
+def test_few_rows_that_a_fit_misses_widen_its_interval() -> None:
+    rows = measured(GENERIC)[:4]
+    close = calibrate_model(rows, known(), kind="auto", fitted_on="t", source="t")
+    assert (close.model.interval.low_ratio, close.model.interval.high_ratio) == (0.8, 1.2)
+    far = [replace(rows[0], cycles=3 * rows[0].cycles), *rows[1:]]
+    done = calibrate_model(far, known(), kind="auto", fitted_on="t", source="t")
+    assert done.model.interval.high_ratio > 2
+    assert done.model.interval.low_ratio < 0.8
+
+
 def test_one_row_cannot_carry_a_full_fit() -> None:
     with pytest.raises(ConfigError, match=r"1 measured rows cannot tell \d+ coefficients apart"):
         calibrate_model(measured(GENERIC)[:1], known(), kind="full", fitted_on="t", source="t")

@@ -52,6 +52,14 @@ def test_live_source_runs_a_frozen_teacher_in_evaluation_mode() -> None:
     assert not views.need(Signal.LOGITS).requires_grad
 
 
+def test_answers_of_a_live_teacher_become_outputs_of_the_head() -> None:
+    teacher = nn.Sequential(_teacher(), nn.Softmax(dim=1))
+    head = ClassesHead.numbered(3)
+    found = LiveSource(teacher, Places(), LOGITS, outputs_of=head.of_teacher).views(_batch())
+    expected = LiveSource(_teacher(), Places(), LOGITS).views(_batch()).need(Signal.LOGITS)
+    assert torch.allclose(found.need(Signal.LOGITS), expected.log_softmax(1), atol=1e-5)
+
+
 def test_live_source_differentiates_by_inputs_when_asked() -> None:
     source = LiveSource(_teacher(), Places(), LOGITS | {Signal.INPUTS})
     views = source.views(_batch())

@@ -130,3 +130,20 @@ def test_it_is_a_fifth_as_long_sees_every_example_and_leaves_the_scored_student_
     assert all(torch.equal(before[name], t) for name, t in module.state_dict().items())
     moved = [not torch.equal(before[name], t) for name, t in student.state_dict().items()]
     assert np.mean(moved) > 0.5
+
+
+@pytest.mark.slow
+def test_recordings_of_others_are_learned_longer_and_with_their_copies(context, order):
+    layers = context.given.candidate(order.spec).layers
+    module = build_module(layers, seed=0).eval()
+    held_back = context.data.validation
+    of_others = replace(held_back, wholes=np.arange(len(held_back)))
+    data = replace(context.data, validation=of_others, validation_copies=held_back)
+    training = context.full_training(layers, repetition=0, epochs=10)
+    count = len(context.data.train) + 2 * len(held_back)
+    _, result, examples = learn_all(
+        module, replace(context, data=data), training.config, samples_seen=20.0 * count,
+        label_smoothing=0.1, budget_s=None, check=lambda: None,
+    )  # fmt: skip
+    assert examples == count
+    assert result.epochs_made == 10 > SAMPLES_RATIO * 20

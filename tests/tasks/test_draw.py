@@ -1,6 +1,7 @@
 """Pairs of pictures: what is read, what is refused by name, how far sets of them are apart."""
 
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from support.drawn import write_drawn
 
 from hwkd.core.errors import DataError
 from hwkd.core.reading import Reading
+from hwkd.deploy.to_c.answer import answer_files
 from hwkd.tasks.draw import DrawTask
 from hwkd.tasks.frechet import frechet_distance, picture_features
 from hwkd.tasks.picture_pairs import read_picture_pairs
@@ -113,9 +115,66 @@ def test_scores_are_in_levels():
     scores = head.scores(targets + np.float32(0.1), targets)
     assert scores["mean absolute error"] == pytest.approx(5.0, rel=1e-5)
     assert head.errors(targets, targets).tolist() == [0, 0, 0, 0]
+    in_rows = targets.reshape(4, -1)
+    assert head.scores(in_rows, targets)["mean absolute error"] == 0
+    assert head.errors(in_rows, targets).tolist() == [0, 0, 0, 0]
     assert head.answers(targets * 100, targets).max() == 255
 
 
 def test_a_metric_may_come_first(drawn):
     data = DrawTask().data(drawn, Reading(metric="frechet distance"))
     assert data.head.metrics[0].name == "Frechet distance"
+
+
+_PROGRAM = """
+#include <stdint.h>
+#include <stdio.h>
+#include "model.h"
+#include "model_answer.h"
+
+static int8_t drawn[MODEL_OUTPUT_BYTES];
+
+const int8_t *model_output(void) { return drawn; }
+
+int main(void)
+{
+    while (fread(drawn, 1, sizeof drawn, stdin) == sizeof drawn)
+        for (int32_t i = 0; i < MODEL_POSITIONS; i++)
+            for (int32_t channel = 0; channel < MODEL_CHANNELS; channel++)
+                putchar(model_answer(i, channel));
+    return 0;
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_the_c_gives_the_levels_of_python(tmp_path):
+    head = PicturesHead(
+        names=("red", "green", "blue"), answer_mean=(100.0, 20.0, 200.0),
+        answer_std=(50.0, 70.0, 90.0), grid=(4, 5),
+    )  # fmt: skip
+    scale, zero = 0.031, -7
+    values = np.random.default_rng(0).integers(-128, 128, (20, 3, 4, 5)).astype(np.int8)
+    answer = head.kind.answer(head.names, head.answer_mean, head.answer_std, None)
+    texts = answer_files(answer, values.shape[1:]) | {
+        "model.h": "#include <stdint.h>\nconst int8_t *model_output(void);\n"
+        f"#define MODEL_OUTPUT_SCALE {scale!r}f\n#define MODEL_OUTPUT_ZERO_POINT ({zero})\n"
+        f"#define MODEL_OUTPUT_BYTES {values[0].size}\n",
+        "main.c": _PROGRAM,
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    flags = ["-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-I."]
+    subprocess.run(
+        ["cc", *flags, "main.c", "model_answer.c", "-o", "run"], cwd=tmp_path, check=True
+    )
+    shown = np.ascontiguousarray(values.transpose(0, 2, 3, 1)).tobytes()
+    done = subprocess.run([tmp_path / "run"], input=shown, capture_output=True, check=True)
+    found = np.frombuffer(done.stdout, np.uint8).reshape(20, 4, 5, 3).transpose(0, 3, 1, 2)
+    outputs = (np.float32(scale) * (values.astype(np.float32) - zero)).astype(np.float32)
+    wanted = head.answers(outputs, outputs)
+    # A level half way between two may be rounded to either: Python computes with more digits.
+    apart = np.abs(found.astype(int) - wanted.astype(int))
+    assert apart.max() <= 1
+    assert (apart > 0).mean() < 0.01
+    assert len(np.unique(found)) > 100

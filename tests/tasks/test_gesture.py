@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hwkd.core.reading import Reading
 from hwkd.signals.steps.normalise import Normalise
 from hwkd.tasks.classes_head import VOTED_METRICS, ClassesHead
 from hwkd.tasks.gesture import GestureTask
-from hwkd.tasks.motion import mirror_that_keeps_class, with_copies
+from hwkd.tasks.motion import copies_like, mirror_that_keeps_class, with_copies
 from hwkd.tasks.raw import RawSplit
 from hwkd.tasks.recordings import read_recordings
 from hwkd.tasks.windows import cut_windows
@@ -252,3 +253,14 @@ def test_the_mirror_of_a_body_is_found_and_copies_are_turned_and_stay_near():
     assert 0.2 < is_mirrored[..., 1, 0].mean() < 0.8
     again, _ = with_copies(train, seed=1)
     np.testing.assert_array_equal(again.inputs, whole.inputs)
+
+
+def test_validation_gets_as_many_copies_as_train_for_who_learns_from_it_in_the_end():
+    train = motion()
+    others = replace(train, inputs=train.inputs[:5], labels=train.labels[:5])
+    copies = copies_like(train, others, seed=1)
+    np.testing.assert_array_equal(copies.labels, np.tile(train.labels[:5], 3))
+    near = np.abs(copies.inputs).mean() / np.abs(others.inputs).mean()
+    assert 0.7 < near < 1.4
+    assert not np.array_equal(copies.inputs[:5], copies.inputs[5:10])
+    assert copies_like(replace(train, wholes=None), others, seed=1) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,13 +11,13 @@ import numpy as np
 from hwkd.core.choices import Dtype, FitKind
 from hwkd.core.device import Device, FormEvidence, Interval, LatencyModel
 from hwkd.core.errors import ConfigError, OutlierError
+from hwkd.cost.finer_terms import priced_work
 from hwkd.cost.fit.credible import refuse_another_unit, refuse_contradictions
 from hwkd.cost.fit.describe import describe_fit, describe_interval
-from hwkd.cost.fit.design import Array, Design, Measurement, as_vector
+from hwkd.cost.fit.design import Array, Design, Measurement, as_table, as_vector
 from hwkd.cost.fit.prior import typical_stack
 from hwkd.cost.fit.solve import Spread, fit_cycles
 from hwkd.cost.fit.validate import fold_of, held_out_predictions, summarise
-from hwkd.cost.latency_terms import op_work
 
 # How far another board's single operators were from the nearest known stack, class by class.
 NEARBY = Spread(common=1.0, per_class=0.3, per_amount=0.5)
@@ -53,6 +53,11 @@ class KnownStack:
     cycles_per_unit: Array
     same_core: bool
     evidence: Mapping[str, FormEvidence] = field(default_factory=dict)
+
+    @property
+    def priced(self) -> frozenset[str]:
+        """Operator classes that have cycles."""
+        return frozenset(as_table(self.cycles_per_unit))
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,7 @@ def calibrate_model(
     """
     refuse_contradictions(measurements)
     evidence = _own_evidence(known)
-    design = Design.of(measurements, evidence)
+    design = Design.of(measurements, evidence, _own_classes(known))
     vectors = [stack.cycles_per_unit for stack in known]
     same_core = [stack.same_core for stack in known]
     spread = _spread(design, kind)
@@ -151,7 +156,7 @@ def calibrate_model(
     model = describe_fit(
         fit(design), measurements, fitted_on=fitted_on, source=source, error_ratio=after,
         validation="" if after is None else f"rows left out, {_folds(design)} folds",
-        interval=interval, evidence=_seen(evidence, measurements),
+        interval=interval, evidence=_seen(evidence, measurements, _own_classes(known)),
     )  # fmt: skip
     names = known[0].name if len(known) == 1 else f"the average of {len(known)} published stacks"
     return Calibration(model, design.rows, before, after, names)
@@ -173,7 +178,7 @@ def refuse_outlier(
     """
     if len(measurements) < _FEW_ROWS:
         return
-    design = Design.of(measurements, _own_evidence(known))
+    design = Design.of(measurements, _own_evidence(known), _own_classes(known))
     start = _starting_point([k.cycles_per_unit for k in known], [k.same_core for k in known])
     logs = np.log(design.cycles / np.maximum(design.amounts @ start, 1e-12))
     away = np.abs(logs - np.median(logs))
@@ -194,11 +199,20 @@ def _own_evidence(known: Sequence[KnownStack]) -> Mapping[str, FormEvidence]:
     return known[0].evidence if len(known) == 1 else {}
 
 
+def _own_classes(known: Sequence[KnownStack]) -> frozenset[str]:
+    """Return the classes that a single stack has; an average of stacks has coarse ones."""
+    return known[0].priced if len(known) == 1 else frozenset()
+
+
 def _seen(
-    evidence: Mapping[str, FormEvidence], measurements: Sequence[Measurement]
+    evidence: Mapping[str, FormEvidence],
+    measurements: Sequence[Measurement],
+    priced: Container[str],
 ) -> dict[str, FormEvidence]:
     """Return the evidence after measurements: what they hold is as sure as their interval says."""
-    works = [op_work(op, row.graph.tensors) for row in measurements for op in row.graph.ops]
+    works = [
+        priced_work(op, row.graph.tensors, priced) for row in measurements for op in row.graph.ops
+    ]
     rows = Counter(work.form for work in works if work is not None)
     return {
         form: known.model_copy(update={"rows": rows[form], "spread": 0.0, "shared": ()})
@@ -223,6 +237,19 @@ def _spread(design: Design, kind: FitKind) -> Spread | None:
     return NEARBY
 
 
+def _reaching(interval: Interval, measured_over_predicted: Array) -> Interval:
+    """Return an interval that also holds rows left out, too few to make one of their own."""
+    low, high = float(measured_over_predicted.min()), float(measured_over_predicted.max())
+    if interval.low_ratio <= low and high <= interval.high_ratio:
+        return interval
+    return Interval(
+        low_ratio=min(interval.low_ratio, float(f"{low:.3g}")),
+        high_ratio=max(interval.high_ratio, float(f"{high:.3g}")),
+        calibrated_on=f"{interval.calibrated_on}, and {len(measured_over_predicted)} measured "
+        "rows, each left out of the fit",
+    )
+
+
 def _starting_point(vectors: Sequence[Array], same_core: Sequence[bool]) -> Array:
     """Return what would be predicted without the measurements."""
     if len(vectors) == 1:
@@ -242,6 +269,6 @@ def _tested(design: Design, fit: Callable[[Design], Array]) -> tuple[float | Non
     predicted = held_out_predictions(design, fold_of(design.groups, _folds(design)), fit)
     error = summarise(predicted, design.cycles).mean_ratio
     if design.rows < _ROWS_FOR_INTERVAL:
-        return error, _ONE_MODEL
+        return error, _reaching(_ONE_MODEL, design.cycles / predicted)
     words = f"{design.rows} measured rows, each left out of the fit"
     return error, describe_interval(design.cycles / predicted, words)

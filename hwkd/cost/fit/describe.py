@@ -36,7 +36,7 @@ def describe_fit(
             grow alike with their size on every core, so what these hold is no extrapolation.
     """
     table = as_table(cycles_per_unit)
-    ranges = fitted_range([*measurements, *of_relatives])
+    ranges = fitted_range([*measurements, *of_relatives], table)
     return LatencyModel(
         cycles=table,
         borrowed=tuple(sorted(set(table) - set(ranges))),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hwkd.core.device import WORK, FittedRange, FormEvidence
 from hwkd.core.graph import OpGraph
-from hwkd.cost.latency_terms import op_work
+from hwkd.cost.finer_terms import priced_work
 
 Array = npt.NDArray[np.float64]
 
@@ -60,12 +60,19 @@ class Design:
 
     @classmethod
     def of(
-        cls, measurements: Sequence[Measurement], evidence: Mapping[str, FormEvidence] | None = None
+        cls,
+        measurements: Sequence[Measurement],
+        evidence: Mapping[str, FormEvidence] | None = None,
+        priced: Container[str] = (),
     ) -> Design:
-        """Lay out measurements; the work of a form with evidence counts its factor times."""
+        """Lay out measurements; the work of a form with evidence counts its factor times.
+
+        Args:
+            priced: operator classes of the fit, where it has finer ones.
+        """
         factors = {form: known.factor for form, known in (evidence or {}).items()}
         return cls(
-            amounts=np.array([_amounts(row.graph, factors) for row in measurements]),
+            amounts=np.array([_amounts(row.graph, factors, priced) for row in measurements]),
             cycles=np.array([row.cycles for row in measurements]),
             noise=np.array([row.noise_ratio for row in measurements]),
             groups=tuple(row.group for row in measurements),
@@ -103,12 +110,14 @@ def as_table(vector: Array) -> dict[str, dict[str, float]]:
     return table
 
 
-def fitted_range(measurements: Sequence[Measurement]) -> dict[str, FittedRange]:
+def fitted_range(
+    measurements: Sequence[Measurement], priced: Container[str] = ()
+) -> dict[str, FittedRange]:
     """Return the smallest and largest operator of each class among the measured ones."""
     seen: dict[str, list[tuple[float, float]]] = {}
     for row in measurements:
         for op in row.graph.ops:
-            work = op_work(op, row.graph.tensors)
+            work = priced_work(op, row.graph.tensors, priced)
             if work is not None:
                 seen.setdefault(work.op_class, []).append((work.size, work.depth))
     return {
@@ -120,10 +129,10 @@ def fitted_range(measurements: Sequence[Measurement]) -> dict[str, FittedRange]:
     }
 
 
-def _amounts(graph: OpGraph, factors: Mapping[str, float]) -> Array:
+def _amounts(graph: OpGraph, factors: Mapping[str, float], priced: Container[str]) -> Array:
     row = np.zeros(len(COLUMNS))
     for op in graph.ops:
-        work = op_work(op, graph.tensors)
+        work = priced_work(op, graph.tensors, priced)
         if work is not None:
             first = _FIRST_COLUMN[work.op_class]
             factor = factors.get(work.form, 1.0)

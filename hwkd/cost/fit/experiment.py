@@ -70,7 +70,8 @@ def design_experiment(count: int) -> Experiment:
         chosen.append(int(best))
         covariance = _after(covariance, shares[best])
     left = np.sqrt(np.diag(covariance))
-    seen = {column: float(left[i]) for i, column in enumerate(COLUMNS)}
+    priced = np.flatnonzero(GENERIC > 0)
+    seen = {COLUMNS[i]: float(left[i]) for i in priced}
     return Experiment(tuple(pool[i] for i in chosen), seen, prior)
 
 

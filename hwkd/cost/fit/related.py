@@ -207,7 +207,8 @@ class _Terms:
 
     @classmethod
     def of(cls, works: Sequence[Sequence[Work]], prior: Array) -> _Terms:
-        forms = {f"other {op_class}": op_class for op_class in WORK}
+        priced = {name for i, (name, _) in enumerate(COLUMNS) if prior[i] > 0}
+        forms = {f"other {op_class}": op_class for op_class in WORK if op_class in priced}
         seen = {work.form: work.op_class for row in works for work in row}
         forms |= dict(sorted(seen.items()))
         columns = tuple(

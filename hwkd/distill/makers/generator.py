@@ -59,11 +59,11 @@ class Generator(Maker):
     def make(self, making: Making) -> tuple[Tensor, Tensor]:
         """Return inputs, and what the teacher calls them."""
         draws = torch.Generator().manual_seed(making.seed)
-        network = _network(making, self.noise, self.width)
+        network = generator_network(making, self.noise, self.width)
         student = making.student(0)
         learns = torch.optim.Adam(network.parameters(), lr=self.rate, betas=(0.5, 0.999))
         follows = torch.optim.Adam(student.parameters(), lr=_STUDENT_RATE)
-        taps, norms = _taps(making), with_statistics(making.asked)
+        taps, norms = taps_of(making, self.name), with_statistics(making.asked)
         first = int(_KEPT_AFTER * self.steps)
         each = -(-self.samples // (self.steps - first))
         kept: list[Tensor] = []
@@ -110,18 +110,24 @@ class Generator(Maker):
         return -torch.log1p(absolute_difference(student(inputs), logits).mean())
 
 
-def _taps(making: Making) -> Taps:
+def taps_of(making: Making, maker: str) -> Taps:
+    """Return what reads logits and embedding of the teacher.
+
+    Raises:
+        TeacherError: if it shows no embedding; names the maker.
+    """
     middle = ((making.low + making.high) / 2).expand(2, *making.input_shape)
     places = discover_places(making.asked, middle.contiguous())
     if places.embedding is None:
         raise TeacherError(
-            "--by generator: the teacher has no linear layer, so it shows no embedding; give one "
+            f"--by {maker}: the teacher has no linear layer, so it shows no embedding; give one "
             "that ends in a linear layer"
         )
     return Taps(making.asked, places, frozenset({Signal.LOGITS, Signal.EMBEDDING}))
 
 
-def _network(making: Making, noise: int, width: int) -> nn.Module:
+def generator_network(making: Making, noise: int, width: int) -> nn.Module:
+    """Return a network from so many numbers to inputs in their range; its seed is the making's."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(making.seed)
         return _Generator(making, noise, width)

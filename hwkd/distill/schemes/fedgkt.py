@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ from hwkd.core.cohort import STUDENT, Exit, Network, Replied, Role, Segment, Sen
 from hwkd.distill.edge_losses import divergence
 from hwkd.distill.method import option
 from hwkd.distill.scheme import Edge, Phase, label_edge
-from hwkd.distill.schemes.federated import FederatedScheme, Sizes, averaging_phases
+from hwkd.distill.schemes.federated import FederatedScheme, Sizes
 from hwkd.distill.shards import Part
 
 # Maps and logits are sent in float16, weights in float32.
@@ -36,7 +36,7 @@ class FedGKT(FederatedScheme):
 
     name: ClassVar[str] = "fedgkt"
     paper: ClassVar[str] = "He et al. 2020, arXiv:2007.14513"
-    control: ClassVar[str] = "weights averaged, and nothing distilled (fedavg)"
+    control: ClassVar[str] = "the same network in two places, and no logits sent either way"
 
     @property
     def cost_factor(self) -> float:
@@ -63,8 +63,15 @@ class FedGKT(FederatedScheme):
         )
 
     def control_phases(self) -> tuple[Phase, ...]:
-        """Return the same rounds with averages alone."""
-        return averaging_phases(self)
+        """Return the same trainings at clients and server on labels alone."""
+        return tuple(
+            replace(
+                phase,
+                roles=tuple(role for role in phase.roles if not isinstance(role, Replied)),
+                edges=tuple(edge for edge in phase.edges if not edge.teaches),
+            )
+            for phase in self.phases()
+        )
 
     def _edge(self, round_: int, client: int) -> Phase:
         """Return the training of a client's stages and its exit."""

@@ -11,6 +11,7 @@ from hwkd.core.cohort import STUDENT, Earlier, FreeWeights, Given, InstanceWeigh
 from hwkd.core.errors import ConfigError
 from hwkd.distill.aggregators.confidence import confidence_weights
 from hwkd.distill.aggregators.entropy import entropy_weights
+from hwkd.distill.aggregators.graph import agreement_weights
 from hwkd.distill.aggregators.instance_weights import instance_mixture, learned_mixture
 from hwkd.distill.aggregators.lowest_error import lowest_error
 from hwkd.distill.aggregators.mean import mean_logit, mean_probability
@@ -21,7 +22,7 @@ from hwkd.distill.scheme import Aggregate, Edge, Phase, SchemeFamily, TaughtSche
 
 WAYS = (
     "loss", "probability", "logit", "select", "confidence", "entropy", "min_norm",
-    "min_norm_directions", "learned", "instance",
+    "min_norm_directions", "learned", "instance", "graph",
 )  # fmt: skip
 # Those that a single teacher can do.
 _OF_ONE = ("probability", "logit", "loss", "select")
@@ -72,6 +73,7 @@ def teachers_edge(
     weighed = {
         "confidence": Aggregate(by=confidence_weights, members=names, of_labels=True),
         "entropy": Aggregate(by=entropy_weights, members=names),
+        "graph": Aggregate(by=partial(agreement_weights, temperature=temperature), members=names),
         "min_norm": Aggregate(by=by_norm, members=names, controls=("student.logits",)),
         "min_norm_directions": Aggregate(by=by_norm, members=names, controls=("student.logits",)),
     }

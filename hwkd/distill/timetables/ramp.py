@@ -20,6 +20,20 @@ def sigmoid_ramp(position: float, length: float) -> float:
     return math.exp(-5.0 * (1.0 - min(position / length, 1.0)) ** 2)
 
 
+def grows_from(done_ratio: float, begins: float) -> float:
+    """Return 0 before a share of the training, and 1 after it."""
+    return 0.0 if done_ratio < begins else 1.0
+
+
+def critical_period(done_ratio: float, fading: float) -> float:
+    """Return exp(- fading * share of the training): most at its start.
+
+    Source:
+        Critical periods of Passalis et al. 2020, arXiv:2005.00727, there 0.9 to the epoch.
+    """
+    return math.exp(-fading * done_ratio)
+
+
 def past_share(epoch: int, epochs: int, last: float) -> float:
     """Return the share of the past self in the target: last (e + 1) / E, e from 0.
 

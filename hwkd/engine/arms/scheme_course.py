@@ -12,6 +12,7 @@ from torch import Tensor
 from hwkd.core.cohort import (
     STUDENT,
     Exit,
+    Network,
     Trained,
 )
 from hwkd.core.errors import ConfigError
@@ -19,6 +20,7 @@ from hwkd.core.final_record import LifelongRecord
 from hwkd.core.head import Head
 from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord
+from hwkd.core.widened import is_cheap
 from hwkd.distill.scheme import Phase
 from hwkd.engine.arms.lifelong import lifelong_record
 from hwkd.engine.arms.recipes import Arm
@@ -113,6 +115,12 @@ def require_possible(arm: Arm, layers: Layers, context: SearchContext) -> None:
     """
     require_scheme_possible(context.config, context.data.head.kind)
     classes = context.data.head.size
+    assert arm.scheme is not None
+    if classes < arm.scheme.fewest_classes:
+        raise ConfigError(
+            f"--scheme: {arm.scheme.describe()} needs {arm.scheme.fewest_classes} classes, and the "
+            f"data has {classes}; give fewer sets"
+        )
     for phase in arm.phases():
         if phase.task is not None and phase.task.of > classes // 2:
             raise ConfigError(
@@ -120,6 +128,11 @@ def require_possible(arm: Arm, layers: Layers, context: SearchContext) -> None:
                 "needs two of them: give fewer tasks"
             )
         roles = [role for role in phase.roles if isinstance(role, Trained)]
+        if any(isinstance(r, Network) and r.is_dense for r in roles) and not is_cheap(layers):
+            raise ConfigError(
+                f"--scheme: {arm.scheme.name} teaches a student of convolutions in groups by dense "
+                "ones, and this student has none; take one of the spaces depthwise or shuffle"
+            )
         made = Cohort(roles, layers, seed=0)
         if not made.has(STUDENT):
             continue

@@ -21,7 +21,7 @@ from hwkd.core.strict_model import read_record
 from hwkd.core.trial import EpochRecord, TrialRecord
 from hwkd.distill.adapters import describe_adapter
 from hwkd.distill.criterion import DistillCriterion
-from hwkd.engine.arms.all_examples import FURTHER_RATE_RATIO, SAMPLES_RATIO, may_learn_all
+from hwkd.engine.arms.all_examples import FURTHER_RATE_RATIO, may_learn_all, samples_ratio
 from hwkd.engine.arms.checkpoints import arm_checkpoints, to_log
 from hwkd.engine.arms.evaluation import Trained, train_student
 from hwkd.engine.arms.finish_arm import FloatStudent, Watch, finish_arm, shown_terms
@@ -194,7 +194,7 @@ def _training_budget_s(
         left_s *= 1.0 - _ROUNDING_SHARE
     training_s = max(_LEAST_TRAINING_SHARE * left_s, left_s - pace.after_training_s)
     goes_on = order.learns_all and may_learn_all(context, arm)
-    return training_s / (1.0 + SAMPLES_RATIO) if goes_on else training_s
+    return training_s / (1.0 + samples_ratio(context)) if goes_on else training_s
 
 
 def _pairs(arm: Arm, criterion: Criterion) -> tuple[PairRecord, ...]:

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwkd.core.progress import Progress
+from hwkd.core.soft_answers import SoftAnswers
 from hwkd.engine.distill.request import DistillRequest
 from hwkd.engine.distill.resolve import resolve_student
 from hwkd.engine.setup.hardware import accelerator_device
 from hwkd.engine.setup.teacher import open_teachers
+from hwkd.tasks.base import TaskData
 from hwkd.train.teacher import require_knowledge
 from hwkd.train.teacher_answers import load_answers, write_answers
 
@@ -28,6 +31,7 @@ class WrittenAnswers:
         file_bytes: of the file.
         full_bytes: of all outputs in float16, as the cache holds them.
         data: fingerprint of the data that they are about.
+        said: what the answers to validation are like, whole ones; None where there are no classes.
     """
 
     path: Path
@@ -37,6 +41,7 @@ class WrittenAnswers:
     file_bytes: int
     full_bytes: int
     data: str
+    said: SoftAnswers | None = None
 
 
 def write_teacher_answers(
@@ -73,4 +78,13 @@ def write_teacher_answers(
         file_bytes=request.out.stat().st_size,
         full_bytes=2 * examples * record.num_outputs,
         data=record.data,
+        said=_said(said, data),
     )
+
+
+def _said(logits: NDArray[np.float32], data: TaskData) -> SoftAnswers | None:
+    """Return what a teacher's answers to the validation split say beside its labels."""
+    labels = np.asarray(data.validation.labels)
+    if not data.head.kind.of_classes or logits.ndim != 2 or labels.ndim != 1:
+        return None
+    return SoftAnswers.of(logits, labels, data.class_names)

@@ -99,7 +99,11 @@ def teacher_source(
     places = discover_places(teacher.module, teacher.seen.of_tensor(example))
     if stages:
         places = replace(places, features=tuple(stages), preactivations=tuple(stages))
-    return LiveSource(teacher.module, places, needs, shown=teacher.seen.of_tensor)
+    is_own = teacher.kind == "trained here"
+    return LiveSource(
+        teacher.module, places, needs, shown=teacher.seen.of_tensor,
+        outputs_of=None if is_own else teacher.head.of_teacher,
+    )  # fmt: skip
 
 
 def needs_live_teacher(methods: Sequence[WeightedMethod]) -> bool:

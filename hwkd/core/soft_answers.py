@@ -1,0 +1,116 @@
+"""What soft answers say beside the label: how sure they are, how right, of which wrong classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BINS = 15
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoftSample:
+    """One example's hard and soft target.
+
+    Attributes:
+        row: of the split.
+        label: name of its class.
+        likeliest: names and shares of the classes that are likeliest, the first most.
+        entropy_nats: of the whole answer.
+    """
+
+    row: int
+    label: str
+    likeliest: tuple[tuple[str, float], ...]
+    entropy_nats: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoftAnswers:
+    """What the answers to a split are like.
+
+    Attributes:
+        accuracy: share of examples whose likeliest class is the label, 0 to 1.
+        entropy_nats: mean over examples; 0 says no more than a label.
+        calibration_error: how far confidence is from accuracy, see `calibration_error`.
+        samples: of which the entropies are spread from the surest to the least sure.
+    """
+
+    accuracy: float
+    entropy_nats: float
+    calibration_error: float
+    samples: tuple[SoftSample, ...]
+
+    @classmethod
+    def of(
+        cls,
+        logits: NDArray[np.floating],
+        labels: NDArray[np.int64],
+        names: Sequence[str],
+        *,
+        samples: int = 10,
+    ) -> SoftAnswers:
+        """Look at answers.
+
+        Args:
+            logits: shape [n, classes].
+            labels: shape [n].
+            names: of the classes.
+            samples: how many are shown, at most.
+        """
+        shares = probabilities(logits)
+        entropies = -(shares * np.log(np.maximum(shares, 1e-300))).sum(1)
+        order = np.argsort(entropies, kind="stable")
+        places = np.linspace(0, len(order) - 1, min(samples, len(order))).round().astype(int)
+        shown = [
+            SoftSample(
+                row=int(row),
+                label=names[labels[row]],
+                likeliest=tuple(
+                    (names[c], float(shares[row, c]))
+                    for c in np.argsort(-shares[row], kind="stable")[:_SHOWN]
+                ),
+                entropy_nats=float(entropies[row]),
+            )
+            for row in order[places]
+        ]
+        return cls(
+            accuracy=float((shares.argmax(1) == labels).mean()),
+            entropy_nats=float(entropies.mean()),
+            calibration_error=calibration_error(shares, labels),
+            samples=tuple(shown),
+        )
+
+
+def probabilities(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return softmax over the last axis."""
+    powers = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
+    found: NDArray[np.float64] = powers / powers.sum(-1, keepdims=True)
+    return found
+
+
+def calibration_error(
+    shares: NDArray[np.float64], labels: NDArray[np.int64], *, bins: int = _BINS
+) -> float:
+    """Return the mean distance of confidence and accuracy over bins of confidence, 0 to 1.
+
+    Args:
+        shares: probabilities, shape [n, classes].
+        labels: shape [n].
+        bins: of equal width.
+
+    Source:
+        Expected calibration error, Guo et al. 2017, arXiv:1706.04599.
+    """
+    confidence, is_right = shares.max(1), shares.argmax(1) == labels
+    number = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = [
+        abs(float(confidence[number == b].mean()) - float(is_right[number == b].mean()))
+        * float((number == b).mean())
+        for b in np.unique(number)
+    ]
+    return float(sum(gaps))
