@@ -12,6 +12,8 @@ from hwkd.distill.method import Method, RunShapes, ViewShapes
 from hwkd.distill.pairing import single_positions
 from hwkd.io.discovery import discover
 
+# Kind of outputs -> what compares them.
+_USUAL = {"classes": "kd", CLASS_MAPS: "pixel_wise or logit_mse"}
 _NAMED_BY_PAIRS = (Signal.FEATURES, Signal.PREACTIVATIONS)
 
 
@@ -51,30 +53,28 @@ def refuse_of_classes(method: Method, kind: OutputKind) -> None:
     Raises:
         ConfigError: names the method and what to use.
     """
-    if method.of_kind not in (None, kind.name):
-        raise ConfigError(
-            f"method {method.name}: is for {method.of_kind}, and the task learns {kind.name}; use "
-            f"{'kd' if kind.of_classes else 'logit_mse'}, or a method on features as fitnet or at"
-        )
-    if not (method.of_kind or kind.of_classes or method.suits_values):
-        of_outputs = "pixel_wise or logit_mse" if kind.name == CLASS_MAPS else "logit_mse"
-        raise ConfigError(
-            f"method {method.name}: compares or smooths classes, and the task learns {kind.name}; "
-            f"use {of_outputs}, or a method on features as fitnet or at"
-        )
+    if suits(method, kind):
+        return
+    what = f"is for {method.of_kind}" if method.of_kind else "compares or smooths classes"
+    raise ConfigError(
+        f"method {method.name}: {what}, and the task learns {kind.name}; use "
+        f"{_USUAL.get(kind.name, 'logit_mse')}, or a method on features as fitnet or at"
+    )
 
 
-def logit_methods(*, of_kind: str | None = None) -> str:
-    """Name the methods that need nothing but the logits of a teacher, as "a, b or c".
+def suits(method: Method, kind: OutputKind) -> bool:
+    """Tell whether a method means something for outputs of a kind."""
+    if method.of_kind is not None:
+        return method.of_kind == kind.name
+    return kind.of_classes or method.suits_values
 
-    Args:
-        of_kind: see `Method.of_kind`.
-    """
+
+def logit_methods(kind: OutputKind) -> str:
+    """Name the methods for a kind that need nothing but the logits of a teacher, as "a, b or c"."""
     discover("hwkd.distill.losses")
     known = [METHODS.get(name)() for name in METHODS]
-    alike = [method for method in known if method.of_kind == of_kind]
-    *names, last = [method.name for method in alike if method.needs_logits_alone]
-    return f"{', '.join(names)} or {last}"
+    *names, last = [m.name for m in known if m.needs_logits_alone and suits(m, kind)]
+    return f"{', '.join(names)} or {last}" if names else last
 
 
 def refuse_missing_taps(method: Method, student: ViewShapes, teacher: ViewShapes) -> None:
@@ -134,7 +134,7 @@ def _teacher_reason(
 
 def _label_reason(method: Method, has_unlabelled: bool) -> str | None:
     if has_unlabelled and method.needs_labels:
-        others = logit_methods(of_kind=method.of_kind)
+        others = "logit_mse" if method.of_kind else "kd or another method on logits alone"
         return f"it needs the label of every sample and some have none; use {others}"
     return None
 

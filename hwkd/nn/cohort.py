@@ -31,7 +31,7 @@ from hwkd.core.cohort import (
     Wide,
 )
 from hwkd.core.errors import ConfigError
-from hwkd.core.student import Layer, Layers
+from hwkd.core.student import Layers
 from hwkd.core.widened import made_dense, widened
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.nn.cohort_heads import (
@@ -46,8 +46,9 @@ from hwkd.nn.cohort_heads import (
     statistics_kept,
     turned,
 )
-from hwkd.nn.cut import Cut, joined_state, last_cut, part_between, run_between
+from hwkd.nn.cut import Cut, joined_state, last_cut
 from hwkd.nn.fake_quant import FakeQuantStudent
+from hwkd.nn.segments import fitting_maps, run_segment, stage_end
 from hwkd.nn.side_by_side import SideBySide, can_stand_side_by_side
 from hwkd.nn.unfolded import unfolded
 from hwkd.nn.wide import WideAround
@@ -134,7 +135,8 @@ class Cohort(nn.Module):
                     self._show_network(name, inputs, seen)
             elif isinstance(role, Segment):
                 if not (plain and role.shown):
-                    self._show_segment(role, inputs, given or {}, seen)
+                    signal = f"stage{role.until}" if role.until else "logits"
+                    seen[f"{name}.{signal}"] = self._segment(role, inputs, given or {})
             elif isinstance(role, Rounded):
                 seen[f"{name}.logits"] = self.parts[name](inputs).float()
             elif isinstance(role, View):
@@ -213,7 +215,7 @@ class Cohort(nn.Module):
         if isinstance(role, Exit):
             return ExitHead(self._stage_shape(role.stage)[0], size, classes)
         if isinstance(role, Segment):
-            return self._fitted(role)
+            return fitting_maps(role, self._layers)
         if isinstance(role, Gate):
             return GateHead(self._cut(role.of).shape[0], role.members)
         if isinstance(role, PeerAttention):
@@ -262,38 +264,10 @@ class Cohort(nn.Module):
                 hook(lambda gradient: gradient / ends)
             seen[f"{shown_as}.trunk"] = trunk
 
-    def _fitted(self, role: Segment) -> nn.Module:
-        """Return the linear maps before and behind a segment; none where channels are alike."""
-        part_between(self._layers, role.after, role.until)
-        wide = widened(self._layers, role.width)
-        maps = nn.ModuleDict()
-        if role.shown and role.after:
-            theirs, ours = _channels(wide, role.after), _channels(self._layers, role.after)
-            maps["before"] = _channel_map(theirs, ours)
-        if role.until:
-            ours, theirs = _channels(self._layers, role.until), _channels(wide, role.until)
-            maps["behind"] = _channel_map(ours, theirs)
-        return maps
-
-    def _show_segment(
-        self, role: Segment, inputs: Tensor, given: Mapping[str, Tensor], seen: dict[str, Tensor]
-    ) -> None:
-        module, fitted = self.parts[role.of], self.parts[role.name]
+    def _segment(self, role: Segment, inputs: Tensor, given: Mapping[str, Tensor]) -> Tensor:
+        module = self.parts[role.of]
         assert isinstance(module, StudentModule)
-        assert isinstance(fitted, nn.ModuleDict)
-        maps = inputs
-        if role.shown:
-            shape = widened(self._layers, role.width).input_shape
-            if role.after:
-                shape = _stage(widened(self._layers, role.width), role.after).shape
-            maps = given.get(role.shown, torch.zeros(len(inputs), *shape, device=inputs.device))
-        if "before" in fitted:
-            maps = fitted["before"](maps)
-        shown = run_between(module, maps, role.after, role.until)
-        if "behind" in fitted:
-            shown = fitted["behind"](shown)
-        signal = f"stage{role.until}" if role.until else "logits"
-        seen[f"{role.name}.{signal}"] = shown
+        return run_segment(role, module, self.parts[role.name], inputs, given)
 
     def _show_view(
         self, role: View, inputs: Tensor, other: Tensor | None, seen: dict[str, Tensor]
@@ -381,28 +355,7 @@ class Cohort(nn.Module):
                 f"--scheme: an exit on stage {stage}; the student has {count} stages; give "
                 "fewer exits"
             )
-        return _stage(self._layers, stage).shape
-
-
-def _stage(layers: Layers, stage: int) -> Layer:
-    """Return the last layer of a stage, counted from 1."""
-    return next(each for each in layers.layers if each.name == layers.stage_ends[stage - 1])
-
-
-def _channels(layers: Layers, stage: int) -> tuple[int, int]:
-    """Return the channels of a stage, and how many axes follow them."""
-    shape = _stage(layers, stage).shape
-    return shape[0], len(shape) - 1
-
-
-def _channel_map(before: tuple[int, int], after: tuple[int, int]) -> nn.Module:
-    """Return a linear map of channels at each position."""
-    if before == after:
-        return nn.Identity()
-    if not before[1]:
-        return nn.Linear(before[0], after[0])
-    kind = nn.Conv1d if before[1] == 1 else nn.Conv2d
-    return kind(before[0], after[0], 1)
+        return stage_end(self._layers, stage).shape
 
 
 def _side_by_side(

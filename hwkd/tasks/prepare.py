@@ -64,20 +64,19 @@ def prepare(
     # Samples of a known rate come from a sensor's integers, and stay integers in firmware.
     is_whole = bool(front) or data.sample_rate_hz is not None
     repeated = repeats(data)
-    copies: RawSplit | None = None
-    if _is_turned_before(front, shape, nature):
-        data, copies = _with_copies(data, split_seed)
+    turned = _is_turned_before(front, shape, nature)
+    data, copies = _with_copies(data, split_seed) if turned else (data, None)
     extracted = _extracted(data, front, is_whole=is_whole)
     moments, on_moments = _moments(extracted)
-    if _are_texts(front):
-        moments = _about_zero(moments)
+    moments = _about_zero(moments) if _are_texts(front) else moments
     scaled = _scaling(moments, reading, is_whole=is_whole, source=data.source)
     ends = (scaled, *recipe.after(shape))
     pipeline = _pipeline(data.train.inputs, (*front, *ends))
     nature = _nature(front, shape, nature)
+    more = [] if copies is None else [("copies", _extracted_split(copies, front))]
     splits = {
-        name: replace(_applied(split, ends, f"{data.source}: {name}"), nature=nature)
-        for name, split in extracted.given().items()
+        name: replace(_applied(part, ends, f"{data.source}: {name}"), nature=nature)
+        for name, part in (*extracted.given().items(), *more)
     }
     return TaskData(
         name=task,
@@ -92,12 +91,7 @@ def prepare(
         fingerprint=_fingerprint(data, head, pipeline, task=task, split_seed=split_seed),
         notes=(*data.notes, *on_moments, *repeated),
         validation_from_train=data.validation_from_train,
-        validation_copies=None
-        if copies is None
-        else replace(
-            _applied(_extracted_split(copies, front), ends, f"{data.source}: copies"),
-            nature=nature,
-        ),
+        validation_copies=splits.get("copies"),
         raw_test=data.given()["test"].inputs if is_whole else None,
         sample_rate_hz=data.sample_rate_hz,
         texts=_inputs(data) if pipeline.is_text else None,

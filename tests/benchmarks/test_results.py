@@ -42,6 +42,7 @@ def test_a_missed_target_stands_first_and_is_named() -> None:
     assert "None." in page([result(reached=90.0, is_met=True)])
 
 
+@pytest.mark.slow
 def test_a_benchmark_keeps_what_it_reached(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("HWKD_BENCHMARK_RESULTS", str(tmp_path))
     command = [sys.executable, "-m", "benchmarks.accuracy.memory_zoo"]

@@ -176,6 +176,7 @@ def test_scheme_trains_and_exports_a_plain_student(name: str) -> None:
     assert all(torch.isfinite(p).all() for p in last.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_control_has_no_edge_that_distils_and_trains(name: str) -> None:
     scheme = SCHEMES.get(name)()
@@ -192,6 +193,7 @@ class _KilledError(Exception):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_killed_scheme_goes_on_to_the_same_bits(name: str, tmp_path) -> None:
     arm, said = arm_of(name), list[str]()

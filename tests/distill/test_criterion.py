@@ -17,13 +17,14 @@ from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.signals import Signal, Views
 from hwkd.core.student import Layers
 from hwkd.core.teaching import StillSource, TeacherSource, TrainingSet
+from hwkd.distill.checks import logit_methods
 from hwkd.distill.criterion import DistillCriterion, needed_signals
 from hwkd.distill.gradient_norms import ZeroGradientError
 from hwkd.distill.pair_sampler import PairSampler
 from hwkd.distill.sources import CachedSource, FunctionSource, LiveSource
 from hwkd.distill.spec import WeightedMethod, parse_method
 from hwkd.distill.taps import Places, discover_places, student_places
-from hwkd.io.discovery import discover
+from hwkd.io.discovery import discover, output_kind
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.tasks.classes_head import ClassesHead
 from hwkd.tasks.maps_head import MapsHead
@@ -195,6 +196,13 @@ def test_a_small_generator_learns_from_a_large_one_in_the_loop(adversarial: str)
     # A constant that is added to all that a discriminator says is the same of both sides.
     pairs = zip(criterion.parameters(), judged, strict=True)
     assert all(not torch.equal(p, q) for p, q in pairs if p.dim() > 1)
+
+
+def test_methods_on_logits_alone_are_named_for_the_kind_of_outputs() -> None:
+    assert "kd" in logit_methods(output_kind("classes")).replace(" or ", ", ").split(", ")
+    assert logit_methods(output_kind("class maps")) == "cwd_maps, holistic, logit_mse or pixel_wise"
+    assert logit_methods(output_kind("pictures")) == "logit_mse"
+    assert logit_methods(output_kind("values")) == "logit_mse"
 
 
 def test_methods_of_maps_are_refused_for_other_outputs_and_other_sizes() -> None:

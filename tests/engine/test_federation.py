@@ -21,6 +21,7 @@ from hwkd.engine.distill.federation import Averages, Said, packed, take_part, un
 from hwkd.io.calls import answering, asking
 from hwkd.nn.build import build_module
 
+pytestmark = pytest.mark.slow
 ROUNDS, CLIENTS = 2, 2
 TEXT = f"fedavg:clients={CLIENTS},rounds={ROUNDS},alpha=50,public=0.1"
 TESTS = Path(__file__).parents[1]

@@ -18,6 +18,8 @@ from hwkd.engine.distill.resolve import resolve_student
 from hwkd.io.student_folder import INT8_FILE, WEIGHTS_FILE, StudentFolder, read_student
 from hwkd.signals.pipeline import Pipeline
 
+pytestmark = pytest.mark.slow
+
 _OLD = np.array(["left", "middle", "right"])
 # Sorted, as labels are: one that is new before two that stay.
 _NEW = np.array(["far", "left", "middle"])

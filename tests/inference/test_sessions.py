@@ -44,6 +44,7 @@ def files_left(tmp_path):
     return sorted(path.name for folder in (temporary, home) for path in folder.rglob("*"))
 
 
+@pytest.mark.slow
 def test_no_session_leaves_a_file_of_a_telemetry_client(tmp_path):
     assert files_left(tmp_path) == []
 

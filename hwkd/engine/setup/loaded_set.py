@@ -90,10 +90,11 @@ def teacher_source(
         return _cached_source(teacher, transfer, needs, device=device, progress=progress)
     if not isinstance(teacher, ModuleTeacher):
         names = ", ".join(entry.method.name for entry in needing)
+        others = logit_methods(transfer.head.kind)
         raise TeacherError(
             f"teacher {teacher.name}: shows logits only and method {names} needs "
             f"{', '.join(sorted(needs - _CACHED)) or 'its gradients'}; give a torch teacher "
-            f"(package.module:factory), let hwkd train one, or use {logit_methods()}"
+            f"(package.module:factory), let hwkd train one, or use {others}"
         )
     example = torch.from_numpy(np.array(transfer.train.inputs[:2])).to(device)
     places = discover_places(teacher.module, teacher.seen.of_tensor(example))

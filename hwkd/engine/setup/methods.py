@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from hwkd.core.errors import ConfigError
-from hwkd.core.head import CLASS_MAPS, OutputKind
+from hwkd.core.head import OutputKind
 from hwkd.core.signals import Signal
 from hwkd.distill.checks import logit_methods, refuse_impossible, refuse_of_classes
 from hwkd.distill.criterion import needed_signals
@@ -181,11 +181,10 @@ def require_possible(config: SearchConfig, data: TaskData) -> None:
         missing = sorted(needed_signals([entry]) - _KEPT)
         if missing or (method.asks_teacher and not method.cacheable):
             wanted = ", ".join(missing) or "a teacher that runs on every batch"
-            kind = data.head.kind.name
-            kept = logit_methods(of_kind=kind if kind == CLASS_MAPS else None)
+            others = logit_methods(data.head.kind)
             raise ConfigError(
                 f"--method {method.name}: needs {wanted}, and a search keeps only the teacher's "
-                f"logits; search with {kept}, then train the student that was "
+                f"logits; search with {others}, then train the student that was "
                 f"found with `hwkd distill --student RUN --method {method.name}`"
             )
         logits = ViewShapes(logits=(data.num_outputs,))
