@@ -197,8 +197,8 @@ CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
 }  # fmt: skip
 # These train, or compile; what they print is compared in the tests of each.
 TRAINING = {
-    "answers", "distill", "export", "finetune", "finish", "generate", "prune", "search", "verify",
-    "worker",
+    "answers", "distill", "export", "federated join", "federated serve", "finetune", "finish",
+    "generate", "prune", "search", "verify", "worker",
 }  # fmt: skip
 
 
