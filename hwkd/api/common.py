@@ -151,7 +151,8 @@ TeachersOption: TypeAlias = Annotated[
         "average the answers of several.",
         flag="teacher",
         panel=WHAT,
-        opens="an ONNX file, a file of answers or package.module:factory",
+        opens="an ONNX file, a file of answers, the adapter of a detector (.toml) or "
+        "package.module:factory",
         suffix=TEACHER_FILES,
     ),
 ]

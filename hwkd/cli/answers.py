@@ -29,6 +29,8 @@ def _show(found: WrittenAnswers) -> None:
     )
     if found.said is not None:
         _show_said(console, found.said)
+    if found.agreement is not None:
+        console.print(f"the student's int8 file agrees on {found.agreement:.1%}", highlight=False)
 
 
 def _show_said(console: Console, said: SoftAnswers) -> None:

@@ -35,7 +35,7 @@ COMMANDS = (
         function=hwkd.federated_join,
         show=_show,
         examples=(
-            "hwkd federated join runs/digits --data mine.npz --server 127.0.0.1:8765 "
+            "hwkd federated join runs/digits --data mine.npz --server 127.0.0.1:8766 "
             "--out mine.safetensors",
         ),
     ),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from support.bars import bars, final_of, request_of
 
@@ -14,8 +17,10 @@ from hwkd.api.option import declared
 from hwkd.cli.config_file import with_config
 from hwkd.core import catalog
 from hwkd.core.errors import ConfigError, DataError, TeacherError, UnknownNameError
+from hwkd.core.progress import silent
 from hwkd.engine.distill.run import run_distillation
 from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.teacher import open_teachers
 from hwkd.engine.setup.transfer import prepared_inputs, read_unlabelled, transfer_set
 from hwkd.io import discovery
 from hwkd.signals.pipeline import Pipeline
@@ -258,3 +263,11 @@ def test_a_limit_that_is_too_short_is_refused_before_any_training(place: Path) -
     with pytest.raises(ConfigError, match=r"--timeout 0\.5s: .* give at least --timeout"):
         run_distillation(request_of(place, timeout_s=0.5))
     assert not (place / "out").exists()
+
+
+@pytest.mark.parametrize("data", [None, "photos", "table.csv"])
+def test_data_that_have_no_other_half_are_refused(data: str | None) -> None:
+    config = SearchConfig(device="host", data=data, teacher={"sees": "paired"})
+    nothing: Any = SimpleNamespace(texts=None)
+    with pytest.raises(DataError, match="needs an NPZ file with teacher_x_train beside x_train"):
+        open_teachers(config, nothing, device=torch.device("cpu"), progress=silent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -149,9 +150,18 @@ def test_what_was_made_stands_in_for_the_train_split_and_arms_are_attacked(place
 
 
 def test_a_file_of_answers_teaches_in_place_of_its_teacher(place: Path) -> None:
-    write_teacher_answers(request_of(place, out=place / "a.safetensors"), top=1, progress=silent)
+    written = write_teacher_answers(
+        request_of(place, out=place / "a.safetensors"), top=1, progress=silent
+    )
+    assert written.said is not None
+    assert 1 <= len(written.said.samples) <= 10
+    assert written.agreement is None  # a description has no int8 file that could agree
     final = final_of(place, methods=("kd",), teachers=("a.safetensors",), epochs=1)
     assert final.verdict.is_taught
+    taught = replace(request_of(place, out=place / "c.safetensors"), student="out")
+    agreement = write_teacher_answers(taught, top=1, progress=silent).agreement
+    assert agreement is not None
+    assert 0.0 <= agreement <= 1.0
     with pytest.raises(TeacherError, match=r"is none of them; leave --copies and --unlabelled out"):
         final_of(place, methods=("kd",), teachers=("a.safetensors",), copies=2, out=place / "b")
 

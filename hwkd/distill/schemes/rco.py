@@ -18,8 +18,9 @@ class RouteConstrained(Scheme):
     """A student that follows its teacher's course, from anchor to anchor."""
 
     anchors: int = option(
-        3, "points of the teacher's course that teach, one after another", low=2, high=20
-    )
+        3, "points of the teacher's course that teach, each for its share of passes, at least one",
+        low=2, high=20,
+    )  # fmt: skip
     width: float = option(3.0, "channels of the teacher over the student's", above=1)
     lam: float = option(0.5, "share of what an anchor teaches; labels have the rest", low=0, high=1)
     temperature: float = option(5.0, "softening of the anchor's classes", above=0)

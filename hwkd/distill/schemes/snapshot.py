@@ -18,7 +18,10 @@ from hwkd.distill.scheme import Edge, Phase, Scheme, SchemeFamily, label_edge
 class Snapshot(Scheme):
     """A training whose rate restarts; the end of each cycle teaches the next."""
 
-    cycles: int = option(3, "restarts of the learning rate", low=2, high=20)
+    cycles: int = option(
+        3, "restarts of the rate; each has its share of the passes, rounded, at least one",
+        low=2, high=20,
+    )  # fmt: skip
     temperature: float = option(2.0, "softening of the snapshot's classes", above=0)
     label_weight: float = option(1.0, "of the labels", low=0)
     teacher_weight: float = option(1.0, "of the snapshot", low=0)

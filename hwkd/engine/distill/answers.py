@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from hwkd.core.progress import Progress
 from hwkd.core.soft_answers import SoftAnswers
+from hwkd.engine.arms.evaluation import student_logits
 from hwkd.engine.distill.request import DistillRequest
 from hwkd.engine.distill.resolve import resolve_student
 from hwkd.engine.setup.hardware import accelerator_device
 from hwkd.engine.setup.teacher import open_teachers
+from hwkd.io.student_folder import INT8_FILE, student_folder_of
 from hwkd.tasks.base import TaskData
 from hwkd.train.teacher import require_knowledge
 from hwkd.train.teacher_answers import load_answers, write_answers
@@ -31,6 +33,8 @@ class WrittenAnswers:
         file_bytes: of the file.
         full_bytes: of all outputs in float16, as the cache holds them.
         data: fingerprint of the data that they are about.
+        agreement: share of validation on which the student's int8 file says the teacher's class, 0
+            to 1; None of a student without one, or where there are no classes.
         said: what the answers to validation are like, whole ones; None where there are no classes.
     """
 
@@ -42,6 +46,7 @@ class WrittenAnswers:
     full_bytes: int
     data: str
     said: SoftAnswers | None = None
+    agreement: float | None = None
 
 
 def write_teacher_answers(
@@ -79,7 +84,20 @@ def write_teacher_answers(
         full_bytes=2 * examples * record.num_outputs,
         data=record.data,
         said=_said(said, data),
+        agreement=_agreement(request.student, said, data),
     )
+
+
+def _agreement(student: str, logits: NDArray[np.float32], data: TaskData) -> float | None:
+    """Return how often a finished student's int8 file says what a teacher says of validation."""
+    path = Path(student)
+    if not path.is_dir() or not data.head.kind.of_classes or logits.ndim != 2:
+        return None
+    file = student_folder_of(path) / INT8_FILE
+    if not file.is_file():
+        return None
+    ours = student_logits(file, np.asarray(data.validation.inputs))
+    return float((ours.argmax(1) == logits.argmax(1)).mean())
 
 
 def _said(logits: NDArray[np.float32], data: TaskData) -> SoftAnswers | None:
