@@ -94,6 +94,7 @@ OPENING_ELSEWHERE: Mapping[str, str] = {
     "engine/arms/rounding": _OWN,
     "engine/arms/seed_process": _WRITES,
     "engine/arms/train_arm": "the reader of trainings",
+    "engine/distill/federation": "messages of clients; weights in them by the reader of weights",
     "engine/distill/finetune": "the reader of students",
     "engine/distill/run": _OWN,
     "engine/distill/rungs": "compares text; the reader of students",
