@@ -81,6 +81,7 @@ class DetectorSpace:
                 builder, x, seen[level - 1], level, widths[level - 1],
                 factor=larger(spec.input_shape, 2), activation=activation, is_dense=is_dense,
             )  # fmt: skip
+            builder.tap(f"stage{2 * levels - level}", x)
         builder.conv(x, "logits", spec.num_outputs, norm=False)
         return builder.build()
 

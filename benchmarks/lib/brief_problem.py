@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.accuracy import recipes
-from hwkd.api.search_config import registered_spaces
 from hwkd.core.progress import silent
 from hwkd.core.student import Layers, StudentSpec
 from hwkd.cost.graph import build_graph
@@ -18,6 +17,7 @@ from hwkd.engine.search.proposers.surrogate import search_problem
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import SearchContext, make_context
 from hwkd.engine.setup.prepare import prepare_data
+from hwkd.io.discovery import registered_spaces
 from hwkd.propose.candidates import Screened, ScreenedTrace
 from hwkd.propose.problem import Problem
 from hwkd.propose.traces import Trace

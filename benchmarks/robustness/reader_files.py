@@ -91,6 +91,10 @@ def fill_folder(folder: Path) -> None:
     for kind, name in (("", "cortex-m4"), ("runtimes", "x-cube-ai-8"), ("cores", "cortex-m4")):
         target = {"": "device", "runtimes": "runtime", "cores": "core"}[kind]
         shutil.copyfile(ROOT / "devices" / kind / f"{name}.toml", folder / f"{target}.toml")
+    (folder / "detector.toml").write_text(
+        'model = "a.onnx"\nboxes = "b"\nscores = "s"\nform = "xyxy"\nunits = "ratio"\n'
+        'classes = ["cat", "dog"]\nfirst_label = 1\n'
+    )
     (folder / "measured.csv").write_text("model,op,cycles\nkws01,conv_1,12345\nkws01,conv_2,999\n")
     rows = [f"{i},{i % 7 / 3:.2f},{i * 2}" for i in range(40)]
     (folder / "table.csv").write_text("\n".join(["a,b,target", *rows]) + "\n")

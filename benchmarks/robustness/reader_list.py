@@ -40,6 +40,7 @@ ELSEWHERE: Mapping[str, str] = {
     "read_exit_rule": _ONNX,
     "read_constants": _ONNX,
     "load_onnx_teacher": _ONNX,
+    "load_detector": "the readers of ONNX and of adapters",
     "open_text_classifier": "opens as the reader of decoders does, above",
     "read_model": "the reader of decoders",
     "open_session": "reads files that hwkd wrote or another reader took",

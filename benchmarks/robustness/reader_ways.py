@@ -151,6 +151,13 @@ def _device(folder: Path) -> object:
     return load_device(str(folder / "device.toml"))
 
 
+def _adapter(folder: Path) -> object:
+    from hwkd.train.detector_adapter import open_adapter
+
+    adapter = open_adapter(folder / "detector.toml")
+    return adapter.expected(folder / "detector.toml")
+
+
 def _runtime(folder: Path) -> object:
     from hwkd.io.runtime_files import load_runtime
 
@@ -322,6 +329,7 @@ WAYS: dict[str, Way] = {
     "device": Way(
         files=("device.toml",), read=_device, covers=("load_device", "read_toml"),
     ),
+    "adapter": Way(files=("detector.toml",), read=_adapter, covers=("open_adapter",)),
     "runtime": Way(files=("runtime.toml",), read=_runtime, covers=("load_runtime",)),
     "core": Way(
         files=("core.toml",), read=_core, covers=("load_core", "load_npu", "load_core_file"),

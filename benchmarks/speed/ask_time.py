@@ -22,7 +22,6 @@ import numpy as np
 
 from benchmarks.lib.made_up_trials import made_up_record, made_up_trials
 from benchmarks.lib.verdict import Target, report
-from hwkd.api.search_config import registered_spaces
 from hwkd.core.progress import silent
 from hwkd.engine.run.storage import create_study, load_study
 from hwkd.engine.run.trials import Trials
@@ -30,6 +29,7 @@ from hwkd.engine.search.proposer import make_proposer
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import SearchContext, make_context
 from hwkd.engine.setup.prepare import prepare_data
+from hwkd.io.discovery import registered_spaces
 
 TARGETS_S = {100: 0.040, 1000: 0.080, 20_000: 0.150}
 

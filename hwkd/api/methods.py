@@ -86,12 +86,19 @@ def method(
 
     Raises:
         UnknownNameError: if there is no such method.
+        ConfigError: if it cannot be timed.
     """
     from hwkd.core import catalog
+    from hwkd.core.errors import ConfigError
     from hwkd.io import discovery
 
     discovery.discover("hwkd.distill.losses")
     found = catalog.METHODS.get(name)()
+    if measure and found.of_things:
+        raise ConfigError(
+            f"method {name}: is about boxes, and the network that methods are timed on has no "
+            "boxes; leave --measure out"
+        )
     facts = _facts(found)
     return _measured_now(found, facts) if measure else facts
 

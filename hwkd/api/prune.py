@@ -45,14 +45,17 @@ def prune(
     divergence: Annotated[
         str,
         Option(
-            "From the teacher: forward, reverse, skewed-forward:share=0.1, skewed-reverse, "
+            "How student and teacher are compared: forward, reverse, skewed-forward:share=0.1, "
+            "skewed-reverse, "
             "generalised:share=0.5, symmetric or total-variation.",
             panel=_TEACHING,
         ),
     ] = "forward",
     label_weight: Annotated[
         float,
-        Option("Of the text itself beside the teacher.", minimum=0, maximum=1, panel=_TEACHING),
+        Option(
+            "Weight of the text itself beside the teacher.", minimum=0, maximum=1, panel=_TEACHING
+        ),
     ] = 0.3,
     top: Annotated[
         int | None,
@@ -70,21 +73,23 @@ def prune(
             panel=_TRAINING,
         ),
     ] = None,
-    batch: Annotated[int, Option("Windows of a step.", minimum=1, panel=_TRAINING)] = 16,
+    batch: Annotated[
+        int, Option("Windows in one step of training.", minimum=1, panel=_TRAINING)
+    ] = 16,
     learning_rate: Annotated[
         float,
         Option(
-            "Highest learning rate; new weights learn at three times of it.",
+            "Highest learning rate; new weights learn at three times that rate.",
             minimum=0,
             panel=_TRAINING,
         ),
     ] = 1e-3,
     windows: Annotated[
-        int, Option("Windows on which it is seen what matters.", minimum=1, panel=_TRAINING)
+        int, Option("Windows of text that decide what is cut.", minimum=1, panel=_TRAINING)
     ] = 64,
     steps: Annotated[
         int | None,
-        Option("Of each training. Default: 1000, or what --timeout allows.", minimum=1),
+        Option("Steps of each training. Default: 1000, or what --timeout allows.", minimum=1),
     ] = None,
     timeout: Annotated[TimeoutOption, Here("Trainings share it evenly.")] = None,
     controls: Annotated[

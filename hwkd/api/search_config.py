@@ -126,14 +126,7 @@ def default_spaces(task: str) -> tuple[str, ...]:
         UnknownNameError: if there is no such task.
     """
     discovery.discover("hwkd.tasks")
-    return catalog.TASKS.get(task).spaces or registered_spaces()
-
-
-def registered_spaces() -> tuple[str, ...]:
-    """Return the names of the registered search spaces, those aside that wait to be named."""
-    discovery.discover("hwkd.search_spaces")
-    spaces = catalog.SEARCH_SPACES
-    return tuple(name for name in spaces if getattr(spaces.get(name), "is_default", True))
+    return catalog.TASKS.get(task).spaces or discovery.registered_spaces()
 
 
 def whole_path(text: str, suffix: str) -> str:

@@ -58,6 +58,8 @@ class OutputKind:
         of_maps: an output is a map of the picture, and targets move with their pictures.
         cell_pixels: side of the square of the picture that a position of such a map is for.
         mirror_swaps: two outputs that change places in a mirror image, as left and right.
+        edges: how many outputs, the last, are edges of things, whose boxes are the targets; None
+            where outputs are about no things.
         plain_training: what training on targets alone is called.
         answers: names of what is decided, where that is no output by its name.
         divergence_unit: of `Head.divergence`.
@@ -80,6 +82,7 @@ class OutputKind:
     of_maps: bool = False
     cell_pixels: int = 1
     mirror_swaps: tuple[int, int] | None = None
+    edges: int | None = None
 
 
 OUTPUT_KINDS: Registry[OutputKind] = Registry("kind of output")

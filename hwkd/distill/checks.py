@@ -56,6 +56,8 @@ def refuse_of_classes(method: Method, kind: OutputKind) -> None:
     if suits(method, kind):
         return
     what = f"is for {method.of_kind}" if method.of_kind else "compares or smooths classes"
+    if method.of_things:
+        what = f"is about {'boxes' if method.needs_edges else 'boxes or points'}"
     raise ConfigError(
         f"method {method.name}: {what}, and the task learns {kind.name}; use "
         f"{_USUAL.get(kind.name, 'logit_mse')}, or a method on features as fitnet or at"
@@ -66,6 +68,8 @@ def suits(method: Method, kind: OutputKind) -> bool:
     """Tell whether a method means something for outputs of a kind."""
     if method.of_kind is not None:
         return method.of_kind == kind.name
+    if method.of_things:
+        return kind.edges is not None and (kind.edges > 0 or not method.needs_edges)
     return kind.of_classes or method.suits_values
 
 

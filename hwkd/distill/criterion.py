@@ -268,6 +268,8 @@ class DistillCriterion:
             of_classes=self._data.head.kind.of_classes,
             batch=self._data.batch_size,
             seed=self._data.seed,
+            head=self._data.head,
+            has_unlabelled=self._has_unlabelled,
             inputs=tuple(self._data.copies[0].shape[1:]),
         )
         refuse_impossible(

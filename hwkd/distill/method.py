@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 from torch import Tensor, nn
 
 from hwkd.core.errors import ConfigError
+from hwkd.core.head import Head
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.core.teaching import TeacherSource
 from hwkd.distill.written_options import written
@@ -72,6 +73,8 @@ class RunShapes:
         teacher: the same for the teacher.
         samples: rows of the training split (unlabelled ones included).
         batch: samples per step.
+        head: what outputs mean, for methods that are about more than their numbers.
+        has_unlabelled: some samples have no target.
         inputs: shape of an input, without batch; None where nobody knows.
     """
 
@@ -83,6 +86,13 @@ class RunShapes:
     seed: int = 0
     of_classes: bool = True
     inputs: Shape | None = None
+    head: Head | None = None
+    has_unlabelled: bool = False
+
+    @property
+    def edges(self) -> int | None:
+        """How many outputs are edges of things, see `hwkd.core.head.OutputKind`."""
+        return None if self.head is None else self.head.kind.edges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +179,8 @@ class Method(Configured, ABC):
         cacheable: the teacher's side depends on the sample (and copy) only, so it can be stored.
         float32_only: overflows or cancels in half precision; the criterion leaves autocast.
         needs_labels: cannot use unlabelled samples.
+        of_things: about boxes or points that targets hold.
+        needs_edges: about the edges of boxes, which points do not have.
         of_kind: name of the only kind of outputs (`hwkd.core.head.OUTPUT_KINDS`) that it means
             something for; None of methods that are not bound to one.
         includes_task_loss: the published form contains cross-entropy; the criterion adds none.
@@ -194,6 +206,8 @@ class Method(Configured, ABC):
     float32_only: ClassVar[bool] = False
     uses_teacher: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = False
+    of_things: ClassVar[bool] = False
+    needs_edges: ClassVar[bool] = False
     of_kind: ClassVar[str | None] = None
     includes_task_loss: ClassVar[bool] = False
     pairs_layers: ClassVar[bool] = True

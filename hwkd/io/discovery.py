@@ -61,6 +61,13 @@ def load_user_space(path: Path) -> SearchSpace:
     return _import_user_space(path.resolve(), digest_of(path))
 
 
+def registered_spaces() -> tuple[str, ...]:
+    """Return the names of the registered search spaces, those aside that wait to be named."""
+    discover("hwkd.search_spaces")
+    names = SEARCH_SPACES.names()
+    return tuple(n for n in names if getattr(SEARCH_SPACES.get(n), "is_default", True))
+
+
 def output_kind(name: str) -> OutputKind:
     """Return the kind of outputs that a record names.
 

@@ -49,6 +49,7 @@ _BOXES = OutputKind(
     of_maps=True,
     cell_pixels=CELL_PIXELS,
     mirror_swaps=(-4, -2),
+    edges=len(EDGES),
 )
 OUTPUT_KINDS.register(_BOXES.name)(_BOXES)
 

@@ -50,6 +50,7 @@ _POINTS = OutputKind(
     head=_head,
     of_maps=True,
     cell_pixels=CELL_PIXELS,
+    edges=0,
 )
 OUTPUT_KINDS.register(_POINTS.name)(_POINTS)
 

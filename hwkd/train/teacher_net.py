@@ -146,13 +146,15 @@ class MirrorAveraged(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits, shape [batch, classes] or [batch, classes, height, width]."""
+        # First, since taps read the first pass: features are those of the picture as it is.
+        plain: Tensor = self.net(inputs)
         mirrored: Tensor = self.net(inputs.flip(-1))
         if mirrored.dim() == 4:
             mirrored = mirrored.flip(-1)
         if self._swaps is not None:
             every = torch.ones(len(mirrored), dtype=torch.bool, device=mirrored.device)
             mirrored = swapped(mirrored, every, self._swaps)
-        logits: Tensor = (self.net(inputs) + mirrored) / 2
+        logits: Tensor = (plain + mirrored) / 2
         return logits
 
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from hwkd.api.search_config import registered_spaces
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.kinds import LAYER_KINDS
@@ -22,7 +21,7 @@ from hwkd.cost.graph import build_graph
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import assert_int8, quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
-from hwkd.io.discovery import discover
+from hwkd.io.discovery import discover, registered_spaces
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.trace.macs import count_macs
 from hwkd.trace.onnx_file import load_graph

@@ -14,13 +14,13 @@ from support.scenes import write_scenes
 from support.spoken import write_spoken, write_wake_word
 from support.texts import write_texts
 
+from hwkd.core.box_targets import wanted_outputs
 from hwkd.core.boxes import CELL_PIXELS
 from hwkd.core.catalog import TASKS
 from hwkd.core.errors import ConfigError, UnknownNameError
 from hwkd.core.reading import Reading
 from hwkd.io.discovery import discover
 from hwkd.signals.pipeline import Pipeline
-from hwkd.tasks.thing_loss import wanted_outputs
 
 discover("hwkd.tasks")
 EXAMPLES = 40

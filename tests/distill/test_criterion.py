@@ -133,7 +133,9 @@ _WITHOUT_STUDENT_TAPS = {"attention_maps", "value_relations"}
 _SMALL = {"crd": "crd:negatives=8,dim=8", "embedding": "embedding:neighbours=4"}
 
 
-_OF_MAPS = {name for name in METHODS.names() if METHODS.get(name).of_kind}
+_OF_MAPS = {
+    name for name in METHODS.names() if METHODS.get(name).of_kind or METHODS.get(name).of_things
+}
 
 
 @pytest.mark.parametrize("name", sorted({*METHODS.names()} - _WITHOUT_STUDENT_TAPS - _OF_MAPS))

@@ -10,8 +10,9 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.signals import Signal
 from hwkd.core.student import Layer, Layers
 from hwkd.distill.taps import Places, Taps, discover_places, student_places
+from hwkd.io.discovery import output_kind
 from hwkd.nn.build import build_module
-from hwkd.train.teacher_net import TeacherNetConfig, build_teacher_net
+from hwkd.train.teacher_net import MirrorAveraged, TeacherNetConfig, build_teacher_net
 
 LAYERS = Layers(
     input_shape=(1, 6, 4),
@@ -169,3 +170,15 @@ def test_values_before_the_activation_are_found_in_a_teacher() -> None:
     for feature, before in zip(views.features, views.preactivations, strict=True):
         assert feature.shape == before.shape
         assert bool((before < 0).any())
+
+
+def test_features_of_a_teacher_that_averages_mirror_images_are_of_the_picture_as_it_is() -> None:
+    torch.manual_seed(0)
+    for kind, stage in ((None, "body"), (output_kind("class maps"), "second")):
+        net = build_teacher_net((1, 8, 8), 3, TeacherNetConfig(width=4), kind=kind).eval()
+        inputs, needs = torch.randn(2, 1, 8, 8), frozenset({Signal.FEATURES})
+        averaged = Taps(MirrorAveraged(net, kind), Places(features=(f"net.{stage}",)), needs)
+        plain = Taps(net, Places(features=(stage,)), needs)
+        (found,), (expected,) = (taps.read(inputs).features for taps in (averaged, plain))
+        assert torch.equal(found, expected)
+        assert not torch.equal(found, plain.read(inputs.flip(-1)).features[0])

@@ -6,7 +6,6 @@ from dataclasses import replace
 import optuna
 import pytest
 
-from hwkd.api.search_config import registered_spaces
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.limits import Limits
 from hwkd.cost.estimate import estimate_cost
@@ -18,6 +17,7 @@ from hwkd.engine.setup.references import reference_students, survey_references
 from hwkd.engine.setup.resolve import screen_of
 from hwkd.engine.setup.rooms import fit_spaces
 from hwkd.io.device_catalog import load_device
+from hwkd.io.discovery import registered_spaces
 
 IMAGE = {"input_shape": (1, 28, 28), "num_outputs": 10}
 CASES = [

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from hwkd.api.search_config import registered_spaces
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.limits import Limits
@@ -22,6 +21,7 @@ from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.feasibility import survey
 from hwkd.engine.setup.resolve import screen_of
 from hwkd.engine.setup.rooms import KeptRooms, fit_spaces
+from hwkd.io.discovery import registered_spaces
 
 CONVOLUTIONAL = ("depthwise", "narrow_deep", "plain")
 ALL = ("latency", "ram", "flash", "weights")

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from support.boxed import write_coco
 
+from hwkd.core.box_targets import wanted_outputs
 from hwkd.core.boxes import CELL_PIXELS, moved_boxes
 from hwkd.core.errors import DataError
 from hwkd.core.reading import Reading
@@ -22,7 +23,6 @@ from hwkd.io.core_files import load_core
 from hwkd.tasks.boxes_head import boxes_head
 from hwkd.tasks.detect import _DETECT
 from hwkd.tasks.points_head import points_head
-from hwkd.tasks.thing_loss import wanted_outputs
 from hwkd.tasks.thing_scores import OVERLAPS
 from hwkd.tasks.things import CELL_UNITS, decoded
 from hwkd.train.augment import Augmentation

@@ -194,6 +194,8 @@ def require_possible(config: SearchConfig, data: TaskData) -> None:
             samples=len(data.train),
             classes=data.num_outputs,
             of_classes=data.head.kind.of_classes,
+            head=data.head,
+            has_unlabelled=config.transfer.unlabelled is not None,
             batch=min(config.training.batch_size or len(data.train), len(data.train)),
         )
         refuse_impossible(method, shapes, cached=_KEPT)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from hwkd.core.progress import Progress
 from hwkd.core.run_record import SettingRecord
 from hwkd.core.setting import SettingSpace
+from hwkd.engine.setup.answering import refuse_unanswering
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.feasibility import SpaceFeasibility, drop_infeasible, survey
 from hwkd.engine.setup.fitted_survey import fitted_survey
@@ -84,10 +85,12 @@ def prepare_data(
     resolved = resolve_config(_within_budget(config, task), device, data)
     if settings is None:
         settings = offered_settings(resolved, data, progress=progress)
+    screen = screen_of(resolved, data.pipeline, settings)
+    refuse_unanswering(screen, task, data)
     return Prepared(
         config=resolved,
         settings=settings,
-        screen=screen_of(resolved, data.pipeline, settings),
+        screen=screen,
         task=task,
         data=data,
         transfer=configured_transfer(resolved, data),

@@ -31,12 +31,13 @@ from hwkd.tasks.base import SPLITS, TaskData
 from hwkd.train.known_rows import KnownRows
 from hwkd.train.logit_cache import cached_logits, logits_of_copies
 from hwkd.train.teacher import Teacher, TeacherKind, require_knowledge
+from hwkd.train.teacher_detector import DetectorTeacher, load_detector
 from hwkd.train.teacher_input import seen_input
 from hwkd.train.teacher_open import NetworkTeacher, open_teacher
 from hwkd.train.teacher_paired import PairedTeacher
 from hwkd.train.teacher_trained import TeacherTraining
 
-_Single: TypeAlias = NetworkTeacher | TextTeacher | TextClassifier
+_Single: TypeAlias = NetworkTeacher | TextTeacher | TextClassifier | DetectorTeacher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +138,9 @@ def open_teachers(
         for source, weights, expected in (wanted.members or ((None, None, TeacherInput()),))
     ]
     if wanted.sees == "paired":
-        networks = [one for one in members if not isinstance(one, TextTeacher | TextClassifier)]
-        return PairedTeacher.of(networks, data, ours)  # of a pair, no half is texts
+        alone = TextTeacher | TextClassifier | DetectorTeacher
+        networks = [one for one in members if not isinstance(one, alone)]
+        return PairedTeacher.of(networks, data, ours)  # of a pair, no half is texts or boxes
     if len(members) == 1:
         return members[0]
     return EnsembleTeacher(members=tuple(members), head=data.head)
@@ -158,7 +160,7 @@ def _require_halves(data: str | None) -> None:
 
 
 def _from_file(source: str | None, data: TaskData, progress: Progress) -> _Single | None:
-    """Return a teacher that only some data have: votes, or a reader of texts; None of another.
+    """Return a teacher that only some data have: votes, readers of texts, detectors; else None.
 
     Raises:
         TeacherError: if the data are others.
@@ -167,6 +169,13 @@ def _from_file(source: str | None, data: TaskData, progress: Progress) -> _Singl
         return None
     if source.lower().endswith(".npz"):
         return load_annotators(Path(source), data)
+    if source.lower().endswith(".toml"):
+        return load_detector(
+            Path(source),
+            input_shape=data.input_shape,
+            head=data.head,
+            pipeline=data.pipeline.record(),
+        )
     if Path(source).name.lower() != CONFIG_FILE:
         return None
     if data.texts is None:
@@ -217,8 +226,9 @@ def _member(
 ) -> TeacherMemberRecord:
     """Refuse one that is at chance level, by its name; say how good it is and what is odd."""
     outputs = _validation(teacher, data, progress)
-    doubt = None  # what a half of a pair is shown is not what the data shows
-    if not isinstance(teacher, PairedTeacher | TextTeacher):
+    # What a half of a pair is shown is not what the data shows; an adapter says what is right.
+    doubt = None
+    if not isinstance(teacher, PairedTeacher | TextTeacher | DetectorTeacher):
         doubt = find_doubt(teacher, data, outputs, progress=progress)
     remedy = None if doubt is None else doubt.remedy
     require_knowledge(teacher, data, validation_outputs=outputs, remedy=remedy)
