@@ -98,6 +98,7 @@ def fill_folder(folder: Path) -> None:
     from PIL import Image
 
     import hwkd
+    from hwkd.engine.distill.federation import Said, packed
     from hwkd.io.cached_array import ArrayFacts, store_array
     from hwkd.io.run_log import LogLine, StageAt, note_line, note_stage
 
@@ -106,6 +107,8 @@ def fill_folder(folder: Path) -> None:
     note_stage(folder / "run", StageAt(stage="search", done=1, total=2, note="", since=at))
     hwkd.export(folder / "run", target="c", out=folder / "firmware")
     hwkd.export(folder / "run", target="onnx", out=folder / "onnx")
+    weights = (folder / "run" / "best" / "student.safetensors").read_bytes()
+    (folder / "message.bin").write_bytes(packed(Said(client=0, round=0), weights))
     (folder / "own").mkdir()
     shutil.copyfile(folder / "run" / "best" / "student.onnx", folder / "own" / "student.onnx")
     shutil.copytree(ROOT / "tests" / "golden" / "run_v2", folder / "old")

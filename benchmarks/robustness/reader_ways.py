@@ -91,6 +91,21 @@ def _filled(record: StudentRecord, weights: Path) -> object:
     return module
 
 
+def _message(folder: Path) -> object:
+    from hwkd.engine.distill.federation import unpacked
+    from hwkd.io.student_folder import read_record_file
+    from hwkd.nn.build import build_module
+    from hwkd.train.weights_file import WeightsError, fill_module_from
+
+    try:
+        said, blob = unpacked((folder / "message.bin").read_bytes())
+        network = read_record_file(folder / "run" / "best" / "student.json").network
+        fill_module_from(build_module(network, seed=0), blob)
+    except (ValueError, WeightsError) as error:  # as the server tells a client
+        raise HwkdError(str(error)) from error
+    return said
+
+
 def _exported(folder: Path) -> object:
     from hwkd.deploy.to_c.exported import read_exported
     from hwkd.engine.arms.export import raw_input
@@ -305,6 +320,9 @@ WAYS: dict[str, Way] = {
     ),
     "weights": Way(
         files=("run/best/*.safetensors",), read=_weights, covers=("fill_module",),
+    ),
+    "message": Way(
+        files=("message.bin",), read=_message, covers=("unpacked", "fill_module_from"),
     ),
     "exported C": Way(
         files=("firmware/model.json",), read=_exported, covers=("read_exported",),
