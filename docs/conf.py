@@ -23,6 +23,10 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = f"hwkd {release}"
 html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+# Two dashes begin an option and are no long dash.
+smartquotes = False
 exclude_patterns = ["_build"]
 # Anchors as repository hosts make them, so that a link works there and here.
 myst_heading_anchors = 4
@@ -65,8 +69,10 @@ _FOR_EAR_AND_KEYBOARD = {
     '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="Contents">',
     '<aside class="toc-drawer">': '<aside class="toc-drawer" aria-label="On this page">',
     '<aside class="toc-drawer no-toc">': '<aside class="toc-drawer no-toc" aria-label="No parts">',
+    '<div id="search-results"></div>': '<h1>Search</h1>\n<div id="search-results"></div>',
     # A wide table is scrolled by arrow keys, too.
     '<div class="table-wrapper ': '<div tabindex="0" class="table-wrapper ',
+    '<div class="highlight"><pre>': '<div class="highlight"><pre tabindex="0">',
     '<th class="head"><p></p></th>': "<td></td>",
     '<th class="head text-left"><p></p></th>': "<td></td>",
     '<th class="head text-right"><p></p></th>': "<td></td>",

@@ -44,7 +44,7 @@ def calibrate(
     ],
     *,
     runtime: Annotated[RuntimeOption, Here("The one that was measured.")] = None,
-    dtype: Annotated[DtypeOption, Here("In which it was measured.")] = "int8",
+    dtype: Annotated[DtypeOption, Here("The one that was measured.")] = "int8",
     fit: Annotated[
         FitKind,
         Option("What is fitted. scale: one factor; full: every coefficient; auto: by the rows."),

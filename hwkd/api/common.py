@@ -103,7 +103,7 @@ WindowOption: TypeAlias = Annotated[
 StrideOption: TypeAlias = Annotated[
     Duration | None,
     Option(
-        "From the beginning of a window to the next. Default: half a window.",
+        "Time from the beginning of one window to that of the next. Default: half a window.",
         panel=WHAT,
         amount="1s",
     ),
@@ -224,11 +224,14 @@ Qat: TypeAlias = Annotated[
 RoundingOption: TypeAlias = Annotated[
     RoundingChoice,
     Option(
-        "Of the C. float equals ONNX Runtime, q31 needs no FPU, tflite is TFLM's; auto: float with "
+        "How the C rounds. float equals ONNX Runtime, q31 needs no FPU, tflite is TFLM's; auto: "
+        "float with "
         "an FPU, else q31; q31 with --kernels cmsis-nn."
     ),
 ]
-KernelsOption: TypeAlias = Annotated[KernelsChoice, Option("Of the C: our own, or Arm's CMSIS-NN.")]
+KernelsOption: TypeAlias = Annotated[
+    KernelsChoice, Option("Whose kernels the C has: our own, or Arm's CMSIS-NN.")
+]
 PatchOption: TypeAlias = Annotated[
     str | None,
     Option(

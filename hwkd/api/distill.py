@@ -119,7 +119,7 @@ def distill(
         ),
     ] = False,
     tolerance: Annotated[
-        str | None, Option("Of --capacity, as 1%. Default: 2%.", amount="1%")
+        str | None, Option("What --capacity may lose, as 1%. Default: 2%.", amount="1%")
     ] = None,
     robustness: Annotated[
         str | None,
@@ -132,13 +132,17 @@ def distill(
     seeds: Annotated[
         int | None,
         Option(
-            "Trainings of each kind; 1, with --attribution, --compression or --capacity 3.",
+            "Trainings of each kind. Default: 1; 3 with --attribution, --compression or "
+            "--capacity.",
             minimum=1,
         ),
     ] = None,
     importance: Annotated[
         Literal["equal", "hardware"],
-        Option("Of the stages of feature methods. hardware: what their layers cost."),
+        Option(
+            "How much each stage counts in methods that compare features. hardware: as much as "
+            "its layers cost."
+        ),
     ] = "equal",
     pairs: Annotated[
         Sequence[str],

@@ -53,7 +53,7 @@ def evaluate(
     task: Annotated[
         TaskOption | None, Here("For an ONNX file that does not say it; default: classify.")
     ] = None,
-    dtype: Annotated[DtypeOption, Here("Of a run or a student.")] = "int8",
+    dtype: Annotated[DtypeOption, Here("For a run or a student.")] = "int8",
     progress: "Progress | None" = None,
 ) -> EvaluateOutcome:
     """Score a network on further data by the metrics of its task.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @declares_options
 def finish(
-    run: Annotated[RunFolder, Here("With a completed trial.")],
+    run: Annotated[RunFolder, Here("It needs a completed trial.")],
     *,
     timeout: Annotated[TimeoutOption, Here("Default: trainings in full.")] = None,
     controls: Annotated[

@@ -83,13 +83,16 @@ def listen(
     stride: Annotated[
         Duration | None,
         Option(
-            "From one inference to the next. Default: as exported, else a quarter of a window.",
+            "Time from one inference to the next. Default: as exported, else a quarter of a "
+            "window.",
             amount="250ms",
         ),
     ] = None,
     smoothing: Annotated[
         int | None,
-        Option("Inferences that scores are the mean of. Default: as exported, else 3.", minimum=1),
+        Option(
+            "How many inferences a score is the mean of. Default: as exported, else 3.", minimum=1
+        ),
     ] = None,
     threshold: Annotated[
         str | None,

@@ -35,7 +35,9 @@ Period: TypeAlias = Annotated[
 ]
 SleepPower: TypeAlias = Annotated[
     str | None,
-    Option("Of the board between inferences, as 10uW; with --period.", panel=FIT, amount="10uW"),
+    Option(
+        "Power of the board between inferences, as 10uW; with --period.", panel=FIT, amount="10uW"
+    ),
 ]
 
 

@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from hwkd.api.common import OutOption, SeedOption, TimeoutOption
 from hwkd.api.option import Here, Option, declares_options
@@ -20,12 +20,17 @@ def prune(
         str | Path,
         Option(
             "Folder of a causal language model as transformers writes it: config.json, "
-            "model.safetensors, tokenizer.json (llama, mistral, qwen2, gpt2).",
+            "model.safetensors, tokenizer.json (llama, mistral, qwen2, gpt2), or of a llava, which "
+            "reads pictures, with preprocessor_config.json.",
             metavar="MODEL",
             opens="a folder with config.json, model.safetensors and tokenizer.json",
         ),
     ],
     *,
+    part: Annotated[
+        Literal["decoder", "encoder"],
+        Option("Part that is cut, of a llava: what reads and writes text, or what sees pictures."),
+    ] = "decoder",
     keep: Annotated[
         str,
         Option(
@@ -37,22 +42,34 @@ def prune(
         str | Path,
         Option(
             "UTF-8 text, or a folder with train.txt, validation.txt and test.txt. Of one file the "
-            "last tenth is held back.",
-            opens="a text file, or a folder with train.txt, validation.txt and test.txt",
+            "last tenth is held back. For a llava: a folder with train, validation and test, each "
+            "with pictures and metadata.csv (columns file_name and text).",
+            opens="a text file, a folder of texts, or a folder of pictures with their texts",
         ),
     ],
     out: OutOption,
     divergence: Annotated[
         str,
         Option(
-            "From the teacher: forward, reverse, skewed-forward:share=0.1, skewed-reverse, "
+            "How student and teacher are compared: forward, reverse, skewed-forward:share=0.1, "
+            "skewed-reverse, "
             "generalised:share=0.5, symmetric or total-variation.",
             panel=_TEACHING,
         ),
     ] = "forward",
+    states: Annotated[
+        str | None,
+        Option(
+            "States of layers that are compared, too, as attention,values: hidden, attention, "
+            "values. The teacher then runs in every step. Default: next tokens alone.",
+            panel=_TEACHING,
+        ),
+    ] = None,
     label_weight: Annotated[
         float,
-        Option("Of the text itself beside the teacher.", minimum=0, maximum=1, panel=_TEACHING),
+        Option(
+            "Weight of the text itself beside the teacher.", minimum=0, maximum=1, panel=_TEACHING
+        ),
     ] = 0.3,
     top: Annotated[
         int | None,
@@ -70,21 +87,23 @@ def prune(
             panel=_TRAINING,
         ),
     ] = None,
-    batch: Annotated[int, Option("Windows of a step.", minimum=1, panel=_TRAINING)] = 16,
+    batch: Annotated[
+        int, Option("Windows in one step of training.", minimum=1, panel=_TRAINING)
+    ] = 16,
     learning_rate: Annotated[
         float,
         Option(
-            "Highest learning rate; new weights learn at three times of it.",
+            "Highest learning rate; new weights learn at three times that rate.",
             minimum=0,
             panel=_TRAINING,
         ),
     ] = 1e-3,
     windows: Annotated[
-        int, Option("Windows on which it is seen what matters.", minimum=1, panel=_TRAINING)
+        int, Option("Windows of text that decide what is cut.", minimum=1, panel=_TRAINING)
     ] = 64,
     steps: Annotated[
         int | None,
-        Option("Of each training. Default: 1000, or what --timeout allows.", minimum=1),
+        Option("Steps of each training. Default: 1000, or what --timeout allows.", minimum=1),
     ] = None,
     timeout: Annotated[TimeoutOption, Here("Trainings share it evenly.")] = None,
     controls: Annotated[
@@ -124,14 +143,18 @@ def prune(
         raise ConfigError("--learning-rate 0: nothing would be learned; give a number above 0")
     seconds = None if timeout is None else parse_duration_s(timeout, option="--timeout")
     require_transformers("hwkd prune")
-    from hwkd.language.prune import PruneOrder, prune_decoder
+    from hwkd.language.inner_states import read_states
+    from hwkd.language.prune import prune_decoder
+    from hwkd.language.prune_order import PruneOrder
     from hwkd.language.pruned_folder import write_pruned
 
     pruned = prune_decoder(
         PruneOrder(
             model=Path(model),
             data=Path(data),
+            part=part,
             keep=keep,
+            states=read_states(states),
             divergence=chosen,
             label_weight=label_weight,
             top=top,

@@ -97,7 +97,8 @@ def search(
     data: Annotated[
         DataOption,
         Here(
-            "Without it: what comes with the task; handwritten digits of scikit-learn for classes."
+            "Without it: the example data of the task, for classes the handwritten digits of "
+            "scikit-learn."
         ),
     ] = None,
     input_size: InputSizeOption = None,
@@ -144,7 +145,7 @@ def search(
     methods: Methods = (),
     match: MatchOption = False,
     scheme: Annotated[
-        SchemeOption, Here("Of the last trainings; candidates learn from labels alone.")
+        SchemeOption, Here("For the last trainings; candidates learn from labels alone.")
     ] = None,
     brief_epochs: BriefEpochsOption = None,
     full_epochs: FullEpochsOption = None,
@@ -174,8 +175,9 @@ def search(
 ) -> "SearchOutcome":
     """Find, distill and export the best small network for a device.
 
-    Samples students, rejects by arithmetic what cannot fit, distills the rest briefly from a
-    teacher, scores the int8 model, and trains the best one in full. RUN/report.html shows it all.
+    Draws small networks (students), drops by arithmetic those that cannot fit, trains the rest
+    briefly with the help of a larger one (the teacher), scores them in 8 bits, and trains the
+    best one in full. RUN/report.html shows it all.
 
     Args:
         listener: is told about every stage and candidate; None shows bars in a notebook, elsewhere

@@ -28,7 +28,7 @@ def serve(
     run: RunFolder,
     *,
     port: Annotated[
-        int, Option("Port to listen on; 0 is a free one.", minimum=0, maximum=65535)
+        int, Option("Port to listen on. 0 is a free one.", minimum=0, maximum=65535)
     ] = 8765,
     host: Annotated[
         str,
@@ -39,7 +39,7 @@ def serve(
     ] = "127.0.0.1",
     every: Annotated[Every, Here("The page asks as often.")] = "2s",
     max_time: Annotated[
-        Duration | None, Option("End after so long, as 8h. Default: with Ctrl-C.", amount="8h")
+        Duration | None, Option("End after this time, as 8h. Default: with Ctrl-C.", amount="8h")
     ] = None,
     on_ready: Callable[[str], None] | None = None,
 ) -> "Served":

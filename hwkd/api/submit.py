@@ -18,7 +18,7 @@ class JobFile:
     text: str
 
 
-JobMemory = Annotated[str, Option("Of each worker, as 4GiB.", amount="4GiB")]
+JobMemory = Annotated[str, Option("Memory of each worker, as 4GiB.", amount="4GiB")]
 JobTime = Annotated[
     Duration,
     Option("The cluster ends a worker after so long; it ends itself a bit earlier.", amount="8h"),
@@ -38,7 +38,7 @@ def submit(
     prints: Annotated[
         bool, Option("Print the file, which you read and hand in yourself.", flag="print")
     ] = False,
-    workers: Annotated[int, Option("How many.", minimum=1, maximum=10_000)] = 16,
+    workers: Annotated[int, Option("How many workers.", minimum=1, maximum=10_000)] = 16,
     cpus: Annotated[int, Option("Cores of each worker.", minimum=1)] = 2,
     memory: JobMemory = "4GiB",
     time: JobTime = "8h",

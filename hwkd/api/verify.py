@@ -64,7 +64,7 @@ def verify(
         ),
     ],
     *,
-    device: Annotated[DeviceOption, Here("Or a Cortex-M core.")],
+    device: Annotated[DeviceOption, Here("The name of a Cortex-M core will do, too.")],
     inputs: Annotated[int, Option("Inputs to compare.", minimum=1)] = 512,
     rounding: RoundingOption = "auto",
     kernels: KernelsOption = "hwkd",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 IdleExit: TypeAlias = Annotated[
     Duration | None,
     Option(
-        "End after so long without a candidate, as 10min. Default: with the search.",
+        "End after this time without a candidate, as 10min. Default: with the search.",
         amount="10min",
     ),
 ]
@@ -29,7 +29,8 @@ WorkerData: TypeAlias = Annotated[
 WorkerSpaces: TypeAlias = Annotated[
     Sequence[str],
     Option(
-        "The search's own search space, as a file here, which may run then; may be repeated.",
+        "The file on this machine of the search's own search space, which may then run; may be "
+        "repeated.",
         flag="space",
     ),
 ]
@@ -47,7 +48,7 @@ def worker(
     max_time: Annotated[
         Duration | None,
         Option(
-            "End after so long, as 8h. Default: with the search; a Slurm job's own end counts in "
+            "End after this time, as 8h. Default: with the search; a Slurm job's own end counts in "
             "any case.",
             amount="8h",
         ),

@@ -105,12 +105,18 @@ class UnknownNameError(HwkdError):
 
 
 def _near(given: str, names: list[str], called: Mapping[str, str]) -> list[str]:
-    """Return up to three names: those that share a part such as f446, then those alike."""
+    """Return up to three names: those that share a part such as f446, hold it, or are alike."""
     words = {**{name: name for name in names}, **called}
+    plain = _plain(given)
+    holding = [name for name in names if len(plain) >= _SHARED and plain in _plain(name)]
     shared = {word: _shared_part(given, word) for word in words}
     longest = sorted((w for w in words if shared[w]), key=lambda word: -shared[word])
     alike = difflib.get_close_matches(given, names, n=_MOST_NEAR, cutoff=0.5)
-    return list(dict.fromkeys([*(words[word] for word in longest), *alike]))[:_MOST_NEAR]
+    return list(dict.fromkeys([*(words[word] for word in longest), *holding, *alike]))[:_MOST_NEAR]
+
+
+def _plain(text: str) -> str:
+    return re.sub("[^a-z0-9]", "", text.lower())
 
 
 def _shared_part(given: str, other: str) -> int:
@@ -118,7 +124,7 @@ def _shared_part(given: str, other: str) -> int:
 
     The first number says which family a chip is of: STM32F446 is no STM32H747.
     """
-    first, second = (re.sub("[^a-z0-9]", "", text.lower()) for text in (given, other))
+    first, second = _plain(given), _plain(other)
     numbers = re.findall(r"\d+", first)
     if not numbers or numbers[-1] not in second:
         return 0

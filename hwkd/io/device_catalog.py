@@ -47,8 +47,11 @@ def load_device(name_or_path: str, *, runtime: str | None = None) -> Device:
         device = _load_packaged(name_or_path)
     else:
         if not name_or_path.endswith(".toml"):
-            boards = {load_device(name).board: name for name in device_names()}
-            raise UnknownNameError("device", name_or_path, device_names(), called=boards)
+            devices = [load_device(name) for name in device_names()]
+            called = {
+                text: each.name for each in devices for text in (each.board, each.description)
+            }
+            raise UnknownNameError("device", name_or_path, device_names(), called=called)
         text, origin = fact_text("device", name_or_path)
         device = parse_device(text, origin=origin, beside=Path(origin).parent)
     if runtime is None or not runtime.endswith(".toml"):

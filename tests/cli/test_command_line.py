@@ -98,6 +98,9 @@ def test_without_json_an_error_is_on_standard_error_alone(capsys):
         ("STM32F446RE", "nucleo-f446re"),
         ("nucleo-l4r5zi", "cortex-m4"),  # by its board
         ("stm32h747", "stm32h747i-disco"),
+        ("rp2040", "raspberry-pi-pico"),  # by its chip
+        ("pico", "raspberry-pi-pico"),
+        ("portenta", "arduino-portenta-h7"),
     ],
 )
 def test_a_board_that_is_written_otherwise_is_suggested_first(given, meant):

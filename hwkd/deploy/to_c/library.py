@@ -63,6 +63,7 @@ def library_files(
     given = {
         "source_lines": "\n    ".join(f"../{_SOURCES}/{name}" for name in sources),
         "headers": ",".join(headers),
+        "included": " and ".join(f"`{name}`" for name in headers),
         "flags": " ".join(project.flags),
         "arena_bytes": str(project.memory.arena_bytes),
         "about": project.about,
