@@ -54,6 +54,15 @@ class Pruned:
     record: PruneRecord
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cut:
+    """A whole model, what of it is kept, and what is left."""
+
+    decoder: Decoder
+    kept: KeptParts
+    small: nn.Module
+
+
 def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
     """Prune a decoder and teach what is left.
 
@@ -73,6 +82,7 @@ def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
     importance = importance_of(decoder.model, decoder.family, whole, seen)
     kept = kept_parts(importance, decoder.family, sizes, whole, last=decoder.last)
     small = shrunk(decoder, kept, sizes)
+    cut = _Cut(decoder=decoder, kept=kept, small=small)
     held: dict[str, tuple[nn.Module, Course | None]] = {
         WHOLE: (decoder.model, None), PRUNED: (small, None),
     }  # fmt: skip
@@ -82,7 +92,7 @@ def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
     judged_s = time.monotonic() - judged_s
     for number, name in enumerate(names := _trained(order)):
         budget = _budget(order, left=len(names) - number, judging_s=3.0 * judged_s)
-        held[name] = _course(name, decoder, small, kept, splits["train"], order, budget, progress)
+        held[name] = _course(name, cut, splits["train"], order, budget, progress)
         nats[name] = _nats(held[name][0], splits["validation"], order)
     ships = min((name for name in nats if name != WHOLE), key=nats.__getitem__)
     arms = tuple(_arm(name, held, nats, splits["test"], order) for name in held)
@@ -117,17 +127,15 @@ def _trained(order: PruneOrder) -> tuple[str, ...]:
 
 def _course(
     name: str,
-    decoder: Decoder,
-    small: nn.Module,
-    kept: KeptParts,
+    cut: _Cut,
     windows: Windows,
     order: PruneOrder,
     budget: Budget,
     progress: Progress,
 ) -> tuple[nn.Module, Course]:
     """Train one arm; returns it with what its course did."""
-    is_new = name == SCRATCH
-    model: Any = copy.deepcopy(small)
+    decoder, is_new = cut.decoder, name == SCRATCH
+    model: Any = copy.deepcopy(cut.small)
     if is_new:
         model = new_model(model.config, seed=order.seed)
     recipe = Recipe(
@@ -139,7 +147,7 @@ def _course(
     if name == DISTILLED and order.states:
         use_plain_attention(model)
         lesson = NextTokensAndStates(
-            decoder.model, decoder.family, kept, windows, order.divergence, order.states
+            decoder.model, decoder.family, cut.kept, windows, order.divergence, order.states
         )
     elif name in (DISTILLED, TOKENS):
         teacher = TeacherTokens(decoder.model, windows, words=decoder.words, top=order.top)
