@@ -81,6 +81,7 @@ OPENING_ELSEWHERE: Mapping[str, str] = {
     "deploy/exporters/onnx_files": "copies; the reader of students checks digests",
     "deploy/exporters/torch_weights": "copies; the reader of students checks digests",
     "deploy/to_c/cmsis_nn": _PACKAGED,
+    "signals/cmsis_dsp": "C that the user names, copied for a compiler",
     "deploy/to_c/export": "names of files to replace; a damaged list counts as none",
     "deploy/to_c/project_text": _PACKAGED,
     "deploy/student_facts": "the readers of described ONNX and of exported C",
