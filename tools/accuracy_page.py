@@ -102,7 +102,9 @@ _OWN_C = """
 Instructions are counted on an emulated core and priced by what CMSIS-NN's instructions take on
 silicon (`hwkd_c_cycles`), so the band below is that of prices; nobody timed this C. The closed
 forms that replace counting for networks of a search were predicted over counted, by kind of layer,
-on networks that they were not fitted to (`hwkd_c_layers`):
+on networks that they were not fitted to (`hwkd_c_layers`), all cycles of a kind together. The worst
+whole network is 11% off on Cortex-M4, 13% on M33, 4% on M0+ and 24% on M55 (a short signal read in
+wide steps), where 10% is the goal:
 """
 
 _LIMITS = """
@@ -231,10 +233,9 @@ def _memory_section() -> list[str]:
 
 def _own_c_section() -> list[str]:
     """Return the bands of the exported C and the closed forms of its layers, kind by kind."""
-    kept = {result.name: result for result in read_results()}
-    rows = kept["accuracy.hwkd_c_layers"].values["predicted over counted"]
-    assert isinstance(rows, list)
-    table = [row for row in rows if isinstance(row, dict)]
+    found = [one for one in read_results() if one.name == "accuracy.hwkd_c_layers"]
+    rows = found[0].values["predicted over counted"] if found else []
+    table = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     columns = list(dict.fromkeys(name for row in table for name in row))
     lines = [_OWN_C, f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     lines += [f"| {' | '.join(str(row.get(name, '')) for name in columns)} |" for row in table]
