@@ -256,6 +256,16 @@ def _decoder(folder: Path) -> object:
     return read_corpus(folder / "speech.txt", tokenizer, length=8)
 
 
+def _captions(folder: Path) -> object:
+    from hwkd.language.captions import read_captions
+    from hwkd.language.corpus import open_tokenizer
+    from hwkd.language.decoder_folder import open_decoder
+
+    decoder = open_decoder(folder / "seer", "encoder")
+    tokenizer = open_tokenizer(folder / "seer" / "tokenizer.json", decoder.words)
+    return read_captions(folder / "captions", tokenizer, decoder, length=16)
+
+
 def _recordings(folder: Path) -> object:
     from hwkd.core.reading import AS_USUAL
     from hwkd.tasks.recordings import read_recordings, read_signal
@@ -342,6 +352,9 @@ WAYS: dict[str, Way] = {
     "decoder": Way(
         files=("decoder/*", "speech.txt"), read=_decoder,
         covers=("open_decoder", "open_tokenizer", "read_corpus"),
+    ),
+    "captions": Way(
+        files=("captions/*/*", "seer/*.json"), read=_captions, covers=("read_captions",)
     ),
     "recordings": Way(
         files=("recordings.csv", "recordings.npz"), read=_recordings,
