@@ -33,7 +33,7 @@ from typing import Any, NoReturn
 import optuna
 import pytest
 import typer
-from support.decoders import write_decoder
+from support.decoders import write_decoder, write_llava
 from support.made_once import MadeOnce
 from support.workplace import write_workplace
 
@@ -236,6 +236,7 @@ def _run_hwkd(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     if arguments[0] == "prune":
         pytest.importorskip("transformers")
         write_decoder(Path("decoder"))
+        write_llava(Path("seer"))
     if arguments[0] == "search" and "--resume" not in arguments:
         monkeypatch.setattr("hwkd.engine.search.run.run_search", _prepare_only)
         _sample_few(monkeypatch)

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "profiling": {"inference"},
     "deploy": {"inference", "qgraph", "trace"},
     "train": {"inference"},
-    "language": {"deploy", "distill", "train"},
+    "language": {"deploy", "distill", "tasks", "train"},
     "report": set(),
     "engine": {
         "cost", "deploy", "distill", "language", "nn", "profiling", "propose", "qgraph", "signals",

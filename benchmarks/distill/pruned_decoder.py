@@ -2,6 +2,7 @@
 
 python -m benchmarks.distill.pruned_decoder --data FOLDER --work FOLDER [--teacher-minutes 20]
     [--minutes 3] [--seeds 3] [--keep depth:4,width:0.5] [--divergence forward] [--times 4]
+    [--states attention,values]
 
 FOLDER of --data is that of `python -m tools.make_task_data language`. A decoder of Llama's blocks
 and a tokenizer of 2,048 tokens are trained on it once and kept in --work. Every seed prunes it as
@@ -28,9 +29,11 @@ from hwkd.distill.token_divergences import TokenDivergence
 from hwkd.language.corpus import Windows, open_tokenizer, read_corpus
 from hwkd.language.course import Budget, Recipe, nats_per_token, train_decoder
 from hwkd.language.decoder_folder import open_decoder
+from hwkd.language.inner_states import read_states
 from hwkd.language.kept_parts import kept_sizes, sizes_of
 from hwkd.language.model_folder import TOKENIZER_FILE
-from hwkd.language.prune import DISTILLED, LABELS, SCRATCH, WHOLE, PruneOrder, prune_decoder
+from hwkd.language.prune import DISTILLED, LABELS, SCRATCH, WHOLE, prune_decoder
+from hwkd.language.prune_order import PruneOrder
 from hwkd.language.shrink import new_model, small_config
 
 WORDS, LENGTH, BATCH, RATE = 2048, 128, 16, 1e-3
@@ -46,6 +49,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--keep", default="depth:4,width:0.5")
     parser.add_argument("--divergence", default="forward")
+    parser.add_argument("--states", help="states that are compared beside next tokens")
     parser.add_argument("--times", type=float, default=4.0, help="0: not at all")
     given = parser.parse_args()
     folder = given.work / "decoder"
@@ -59,10 +63,12 @@ def main() -> int:
     rows, small = [], 0.0
     for seed in range(given.seeds):
         order = PruneOrder(
-            model=folder, data=given.data, keep=given.keep,
+            model=folder, data=given.data, part="decoder", keep=given.keep,
+            states=read_states(given.states),
             divergence=TokenDivergence.parse(given.divergence), label_weight=0.3, top=64,
             length=LENGTH, batch=BATCH, rate=RATE, steps=None, begun=time.monotonic(),
-            seconds=60.0 * 3 * given.minutes, controls=True, calibration=64, seed=seed,
+            seconds=60.0 * (4 if given.states else 3) * given.minutes, controls=True,
+            calibration=64, seed=seed,
         )  # fmt: skip
         record = prune_decoder(order, progress=silent).record
         small = record.small.parameters / record.whole.parameters
@@ -114,7 +120,7 @@ def write_teacher(folder: Path, data: Path, seconds: float) -> None:
     model: Any = new_model(config, seed=0)
     recipe = Recipe(rate=3 * RATE, batch=BATCH)
     course = train_decoder(
-        model, splits["train"], recipe, Budget(seconds=seconds), teacher=None, seed=0,
+        model, splits["train"], recipe, Budget(seconds=seconds), lesson=None, seed=0,
     )  # fmt: skip
     nats = nats_per_token(model, splits["validation"], batch=BATCH)
     print(f"the whole: {course.steps:,} steps, {nats:.3f} nats a token on validation", flush=True)
@@ -126,7 +132,7 @@ def _from_scratch(config: Any, splits: Mapping[str, Windows], seconds: float, se
     model = new_model(config, seed=seed)
     train_decoder(
         model, splits["train"], Recipe(rate=3 * RATE, batch=BATCH), Budget(seconds=seconds),
-        teacher=None, seed=seed,
+        lesson=None, seed=seed,
     )  # fmt: skip
     return math.exp(nats_per_token(model, splits["test"], batch=BATCH))
 

@@ -55,6 +55,33 @@ def _write_decoder(folder: Path) -> None:
     Tokenizer(BPE({c: n for n, c in enumerate(letters)}, [])).save(str(folder / "tokenizer.json"))
 
 
+def _write_seer(folder: Path) -> None:
+    """Write an untrained model that reads pictures of 4x4 and text, with its data."""
+    import numpy as np
+    from PIL import Image
+    from transformers import AutoModelForImageTextToText, CLIPVisionConfig, LlamaConfig, LlavaConfig
+
+    sizes = {
+        "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8,
+    }  # fmt: skip
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(**sizes, image_size=4, patch_size=2),
+        text_config=LlamaConfig(**sizes, vocab_size=30, max_position_embeddings=16),
+        image_token_index=29, vision_feature_layer=-1,
+    )  # fmt: skip
+    AutoModelForImageTextToText.from_config(config).save_pretrained(folder / "seer")
+    shutil.copyfile(folder / "decoder" / "tokenizer.json", folder / "seer" / "tokenizer.json")
+    scaling = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    (folder / "seer" / "preprocessor_config.json").write_text(json.dumps(scaling))
+    for split in ("train", "validation", "test"):
+        place = folder / "captions" / split
+        place.mkdir(parents=True)
+        (place / "metadata.csv").write_text("file_name,text\n0.png,dark\n1.png,light\n")
+        for number in range(2):
+            levels = np.full((4, 4), 200 * number, np.uint8)
+            Image.fromarray(levels).save(place / f"{number}.png")
+
+
 def make_run(folder: Path) -> None:
     """Search, so that there is a run with a best student."""
     import hwkd
@@ -71,6 +98,7 @@ def fill_folder(folder: Path) -> None:
     from PIL import Image
 
     import hwkd
+    from hwkd.engine.distill.federation import Said, packed
     from hwkd.io.cached_array import ArrayFacts, store_array
     from hwkd.io.run_log import LogLine, StageAt, note_line, note_stage
 
@@ -79,6 +107,8 @@ def fill_folder(folder: Path) -> None:
     note_stage(folder / "run", StageAt(stage="search", done=1, total=2, note="", since=at))
     hwkd.export(folder / "run", target="c", out=folder / "firmware")
     hwkd.export(folder / "run", target="onnx", out=folder / "onnx")
+    weights = (folder / "run" / "best" / "student.safetensors").read_bytes()
+    (folder / "message.bin").write_bytes(packed(Said(client=0, round=0), weights))
     (folder / "own").mkdir()
     shutil.copyfile(folder / "run" / "best" / "student.onnx", folder / "own" / "student.onnx")
     shutil.copytree(ROOT / "tests" / "golden" / "run_v2", folder / "old")
@@ -98,6 +128,7 @@ def fill_folder(folder: Path) -> None:
     (folder / "speech.txt").write_text("one and one make two.\n" * 60)
     if find_spec("transformers") is not None:
         _write_decoder(folder / "decoder")
+        _write_seer(folder)
     texts = [f"{'ab'[i % 2] * 3} words {i}" for i in range(20)]
     lines = [f'"{text}",{"ab"[i % 2]}' for i, text in enumerate(texts)]
     (folder / "texts.csv").write_text("\n".join(["text,label", *lines]) + "\n")

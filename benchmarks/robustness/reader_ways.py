@@ -91,6 +91,21 @@ def _filled(record: StudentRecord, weights: Path) -> object:
     return module
 
 
+def _message(folder: Path) -> object:
+    from hwkd.engine.distill.federation import unpacked
+    from hwkd.io.student_folder import read_record_file
+    from hwkd.nn.build import build_module
+    from hwkd.train.weights_file import WeightsError, fill_module_from
+
+    try:
+        said, blob = unpacked((folder / "message.bin").read_bytes())
+        network = read_record_file(folder / "run" / "best" / "student.json").network
+        fill_module_from(build_module(network, seed=0), blob)
+    except (ValueError, WeightsError) as error:  # as the server tells a client
+        raise HwkdError(str(error)) from error
+    return said
+
+
 def _exported(folder: Path) -> object:
     from hwkd.deploy.to_c.exported import read_exported
     from hwkd.engine.arms.export import raw_input
@@ -241,6 +256,16 @@ def _decoder(folder: Path) -> object:
     return read_corpus(folder / "speech.txt", tokenizer, length=8)
 
 
+def _captions(folder: Path) -> object:
+    from hwkd.language.captions import read_captions
+    from hwkd.language.corpus import open_tokenizer
+    from hwkd.language.decoder_folder import open_decoder
+
+    decoder = open_decoder(folder / "seer", "encoder")
+    tokenizer = open_tokenizer(folder / "seer" / "tokenizer.json", decoder.words)
+    return read_captions(folder / "captions", tokenizer, decoder, length=16)
+
+
 def _recordings(folder: Path) -> object:
     from hwkd.core.reading import AS_USUAL
     from hwkd.tasks.recordings import read_recordings, read_signal
@@ -296,6 +321,9 @@ WAYS: dict[str, Way] = {
     "weights": Way(
         files=("run/best/*.safetensors",), read=_weights, covers=("fill_module",),
     ),
+    "message": Way(
+        files=("message.bin",), read=_message, covers=("unpacked", "fill_module_from"),
+    ),
     "exported C": Way(
         files=("firmware/model.json",), read=_exported, covers=("read_exported",),
     ),
@@ -324,6 +352,9 @@ WAYS: dict[str, Way] = {
     "decoder": Way(
         files=("decoder/*", "speech.txt"), read=_decoder,
         covers=("open_decoder", "open_tokenizer", "read_corpus"),
+    ),
+    "captions": Way(
+        files=("captions/*/*", "seer/*.json"), read=_captions, covers=("read_captions",)
     ),
     "recordings": Way(
         files=("recordings.csv", "recordings.npz"), read=_recordings,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from hwkd.api.common import DataOption, SeedOption
 from hwkd.api.option import Here, Option, declares_options
+from hwkd.core.units import Duration, parse_duration_s
 
 if TYPE_CHECKING:
     from hwkd.core.progress import Progress
@@ -19,7 +20,7 @@ Description = Annotated[
         opens="a finished run or a student's folder",
     ),
 ]
-Wait = Annotated[float, Option("Longest wait for the others, in seconds.", minimum=1)]
+Wait = Annotated[Duration, Option("Longest wait for the others, as 10min.", amount="10min")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +54,8 @@ def federated_serve(
         str,
         Option("Address to listen on. The default is this machine alone; nothing is encrypted."),
     ] = "127.0.0.1",
-    port: Annotated[int, Option("TCP port.", minimum=1, maximum=65535)] = 8766,
-    wait: Wait = 600.0,
+    port: Annotated[int, Option("Port to listen on.", minimum=1, maximum=65535)] = 8766,
+    wait: Wait = "10min",
     seed: SeedOption = 0,
     progress: "Progress | None" = None,
 ) -> FederatedOutcome:
@@ -80,7 +81,10 @@ def federated_serve(
     layers = read_student(Path(student)).layers
     plan = plan_of(layers, rounds=rounds, epochs=epochs, seed=seed)
     averages = Averages(
-        module=build_module(layers, seed=plan.seed), clients=clients, plan=plan, wait_s=wait
+        module=build_module(layers, seed=plan.seed),
+        clients=clients,
+        plan=plan,
+        wait_s=parse_duration_s(wait, option="--wait"),
     )
     with answering(averages.answers(), host=host, port=port, callers=clients):
         averages.wait(progress or silent)
@@ -100,7 +104,7 @@ def federated_join(
     data: Annotated[DataOption, Here("Labelled samples of this client; none of them is sent.")],
     out: Annotated[str | Path, Option("File of weights to write, .safetensors.")],
     server: Annotated[str, Option("HOST:PORT of `hwkd federated serve`.")] = "127.0.0.1:8766",
-    wait: Wait = 600.0,
+    wait: Wait = "10min",
     progress: "Progress | None" = None,
 ) -> FederatedOutcome:
     """Train on samples of one's own in a federated training, and take home the mean of all.
@@ -133,7 +137,7 @@ def federated_join(
     own = client_data(prepared, head.targets(given.labels, prepared), head)
     tell("train in rounds", 1, 2)
     calls = {"received": 0, "sent": 0}
-    with asking(server, timeout_s=wait) as ask:
+    with asking(server, timeout_s=parse_duration_s(wait, option="--wait")) as ask:
 
         def counted(name: str, message: bytes) -> bytes:
             answer = ask(name, message)

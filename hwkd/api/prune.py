@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from hwkd.api.common import OutOption, SeedOption, TimeoutOption
 from hwkd.api.option import Here, Option, declares_options
@@ -20,12 +20,17 @@ def prune(
         str | Path,
         Option(
             "Folder of a causal language model as transformers writes it: config.json, "
-            "model.safetensors, tokenizer.json (llama, mistral, qwen2, gpt2).",
+            "model.safetensors, tokenizer.json (llama, mistral, qwen2, gpt2), or of a llava, which "
+            "reads pictures, with preprocessor_config.json.",
             metavar="MODEL",
             opens="a folder with config.json, model.safetensors and tokenizer.json",
         ),
     ],
     *,
+    part: Annotated[
+        Literal["decoder", "encoder"],
+        Option("Part that is cut, of a llava: what reads and writes text, or what sees pictures."),
+    ] = "decoder",
     keep: Annotated[
         str,
         Option(
@@ -37,8 +42,9 @@ def prune(
         str | Path,
         Option(
             "UTF-8 text, or a folder with train.txt, validation.txt and test.txt. Of one file the "
-            "last tenth is held back.",
-            opens="a text file, or a folder with train.txt, validation.txt and test.txt",
+            "last tenth is held back. For a llava: a folder with train, validation and test, each "
+            "with pictures and metadata.csv (columns file_name and text).",
+            opens="a text file, a folder of texts, or a folder of pictures with their texts",
         ),
     ],
     out: OutOption,
@@ -51,6 +57,14 @@ def prune(
             panel=_TEACHING,
         ),
     ] = "forward",
+    states: Annotated[
+        str | None,
+        Option(
+            "States of layers that are compared, too, as attention,values: hidden, attention, "
+            "values. The teacher then runs in every step. Default: next tokens alone.",
+            panel=_TEACHING,
+        ),
+    ] = None,
     label_weight: Annotated[
         float,
         Option(
@@ -129,14 +143,18 @@ def prune(
         raise ConfigError("--learning-rate 0: nothing would be learned; give a number above 0")
     seconds = None if timeout is None else parse_duration_s(timeout, option="--timeout")
     require_transformers("hwkd prune")
-    from hwkd.language.prune import PruneOrder, prune_decoder
+    from hwkd.language.inner_states import read_states
+    from hwkd.language.prune import prune_decoder
+    from hwkd.language.prune_order import PruneOrder
     from hwkd.language.pruned_folder import write_pruned
 
     pruned = prune_decoder(
         PruneOrder(
             model=Path(model),
             data=Path(data),
+            part=part,
             keep=keep,
+            states=read_states(states),
             divergence=chosen,
             label_weight=label_weight,
             top=top,

@@ -28,7 +28,7 @@ def serve(
     run: RunFolder,
     *,
     port: Annotated[
-        int, Option("Port to listen on; 0 is a free one.", minimum=0, maximum=65535)
+        int, Option("Port to listen on. 0 is a free one.", minimum=0, maximum=65535)
     ] = 8765,
     host: Annotated[
         str,

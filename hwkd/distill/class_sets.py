@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-# What torch leaves out of a cross-entropy.
-_UNKNOWN = -100
+from hwkd.distill.edge_losses import label_loss
+
+_UNKNOWN = -100  # what `label_loss` counts as 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +40,7 @@ def set_label_loss(logits: Tensor, labels: Tensor, *, known: ClassSet) -> Tensor
     first, end = known.bounds(logits.shape[1])
     is_known = (labels >= first) & (labels < end)
     inner = torch.where(is_known, labels - first, torch.full_like(labels, _UNKNOWN))
-    return functional.cross_entropy(
-        logits[:, first:end], inner, reduction="none", ignore_index=_UNKNOWN
-    )
+    return label_loss(logits[:, first:end], inner)
 
 
 def on_set(

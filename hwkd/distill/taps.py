@@ -227,13 +227,16 @@ def discover_places(network: nn.Module, inputs: Tensor) -> Places:
     network.eval()
     try:
         with torch.no_grad():
-            network(inputs)
+            answer = network(inputs)
     finally:
         network.train(was_training)
         for handle in handles:
             handle.remove()
     maps = [(path, tuple(out.shape)) for path, out in outputs if out.dim() in (3, 4)]
     maps = [entry for entry in maps if max(entry[1][2:]) > 1]
+    # Outputs that are maps are no stage: the last is what the last layer makes them of.
+    of_answer = tuple(answer.shape) if isinstance(answer, Tensor) else ()
+    maps = [entry for entry in maps if entry[1] != of_answer] or maps
     ends = [
         path
         for (path, shape), following in zip(maps, [*maps[1:], None], strict=True)

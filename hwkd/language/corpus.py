@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _TAKES = "a UTF-8 text file, or a folder with train.txt and, beside it, validation.txt and test.txt"
-_SPLITS = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
+SPLITS = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
 _HELD_BACK = 0.05  # of a text without such files, for validation and for test, from its end
 _MOST_BYTES = 256 << 20
 _MOST_JUDGED = 400  # windows: perplexities are then known to a hundredth or two
@@ -39,12 +39,21 @@ class Windows:
         labels: the next token of each, `IGNORED` where there is none; likewise.
         tokens: how many labels count.
         characters: of the text, to compare decoders of different vocabularies.
+        pictures: of a model that reads one before each text, shape [windows, 3, height, width].
     """
 
     inputs: Tensor
     labels: Tensor
     tokens: int
     characters: int
+    pictures: Tensor | None = None
+
+    def given(self, rows: list[int] | slice) -> dict[str, Tensor]:
+        """Return what a model of transformers is called with for some windows."""
+        found = {"input_ids": self.inputs[rows]}
+        if self.pictures is not None:
+            found["pixel_values"] = self.pictures[rows]
+        return found
 
 
 def open_tokenizer(path: Path, words: int) -> Tokenizer:
@@ -96,7 +105,7 @@ def read_corpus(path: Path, tokenizer: Tokenizer, *, length: int) -> Mapping[str
                 "are the least; give more text or a shorter --length"
             )
         windows = _windows(ids, length, characters=len(text))
-        found[split] = windows if split == "train" else _spread(windows, _MOST_JUDGED)
+        found[split] = windows if split == "train" else spread(windows)
     return found
 
 
@@ -114,12 +123,12 @@ def _windows(ids: NDArray[np.int64], length: int, *, characters: int) -> Windows
     )
 
 
-def _spread(windows: Windows, most: int) -> Windows:
+def spread(windows: Windows, most: int = _MOST_JUDGED) -> Windows:
     """Return windows at even distances, where there are more than can be judged in little time."""
     count = len(windows.inputs)
     if count <= most:
         return windows
-    rows = np.linspace(0, count - 1, most).round().astype(np.int64)
+    rows = torch.from_numpy(np.linspace(0, count - 1, most).round().astype(np.int64))
     labels = windows.labels[rows]
     tokens = int((labels != IGNORED).sum())
     return Windows(
@@ -127,6 +136,7 @@ def _spread(windows: Windows, most: int) -> Windows:
         labels=labels,
         tokens=tokens,
         characters=round(windows.characters * tokens / windows.tokens),
+        pictures=None if windows.pictures is None else windows.pictures[rows],
     )
 
 
@@ -144,7 +154,7 @@ def _texts(path: Path) -> dict[str, str]:
             ends |= {"validation": whole[-2 * held : -held], "test": whole[-held:]}
         return ends
     found = {}
-    for split, names in _SPLITS.items():
+    for split, names in SPLITS.items():
         files = [path / f"{name}.txt" for name in names if (path / f"{name}.txt").is_file()]
         if len(files) != 1:
             what = "no such file" if not files else f"both {files[0].name} and {files[1].name}"

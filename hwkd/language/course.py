@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from hwkd.distill.edge_losses import label_loss
-from hwkd.distill.token_divergences import TokenDivergence, mean_of_labelled
+from hwkd.distill.token_divergences import mean_of_labelled
 from hwkd.language.corpus import Windows
-from hwkd.language.teacher_tokens import TeacherTokens
+from hwkd.language.lessons import Lesson
 
 _WARM_UP = 0.03  # of the course
 _LEAST_RATE = 0.05  # of the highest
@@ -51,13 +51,11 @@ class Recipe:
         rate: highest learning rate of AdamW; it rises for `_WARM_UP` of the course and falls as a
             cosine.
         batch: windows of a step.
-        divergence: from the teacher; None learns from the text alone.
-        label_weight: of the text's own next token beside the teacher, 0 to 1.
+        label_weight: of the text's own next token beside a teacher, 0 to 1.
     """
 
     rate: float
     batch: int
-    divergence: TokenDivergence | None = None
     label_weight: float = 0.0
 
 
@@ -85,14 +83,14 @@ def train_decoder(
     recipe: Recipe,
     budget: Budget,
     *,
-    teacher: TeacherTokens | None,
+    lesson: Lesson | None,
     seed: int,
     told: Callable[[float, float], None] = unheard,
 ) -> Course:
     """Train a decoder in place.
 
     Args:
-        teacher: of the same windows; needed where the recipe has a divergence.
+        lesson: of a teacher, about the same windows; None learns from the text alone.
         seed: draws the order of the windows.
         told: hears the share of the budget that is over, and the loss.
     """
@@ -107,7 +105,7 @@ def train_decoder(
         for group in optimiser.param_groups:
             group["lr"] = recipe.rate * _height(over)
         rows = next(order)
-        loss = _loss(model, windows, rows, recipe, teacher)
+        loss = _loss(model, windows, rows, recipe, lesson)
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(model.parameters(), _LONGEST_GRADIENT)
@@ -129,31 +127,28 @@ def nats_per_token(model: nn.Module, windows: Windows, *, batch: int) -> float:
     total = 0.0
     model.eval()
     for start in range(0, len(windows.inputs), batch):
-        logits = model(windows.inputs[start : start + batch], use_cache=False).logits
-        labels = windows.labels[start : start + batch]
+        rows = slice(start, start + batch)
+        logits, labels = model(**windows.given(rows), use_cache=False).logits, windows.labels[rows]
         total += float(label_loss(logits.flatten(0, 1), labels.flatten()).sum())
     return total / windows.tokens
 
 
 def _loss(
-    model: nn.Module,
-    windows: Windows,
-    rows: list[int],
-    recipe: Recipe,
-    teacher: TeacherTokens | None,
+    model: nn.Module, windows: Windows, rows: list[int], recipe: Recipe, lesson: Lesson | None
 ) -> Tensor:
-    labels = windows.labels[rows].flatten()
-    logits = model(windows.inputs[rows], use_cache=False).logits.flatten(0, 1)
-    loss = torch.zeros(())
-    taught = 0.0 if recipe.divergence is None else 1.0 - recipe.label_weight
-    if taught < 1.0:
-        own = mean_of_labelled(label_loss(logits, labels), labels)
-        loss = loss + (1.0 - taught) * own
-    if recipe.divergence is not None and taught > 0.0:
-        assert teacher is not None
-        target = teacher.logits(rows).flatten(0, 1)
-        loss = loss + taught * mean_of_labelled(recipe.divergence.of(logits, target), labels)
-    return loss
+    if lesson is None:
+        logits = model(**windows.given(rows), use_cache=False).logits
+        return _own(logits, windows.labels[rows])
+    logits, taught = lesson(model, rows)
+    if not recipe.label_weight:
+        return taught
+    own = _own(logits, windows.labels[rows])
+    return (1.0 - recipe.label_weight) * taught + recipe.label_weight * own
+
+
+def _own(logits: Tensor, labels: Tensor) -> Tensor:
+    flat = labels.flatten()
+    return mean_of_labelled(label_loss(logits.flatten(0, 1), flat), flat)
 
 
 def _height(over: float) -> float:

@@ -7,7 +7,7 @@ a head by the length of its output, a channel by the mean of its absolute value.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,12 +38,12 @@ class Importance:
 
 @torch.no_grad()
 def importance_of(
-    model: nn.Module, family: Family, sizes: Sizes, batches: list[Tensor]
+    model: nn.Module, family: Family, sizes: Sizes, batches: Iterable[Mapping[str, Tensor]]
 ) -> Importance:
-    """Run calibration text through a decoder and sum up what its parts do.
+    """Run calibration text through a model and sum up what the parts of a family do.
 
     Args:
-        batches: tokens, each of shape [texts, tokens].
+        batches: what the model is called with.
     """
     layers = torch.zeros(sizes.depth)
     groups = torch.zeros(sizes.depth, sizes.groups)
@@ -86,7 +86,7 @@ def importance_of(
             hooks.append(module.register_forward_hook(see_hidden))
     try:
         for batch in batches:
-            model(batch, use_cache=False)
+            model(**batch, use_cache=False)
     finally:
         for hook in hooks:
             hook.remove()

@@ -35,7 +35,8 @@ class Sizes:
 
 
 def sizes_of(config: Any, family: Family) -> Sizes:
-    """Return the sizes that a configuration of transformers says."""
+    """Return the sizes of a family's part that a configuration of transformers says."""
+    config = family.sizes_in(config)
     hidden, heads = int(config.hidden_size), int(config.num_attention_heads)
     groups = int(getattr(config, "num_key_value_heads", None) or heads)
     return Sizes(

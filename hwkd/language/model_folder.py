@@ -156,9 +156,12 @@ def _facts(path: Path) -> dict[str, Any]:
         raise ModelFileError(
             f"{where}: asks for code of its own (auto_map), and hwkd runs none that a model brings"
         )
-    layers = next((facts[name] for name in _LAYERS if name in facts), 1)
-    if not isinstance(layers, int) or not 1 <= layers <= _MOST_LAYERS:
-        raise ModelFileError(f"{where}: {printable(str(layers))[:40]} layers; expected 1 to 1,000")
+    for part in (facts, *(value for value in facts.values() if isinstance(value, dict))):
+        layers = next((part[name] for name in _LAYERS if name in part), 1)
+        if not isinstance(layers, int) or not 1 <= layers <= _MOST_LAYERS:
+            raise ModelFileError(
+                f"{where}: {printable(str(layers))[:40]} layers; expected 1 to 1,000"
+            )
     return facts
 
 

@@ -1,7 +1,8 @@
-"""Cuts a decoder, teaches what is left by the whole one, and shows what each of the two gained.
+"""Cuts a part of a language model, teaches what is left, and shows what each of the two gained.
 
-Beside the distilled decoder two controls train for the same time: the pruned weights on the text
-alone, and the same sizes from scratch. What ships is the best of all on validation.
+The whole model teaches. Beside the distilled one two controls train for the same time: the pruned
+weights on the text alone, and the same sizes from scratch. What ships is the best of all on
+validation.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,53 +19,25 @@ from torch import Tensor, nn
 
 from hwkd.core.errors import ConfigError
 from hwkd.core.progress import Progress
-from hwkd.distill.token_divergences import TokenDivergence
+from hwkd.language.captions import read_captions
 from hwkd.language.corpus import Windows, open_tokenizer, read_corpus
 from hwkd.language.course import Budget, Course, Recipe, nats_per_token, train_decoder
 from hwkd.language.decoder_folder import Decoder, open_decoder
 from hwkd.language.importance import importance_of
+from hwkd.language.inner_states import use_plain_attention
 from hwkd.language.kept_parts import Sizes, kept_sizes, sizes_of
+from hwkd.language.lessons import Lesson, NextTokens, NextTokensAndStates
 from hwkd.language.model_folder import TOKENIZER_FILE, parameters_of
+from hwkd.language.prune_order import PruneOrder
 from hwkd.language.prune_record import DecoderArm, DecoderSizes, PruneRecord
-from hwkd.language.shrink import best_of, new_model, shrunk, small_config
+from hwkd.language.shrink import KeptParts, kept_parts, new_model, shrunk
 from hwkd.language.teacher_tokens import TeacherTokens
 
 WHOLE, PRUNED, DISTILLED = "whole", "pruned", "distilled"
-LABELS, SCRATCH = "labels alone", "from scratch"
+TOKENS, LABELS, SCRATCH = "next tokens alone", "labels alone", "from scratch"
 _SCRATCH_FASTER = 3.0  # learning rate of new weights over that of trained ones
 _LEAST_SECONDS = 1.0  # of one training
 _USUAL_LENGTH = 128  # tokens
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PruneOrder:
-    """What is asked for.
-
-    Attributes:
-        keep: as "depth:12,width:0.5".
-        steps: of each training; None goes by the time.
-        seconds: of the whole command.
-        begun: `time.monotonic()` at its start.
-        length: tokens of a window; None is the usual.
-        controls: whether the two controls are trained, too.
-        calibration: windows that the importance is seen on.
-    """
-
-    model: Path
-    data: Path
-    keep: str
-    divergence: TokenDivergence
-    label_weight: float
-    top: int | None
-    length: int | None
-    batch: int
-    rate: float
-    steps: int | None
-    seconds: float | None
-    begun: float
-    controls: bool
-    calibration: int
-    seed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +54,15 @@ class Pruned:
     record: PruneRecord
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cut:
+    """A whole model, what of it is kept, and what is left."""
+
+    decoder: Decoder
+    kept: KeptParts
+    small: nn.Module
+
+
 def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
     """Prune a decoder and teach what is left.
 
@@ -89,18 +70,19 @@ def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
         HwkdError: in one line, if model, text or sizes cannot be used, or the time is too short.
     """
     progress("read the model", 0, 1)
-    decoder = open_decoder(order.model)
+    decoder = open_decoder(order.model, order.part)
     whole = sizes_of(decoder.config, decoder.family)
     sizes = kept_sizes(order.keep, whole, decoder.family)
     length = _length(decoder, order.length)
     progress("read the text", 0, 1)
-    tokenizer = open_tokenizer(order.model / TOKENIZER_FILE, decoder.words)
-    splits = read_corpus(order.data, tokenizer, length=length)
+    splits = _splits(decoder, order, length)
     torch.manual_seed(order.seed)
-    seen = _calibration(splits["train"].inputs, order)
+    seen = _calibration(splits["train"], order)
     progress("see what matters", 0, 1)
     importance = importance_of(decoder.model, decoder.family, whole, seen)
-    small = shrunk(decoder, importance, sizes)
+    kept = kept_parts(importance, decoder.family, sizes, whole, last=decoder.last)
+    small = shrunk(decoder, kept, sizes)
+    cut = _Cut(decoder=decoder, kept=kept, small=small)
     held: dict[str, tuple[nn.Module, Course | None]] = {
         WHOLE: (decoder.model, None), PRUNED: (small, None),
     }  # fmt: skip
@@ -110,7 +92,7 @@ def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
     judged_s = time.monotonic() - judged_s
     for number, name in enumerate(names := _trained(order)):
         budget = _budget(order, left=len(names) - number, judging_s=3.0 * judged_s)
-        held[name] = _course(name, decoder, small, sizes, splits["train"], order, budget, progress)
+        held[name] = _course(name, cut, splits["train"], order, budget, progress)
         nats[name] = _nats(held[name][0], splits["validation"], order)
     ships = min((name for name in nats if name != WHOLE), key=nats.__getitem__)
     arms = tuple(_arm(name, held, nats, splits["test"], order) for name in held)
@@ -118,14 +100,16 @@ def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
         model=str(order.model),
         model_sha256=decoder.sha256,
         data=str(order.data),
+        part=order.part,
         keep=order.keep,
         whole=_recorded(whole, decoder.model),
         small=_recorded(sizes, small),
-        layers=tuple(best_of(importance.layers, sizes.depth).tolist()),
+        layers=tuple(kept.layers.tolist()),
+        states=tuple(order.states),
         divergence=str(order.divergence),
         label_weight=order.label_weight,
         top=order.top,
-        length=length,
+        length=splits["train"].inputs.shape[1],
         train_tokens=splits["train"].tokens,
         test_tokens=splits["test"].tokens,
         seed=order.seed,
@@ -136,37 +120,41 @@ def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
 
 
 def _trained(order: PruneOrder) -> tuple[str, ...]:
-    return (DISTILLED, LABELS, SCRATCH) if order.controls else (DISTILLED,)
+    if not order.controls:
+        return (DISTILLED,)
+    return (DISTILLED, *((TOKENS,) if order.states else ()), LABELS, SCRATCH)
 
 
 def _course(
     name: str,
-    decoder: Decoder,
-    small: nn.Module,
-    sizes: Sizes,
+    cut: _Cut,
     windows: Windows,
     order: PruneOrder,
     budget: Budget,
     progress: Progress,
 ) -> tuple[nn.Module, Course]:
     """Train one arm; returns it with what its course did."""
-    is_new = name == SCRATCH
-    model = (
-        new_model(small_config(decoder.config, decoder.family, sizes), seed=order.seed)
-        if is_new
-        else copy.deepcopy(small)
-    )
-    taught = name == DISTILLED
+    decoder, is_new = cut.decoder, name == SCRATCH
+    model: Any = copy.deepcopy(cut.small)
+    if is_new:
+        model = new_model(model.config, seed=order.seed)
     recipe = Recipe(
         rate=order.rate * (_SCRATCH_FASTER if is_new else 1.0),
         batch=order.batch,
-        divergence=order.divergence if taught else None,
         label_weight=order.label_weight,
     )
-    teacher = TeacherTokens(decoder.model, windows.inputs, words=decoder.words, top=order.top)
+    lesson: Lesson | None = None
+    if name == DISTILLED and order.states:
+        use_plain_attention(model)
+        lesson = NextTokensAndStates(
+            decoder.model, decoder.family, cut.kept, windows, order.divergence, order.states
+        )
+    elif name in (DISTILLED, TOKENS):
+        teacher = TeacherTokens(decoder.model, windows, words=decoder.words, top=order.top)
+        lesson = NextTokens(teacher, windows, order.divergence)
     course = train_decoder(
         model, windows, recipe, budget,
-        teacher=teacher if taught else None,
+        lesson=lesson,
         seed=order.seed,
         told=lambda over, loss: progress(
             f"train: {name}", round(1000 * over), 1000, f"{loss:.3f} nats"
@@ -200,15 +188,23 @@ def _length(decoder: Decoder, asked: int | None) -> int:
     Raises:
         ConfigError: if the decoder does not know so many positions.
     """
-    most = int(getattr(decoder.config, "max_position_embeddings", _USUAL_LENGTH))
+    config = decoder.config.get_text_config()
+    most = int(getattr(config, "max_position_embeddings", _USUAL_LENGTH))
     if asked is not None and asked > most:
         raise ConfigError(f"--length {asked}: the model has {most} positions")
     return min(_USUAL_LENGTH, most) if asked is None else asked
 
 
-def _calibration(inputs: Tensor, order: PruneOrder) -> list[Tensor]:
-    rows = torch.randperm(len(inputs))[: order.calibration]
-    return list(torch.split(inputs[rows], order.batch))
+def _splits(decoder: Decoder, order: PruneOrder, length: int) -> Mapping[str, Windows]:
+    tokenizer = open_tokenizer(order.model / TOKENIZER_FILE, decoder.words)
+    if decoder.reads_pictures:
+        return read_captions(order.data, tokenizer, decoder, length=length)
+    return read_corpus(order.data, tokenizer, length=length)
+
+
+def _calibration(windows: Windows, order: PruneOrder) -> list[dict[str, Tensor]]:
+    rows = torch.randperm(len(windows.inputs))[: order.calibration]
+    return [windows.given(some.tolist()) for some in torch.split(rows, order.batch)]
 
 
 def _nats(model: nn.Module, windows: Windows, order: PruneOrder) -> float:

@@ -23,7 +23,8 @@ class DecoderArm(StrictModel):
     """One decoder and what it was given to learn.
 
     Attributes:
-        name: "whole", "pruned", "distilled", "labels alone" (pruned weights) or "from scratch".
+        name: "whole", "pruned", "distilled", "next tokens alone" (where states are compared, too),
+            "labels alone" (pruned weights) or "from scratch".
         steps: of training; 0 of what was not trained here.
         seconds: of training, the teacher's answers among them.
         validation_perplexity: of a token; what ships is chosen by it.
@@ -44,8 +45,10 @@ class PruneRecord(StrictModel):
 
     Attributes:
         model_sha256: of what was pruned.
+        part: that was cut.
         keep: as given.
         layers: that were kept, from 0.
+        states: that were compared beside next tokens.
         divergence: from the teacher, with its options.
         label_weight: of the text beside the teacher.
         top: logits of the teacher that were kept of each token; None is all.
@@ -60,10 +63,12 @@ class PruneRecord(StrictModel):
     model: str
     model_sha256: str
     data: str
+    part: Literal["decoder", "encoder"] = "decoder"
     keep: str
     whole: DecoderSizes
     small: DecoderSizes
     layers: tuple[StoredInt, ...]
+    states: tuple[str, ...] = ()
     divergence: str
     label_weight: float
     top: StoredInt | None

@@ -7,8 +7,18 @@ from pathlib import Path
 
 from hwkd.core.markdown import inline, row
 from hwkd.deploy.output_folder import write_folder
+from hwkd.language.captions import PREPROCESSOR_FILE
+from hwkd.language.decoder_folder import auto_class
 from hwkd.language.model_folder import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
-from hwkd.language.prune import DISTILLED, LABELS, PRUNED, SCRATCH, WHOLE, Pruned
+from hwkd.language.prune import (
+    DISTILLED,
+    LABELS,
+    PRUNED,
+    SCRATCH,
+    TOKENS,
+    WHOLE,
+    Pruned,
+)
 from hwkd.language.prune_record import PruneRecord
 
 RECORD_FILE, CARD_FILE = "pruned.json", "MODEL_CARD.md"
@@ -16,6 +26,7 @@ _WHAT = {
     WHOLE: "the decoder that was given",
     PRUNED: "cut, not trained",
     DISTILLED: "cut, then taught by the whole one",
+    TOKENS: "control: cut, then taught by its next tokens alone",
     LABELS: "control: cut, then trained on the text without the teacher",
     SCRATCH: "control: the same sizes, new weights, the text alone",
 }
@@ -36,18 +47,24 @@ def write_pruned(pruned: Pruned, out: Path) -> None:
         files: dict[str, str | bytes] = {
             name: (place / name).read_bytes() for name in (CONFIG_FILE, WEIGHTS_FILE)
         }
-    files[TOKENIZER_FILE] = (pruned.decoder.folder / TOKENIZER_FILE).read_bytes()
+    for name in (TOKENIZER_FILE, PREPROCESSOR_FILE):
+        if (given := pruned.decoder.folder / name).is_file():
+            files[name] = given.read_bytes()
     files[RECORD_FILE] = pruned.record.model_dump_json(indent=1) + "\n"
-    files[CARD_FILE] = card_of(pruned.record)
+    files[CARD_FILE] = card_of(pruned.record, auto_class(pruned.decoder.config.model_type))
     write_folder(files, out)
 
 
-def card_of(record: PruneRecord) -> str:
-    """Return the model card in Markdown."""
+def card_of(record: PruneRecord, auto: str) -> str:
+    """Return the model card in Markdown.
+
+    Args:
+        auto: class of transformers that reads the folder.
+    """
     small, whole = record.small, record.whole
     ships = record.arm(record.ships)
     lines = [
-        "# A pruned decoder",
+        f"# A pruned {record.part}",
         "",
         f"Made from {inline(record.model)} (SHA-256 {record.model_sha256[:16]}...) by "
         f"`hwkd prune --keep {record.keep}`: {small.parameters:,} of {whole.parameters:,} weights, "
@@ -68,14 +85,15 @@ def card_of(record: PruneRecord) -> str:
         ))
         for arm in record.arms
     ]  # fmt: skip
+    states = f", and in {', '.join(record.states)} of its layers" if record.states else ""
     kept = "all logits" if record.top is None else f"the {record.top} largest logits of each token"
     lines += [
         "",
         f"Perplexities are of a token, over {record.test_tokens:,} of the test text, measured on "
-        "this computer in 32-bit floating point. The "
-        f"teacher is the whole decoder: divergence {record.divergence}, {kept}, text weighted "
-        f"{record.label_weight:g}. Each training had the same time or steps. Read it with "
-        "`transformers.AutoModelForCausalLM.from_pretrained(FOLDER)`.",
+        "this computer in 32-bit floating point. The teacher is the whole decoder: divergence "
+        f"{record.divergence}, {kept}{states}, text weighted {record.label_weight:g}. Each "
+        "training had the same time or steps. Read it with "
+        f"`transformers.{auto}.from_pretrained(FOLDER)`.",
         "",
     ]
     return "\n".join(lines)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hwkd.language.corpus import Windows
 from hwkd.train.top_answers import TopAnswers
 
 
@@ -16,15 +17,16 @@ class TeacherTokens:
     for windows that it never sees, and every further pass is free.
     """
 
-    def __init__(self, teacher: nn.Module, inputs: Tensor, *, words: int, top: int | None) -> None:
+    def __init__(
+        self, teacher: nn.Module, windows: Windows, *, words: int, top: int | None
+    ) -> None:
         """Ask nothing yet.
 
         Args:
-            inputs: tokens, shape [windows, length].
             words: size of the vocabulary.
             top: logits that are kept of each token; None keeps all.
         """
-        self._teacher, self._inputs = teacher.eval(), inputs
+        self._teacher, self._windows = teacher.eval(), windows
         self._words, self._top = words, top
         self._kept: dict[int, TopAnswers] = {}
 
@@ -33,10 +35,10 @@ class TeacherTokens:
         """Return the logits of windows, shape [windows, length, words]; up to a constant."""
         asked = [row for row in rows if row not in self._kept]
         if asked:
-            said = self._teacher(self._inputs[asked], use_cache=False).logits
+            said = self._teacher(**self._windows.given(asked), use_cache=False).logits
             for row, answers in zip(asked, said, strict=True):
                 self._kept[row] = TopAnswers.of(answers.numpy().astype(np.float32), self._top)
-        length = self._inputs.shape[1]
+        length = self._windows.inputs.shape[1]
         every = np.arange(length)
         found = [self._kept[row].logits(every, self._words) for row in rows]
         return torch.from_numpy(np.stack(found))

@@ -20,6 +20,17 @@ _C_TYPES = MappingProxyType(
         "int64": "int64_t", "float16": "float", "float32": "float", "float64": "double",
     }
 )  # fmt: skip
+_FRAME = """\
+/* The features of one frame by itself; sample t of channel c is samples[c * apart + t]. */
+static inline void features(const int16_t *samples, int32_t apart, int32_t frame)
+{{
+    for (int32_t at = 0; at < {length}; at += {most}) {{
+        const int32_t left = {length} - at, count = left < {most} ? left : {most};
+        more(samples + at, apart, at, count);
+    }}
+    features_after(held[0], {length}, frame);
+}}
+"""
 # Samples that are passed on at once where nothing cuts a signal into frames.
 _BLOCK = 64
 
@@ -94,7 +105,9 @@ def signal_source(
     """
     plan = _Plan.of(steps, shapes)
     streams = _stream_parts(plan)
-    rows = _row_parts(plan, put)
+    # Steps of samples that remember nothing can make a frame by itself.
+    is_each = bool(streams.codes) and plan.factor == 1 and not any(c.reset for c in streams.codes)
+    rows = _row_parts(plan, put, "features_after" if streams.codes else "features")
     codes = [*streams.codes, *rows.codes]
     headers = headers_of(codes)
     resets = "".join(f"    {code.reset}\n" for code in codes if code.reset)
@@ -104,6 +117,7 @@ def signal_source(
             *(code.text for code in codes),
             rows.text,
             streams.text,
+            _FRAME.format(length=plan.length, most=min(plan.length, _BLOCK)) if is_each else "",
             f"/* Back to the start of a signal. */\nstatic void features_reset(void)\n"
             f"{{\n{resets}}}\n",
             f"static void {function}(const int16_t *raw)\n{{\n    features_reset();\n"
@@ -117,7 +131,7 @@ def signal_source(
         is_whole=True,
         ram_bytes=streams.ram_bytes + rows.ram_bytes + sum(code.state_bytes for code in codes),
         table_bytes=sum(code.table_bytes for code in codes),
-        frames=None if plan.streams or resets else plan.frame_form,
+        frames=None if resets or (plan.streams and not is_each) else plan.frame_form,
     )
 
 
@@ -207,8 +221,8 @@ class _Parts:
     calls: str = ""
 
 
-def _row_parts(plan: _Plan, put: str) -> _Parts:
-    """Return `features(samples, apart, frame)`: every channel of one frame, put in its place."""
+def _row_parts(plan: _Plan, put: str, function: str) -> _Parts:
+    """Return `function(samples, apart, frame)`: every channel of one frame, put in its place."""
     codes, calls = [], []
     words = {"rows_a": 0, "rows_b": 0}
     at, c_type = "samples + channel * apart", "int16_t"
@@ -231,7 +245,7 @@ def _row_parts(plan: _Plan, put: str) -> _Parts:
     buffers = "".join(f"static int32_t {name}[{n}];\n" for name, n in words.items() if n)
     text = f"""{buffers}
 /* One frame of every channel; sample t of channel c is samples[c * apart + t]. */
-static void features(const int16_t *samples, int32_t apart, int32_t frame)
+static void {function}(const int16_t *samples, int32_t apart, int32_t frame)
 {{
     for (int32_t channel = 0; channel < {plan.channels}; ++channel) {{
 {"".join(calls)}        for (int32_t i = 0; i < {plan.values}; ++i) {{
@@ -290,7 +304,7 @@ static void more(const int16_t *raw, int32_t apart, int32_t at, int32_t count)
             const int32_t left = {plan.length} - at, count = left < {most} ? left : {most};
             more(raw + (frame * {plan.stride} + at) * {plan.factor}, {plan.raw_time}, at, count);
         }}
-        features(held[0], {plan.length}, frame);
+        features_after(held[0], {plan.length}, frame);
     }}
 """
     return _Parts(codes=tuple(codes), text=text, ram_bytes=ram_bytes, calls=calls)

@@ -23,10 +23,6 @@ _ROOT = Path(__file__).resolve().parents[2]
 _LOSS_RTOL = 1e-9
 _GRADIENT_RTOL = 1e-7
 _FLOAT32_RTOL = 2e-5
-# They are about more than one label and have tests of their own.
-_OTHER_FAMILIES = ("nlp",)
-# Hidden states of decoders are matched nowhere.
-_OTHER_METHODS = ("minitron",)
 # What a loss is that only sums up an aggregate.
 _CHECKSUMS = ("aggregate", "schedule")
 
@@ -114,14 +110,8 @@ def _run(folder: Path, case: dict[str, Any], dtype: torch.dtype = torch.float64)
     return _Found(loss, gradients, further, arrays)
 
 
-def _is_elsewhere(case: dict[str, Any]) -> bool:
-    return case["family"] in _OTHER_FAMILIES or case["method"] in _OTHER_METHODS
-
-
 @pytest.mark.parametrize(("folder", "case"), _cases())
 def test_golden_scheme(folder: Path, case: dict[str, Any]) -> None:
-    if _is_elsewhere(case):
-        pytest.skip(f"{case['method']} of the family {case['family']} is no scheme of ours")
     if not case["canonical"]:
         _assert_told_apart(folder, case)
         return
@@ -131,7 +121,7 @@ def test_golden_scheme(folder: Path, case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("folder", "case"), _cases())
 def test_golden_scheme_in_float32(folder: Path, case: dict[str, Any]) -> None:
-    if _is_elsewhere(case) or not case["canonical"] or case["kind"] != "loss":
+    if not case["canonical"] or case["kind"] != "loss":
         pytest.skip("only canonical losses are compared in float32")
     found = _run(folder, case, torch.float32)
     assert found.loss is not None

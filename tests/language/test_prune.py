@@ -15,13 +15,11 @@ from hwkd.core.errors import HwkdError
 pytest.importorskip("transformers")
 
 from hwkd.distill.token_divergences import IGNORED
-from hwkd.language.corpus import open_tokenizer, read_corpus
+from hwkd.language.corpus import Windows, open_tokenizer, read_corpus
 from hwkd.language.course import nats_per_token
 from hwkd.language.decoder_folder import open_decoder
-from hwkd.language.importance import Importance, importance_of
-from hwkd.language.kept_parts import Sizes, kept_sizes, sizes_of
+from hwkd.language.kept_parts import kept_sizes, sizes_of
 from hwkd.language.model_folder import parameters_of
-from hwkd.language.shrink import shrunk
 from hwkd.language.teacher_tokens import TeacherTokens
 
 KINDS = ("llama", "mistral", "qwen2", "gpt2")
@@ -36,67 +34,21 @@ def place(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_parts_that_do_nothing_can_go_and_the_answers_stay(place, kind):
-    decoder = open_decoder(place / kind)
-    family, whole = decoder.family, sizes_of(decoder.config, decoder.family)
-    sizes = Sizes(
-        depth=2, heads=2, groups=2 if kind == "gpt2" else 1, head_width=whole.head_width,
-        grown=10, hidden=8 if kind == "gpt2" else whole.hidden,
+def test_compared_states_have_a_control_without_them(place, tmp_path):
+    out = tmp_path / "small"
+    record = hwkd.prune(
+        place / "llama", keep="depth:2,heads:1", data=place / "text", steps=12, length=16, batch=8,
+        states="attention, values,hidden", out=out,
     )  # fmt: skip
-    kept_groups, kept_grown = list(range(sizes.groups)), list(range(10))
-    # What is to be cut is made to do nothing: layer 1, the other heads and channels add 0.
-    weights = dict(decoder.model.named_parameters())
-    with torch.no_grad():
-        for layer in range(3):
-            prefix = f"{family.layers}.{layer}."
-            mixed, grown = (weights[f"{prefix}{m}.weight"] for m in (family.mixed, family.grown))
-            heads = whole.head_width * whole.heads // whole.groups * sizes.groups
-            if kind == "gpt2":  # [inputs, outputs]
-                mixed[heads:], grown[10:] = 0.0, 0.0
-            else:
-                mixed[:, heads:], grown[:, 10:] = 0.0, 0.0
-            if layer == 1:
-                mixed.zero_()
-                grown.zero_()
-    importance = Importance(
-        layers=torch.tensor([2.0, 0.0, 1.0]),
-        groups=_first(3, whole.groups, kept_groups),
-        grown=_first(3, whole.grown, kept_grown),
-        hidden=torch.arange(whole.hidden, 0, -1).float(),
-    )
-    if kind == "gpt2":  # its hidden width goes with its heads: nothing of it can be left out unseen
-        small = shrunk(decoder, importance, sizes)
-        assert small.config.n_embd == 8 and small(torch.arange(5)[None]).logits.shape == (1, 5, 256)
-        return
-    small = shrunk(decoder, importance, sizes)
-    ids = torch.tensor([[3, 1, 4, 1, 5, 9, 2, 6]])
-    with torch.no_grad():
-        np.testing.assert_allclose(
-            small(ids).logits, decoder.model(ids).logits, atol=1e-6, err_msg=kind
-        )
-
-
-def _first(layers, count, kept):
-    found = torch.zeros(layers, count)
-    found[:, kept] = 1.0
-    return found
-
-
-def test_importance_is_that_of_the_formula(place):
-    decoder = open_decoder(place / "llama")
-    whole = sizes_of(decoder.config, decoder.family)
-    ids = torch.tensor([[3, 1, 4, 1, 5], [9, 2, 6, 5, 3]])
-    found = importance_of(decoder.model, decoder.family, whole, [ids])
-    with torch.no_grad():
-        states = decoder.model(ids, output_hidden_states=True).hidden_states
-    first, second = states[0].numpy(), states[1].numpy()
-    lengths = np.linalg.norm(first, axis=-1) * np.linalg.norm(second, axis=-1)
-    assert float(found.layers[0]) == pytest.approx(
-        1.0 - np.mean((first * second).sum(-1) / lengths), abs=1e-6
-    )
-    assert found.groups.shape == (3, 2) and found.grown.shape == (3, 24)
-    assert found.hidden.shape == (16,) and (found.hidden > 0).all()
+    assert record.states == ("hidden", "attention", "values")
+    assert [arm.name for arm in record.arms[2:]] == [
+        "distilled", "next tokens alone", "labels alone", "from scratch",
+    ]  # fmt: skip
+    both = record.arm("distilled"), record.arm("next tokens alone")
+    assert both[0].validation_perplexity != both[1].validation_perplexity
+    assert max(arm.validation_perplexity for arm in both) < record.arm("pruned").test_perplexity
+    card = (out / "MODEL_CARD.md").read_text()
+    assert "in hidden, attention, values of its layers" in card
 
 
 @pytest.mark.parametrize(
@@ -176,9 +128,10 @@ def test_kept_answers_of_all_words_are_the_teacher_s_and_those_of_a_few_keep_the
     ids = torch.arange(24).reshape(3, 8)
     with torch.no_grad():
         wanted = decoder.model(ids[[2, 0]]).logits
-    every = TeacherTokens(decoder.model, ids, words=256, top=None).logits([2, 0])
+    windows = Windows(inputs=ids, labels=ids, tokens=24, characters=24)
+    every = TeacherTokens(decoder.model, windows, words=256, top=None).logits([2, 0])
     np.testing.assert_allclose(every, wanted, atol=2e-3)  # kept in 16 bits
-    few = TeacherTokens(decoder.model, ids, words=256, top=8)
+    few = TeacherTokens(decoder.model, windows, words=256, top=8)
     first = torch.softmax(few.logits([2, 0]), -1)
     assert torch.equal(first, torch.softmax(few.logits([2, 0]), -1))  # from memory
     assert first.argmax(-1).equal(wanted.argmax(-1))
@@ -313,6 +266,7 @@ def test_other_options_that_cannot_be_are_refused(place, tmp_path):
     for options, said in (
         ({"divergence": "forwards"}, "did you mean forward"),
         ({"divergence": "generalised:share=2"}, "between 0 and 1"),
+        ({"states": "attention,value"}, "did you mean values"),
         ({"length": 100}, "has 64 positions"),
         ({"timeout": "1s"}, "are the least"),
         ({"learning_rate": 0.0}, "above 0"),

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 
 def write_decoder(folder: Path, kind: str = "llama", *, seed: int = 0) -> Path:
@@ -35,6 +36,48 @@ def write_decoder(folder: Path, kind: str = "llama", *, seed: int = 0) -> Path:
     model = transformers.AutoModelForCausalLM.from_config(configs[kind]())
     model.save_pretrained(folder)
     write_byte_tokenizer(folder / "tokenizer.json")
+    return folder
+
+
+def write_llava(folder: Path, *, read_layer: int = -1) -> Path:
+    """Write an untrained model that reads pictures of 16x16 and text; returns the folder.
+
+    Args:
+        read_layer: of the encoder's three, counted from the last.
+    """
+    import transformers
+
+    sizes = {
+        "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4,
+        "intermediate_size": 24,
+    }  # fmt: skip
+    config = transformers.LlavaConfig(
+        vision_config=transformers.CLIPVisionConfig(**sizes, image_size=16, patch_size=8),
+        text_config=transformers.LlamaConfig(
+            **sizes, num_key_value_heads=2, vocab_size=256, max_position_embeddings=64,
+            tie_word_embeddings=True,
+        ),
+        image_token_index=255, vision_feature_layer=read_layer, image_seq_length=4,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    transformers.AutoModelForImageTextToText.from_config(config).save_pretrained(folder)
+    write_byte_tokenizer(folder / "tokenizer.json")
+    scaling = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25]}
+    (folder / "preprocessor_config.json").write_text(json.dumps(scaling))
+    return folder
+
+
+def write_captioned(folder: Path) -> Path:
+    """Write pictures of one grey, with texts that say how bright they are, in three splits."""
+    for split, count in (("train", 48), ("validation", 12), ("test", 12)):
+        place = folder / split
+        place.mkdir(parents=True)
+        rows = ["file_name,text"]
+        for number in range(count):
+            level = number % 4
+            Image.new("RGB", (20, 20), (60 * level,) * 3).save(place / f"{number}.png")
+            rows.append(f"{number}.png,{('black', 'dark', 'grey', 'white')[level]}")
+        (place / "metadata.csv").write_text("\n".join(rows) + "\n")
     return folder
 
 

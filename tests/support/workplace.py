@@ -23,7 +23,7 @@ from hwkd.io.discovery import discover
 from hwkd.nn.build import build_module
 from hwkd.tasks.classification import ClassifyTask
 from support.boxed import write_coco
-from support.decoders import write_text
+from support.decoders import write_captioned, write_text
 from support.drawn import write_drawn
 from support.recordings import write_recordings
 from support.scenes import write_scenes
@@ -58,6 +58,7 @@ def write_workplace(folder: Path, *, space: str, search: str) -> None:
     write_recordings(folder / "watch.csv")
     write_texts(folder / "reviews.csv")
     write_text(folder / "speeches")
+    write_captioned(folder / "captions")
     write_scenes(folder / "scenes", examples=60)
     write_drawn(folder / "outlines", examples=60)
     _write_streaming(folder / "gestures.onnx")

@@ -14,19 +14,21 @@ from hwkd.distill.pair_method import PairMethod
 
 # A probability of 0 in half precision has no logarithm.
 _FLOOR = 1e-12
+_PADDED = -100.0  # scores at or below are of padding; TinyBERT's code takes them for 0
 
 
 def attention_map_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Return the mean squared difference of attention.
 
     Args:
-        student: shape [batch, heads, queries, keys]; probabilities or scores.
+        student: shape [batch, heads, queries, keys]; probabilities, or scores, of which those of
+            padding (-100 and below) are not compared.
         teacher: same shape, or another number of heads: then both are averaged over heads.
 
     Source:
         Jiao et al. 2020, arXiv:1909.10351, equation 7.
     """
-    ours, theirs = _same_heads(student, teacher)
+    ours, theirs = _same_heads(*(x.masked_fill(x <= _PADDED, 0.0) for x in (student, teacher)))
     return (ours - theirs).square().mean()
 
 

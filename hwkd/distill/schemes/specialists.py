@@ -58,7 +58,7 @@ class Specialists(Scheme):
                 label_edge(_GENERALIST),
                 *(
                     Edge(
-                        name=f"cross_entropy {name}", loss=partial(set_label_loss, known=known),
+                        name=f"labels {name}", loss=partial(set_label_loss, known=known),
                         prediction=f"{name}.logits", teaches=False,
                     )
                     for name, known in sets.items()

@@ -218,7 +218,9 @@ def take_part(
     Raises:
         ConfigError: if the server refuses, or sends what are no weights of the student.
     """
-    plan, _ = unpacked(ask(JOIN, packed(Said(layers=layers.key))))
+    plan, _ = _heard(ask(JOIN, packed(Said(layers=layers.key))))
+    if plan.rounds < 1 or plan.epochs < 1:
+        raise ConfigError(f"the server asks for {plan.rounds} rounds of {plan.epochs} epochs")
     config = replace(config or _TRAINING, epochs=plan.epochs, seed=plan.seed)
     module = build_module(layers, seed=0)
     for number in range(plan.rounds):
@@ -231,11 +233,18 @@ def take_part(
 
 
 def _receive(module: StudentModule, number: int, ask: Ask) -> None:
-    _, blob = unpacked(ask(WEIGHTS, packed(Said(round=number))))
+    _, blob = _heard(ask(WEIGHTS, packed(Said(round=number))))
     try:
         fill_module_from(module, blob)
     except WeightsError as error:
         raise ConfigError(f"the server's weights: {error}") from None
+
+
+def _heard(message: bytes) -> tuple[Said, bytes]:
+    try:
+        return unpacked(message)
+    except ValueError as error:
+        raise ConfigError(f"the server's answer: {error}") from None
 
 
 def _trained(

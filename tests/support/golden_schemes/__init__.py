@@ -6,6 +6,7 @@ what the numbers are compared with is what trains.
 """
 
 from support.golden_schemes import (
+    encoders,
     maps,
     other_families,
     self_taught,
@@ -18,6 +19,7 @@ from support.golden_schemes import (
 from support.golden_schemes.runners import runner_of
 
 __all__ = [
+    "encoders",
     "maps",
     "other_families",
     "runner_of",
