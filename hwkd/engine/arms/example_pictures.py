@@ -40,14 +40,20 @@ def worst_pictures(
         SeenPictureRecord(
             given=head.answer_text(test.labels[at]),
             error=float(errors[at]),
-            png=_drawn(test.inputs[at], test.labels[at], answer),
+            png=_drawn(test.inputs[at], test.labels[at], answer, head.names),
         )
         for at, answer in zip(worst, answers, strict=True)
     )
 
 
-def _drawn(inputs: NDArray[np.float32], given: NDArray[Any], named: NDArray[Any]) -> str:
-    """Return a PNG in base64: boxes in the picture, or masks or pictures side by side with it."""
+def _drawn(
+    inputs: NDArray[np.float32], given: NDArray[Any], named: NDArray[Any], names: Sequence[str]
+) -> str:
+    """Return a PNG in base64: boxes in the picture, or masks or pictures side by side with it.
+
+    Args:
+        names: of the classes of boxes.
+    """
     picture = _picture(inputs)
     scale = max(1, -(-_LEAST_SIDE // max(picture.size)))
     shown = picture.resize(
@@ -57,12 +63,17 @@ def _drawn(inputs: NDArray[np.float32], given: NDArray[Any], named: NDArray[Any]
         shown = _row([picture, _picture(given), _picture(named.astype(np.float32))])
     elif given.dtype.kind == "f":
         pen = ImageDraw.Draw(shown)
-        for boxes, edges, colour in (
-            (given, given[:, 1:], GIVEN_COLOUR),
-            (named, named[:, 2:], NAMED_COLOUR),
+        for boxes, edges, colour, corner in (
+            (given, given[:, 1:], GIVEN_COLOUR, "la"),
+            (named, named[:, 2:], NAMED_COLOUR, "ld"),
         ):
             for row in np.flatnonzero(boxes[:, 0] >= 0):
-                pen.rectangle((edges[row] * scale).round().tolist(), outline=colour, width=2)
+                left, top, right, bottom = (edges[row] * scale).round().tolist()
+                pen.rectangle((left, top, right, bottom), outline=colour, width=2)
+                # What is there stands at the upper edge, what is named at the lower one.
+                at = (left + 4, top + 3 if corner == "la" else bottom - 3)
+                text = names[int(boxes[row, 0])] if len(names) > 1 else ""
+                pen.text(at, text, fill=colour, anchor=corner, stroke_width=2, stroke_fill="white")
     else:
         shown = _side_by_side(picture, given, named)
     stream = io.BytesIO()
