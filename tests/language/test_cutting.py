@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from support.decoders import write_decoder
+from support.decoders import KINDS
 
 pytest.importorskip("transformers")
 
@@ -13,16 +13,6 @@ from hwkd.language.inner_states import Matched, State, states_of, use_plain_atte
 from hwkd.language.kept_parts import Sizes, sizes_of
 from hwkd.language.lessons import levelled
 from hwkd.language.shrink import kept_parts, shrunk
-
-KINDS = ("llama", "mistral", "qwen2", "gpt2")
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("decoders")
-    for kind in KINDS:
-        write_decoder(folder / kind, kind)
-    return folder
 
 
 def _with_idle_parts(place, kind):

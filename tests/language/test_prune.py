@@ -22,17 +22,6 @@ from hwkd.language.kept_parts import kept_sizes, sizes_of
 from hwkd.language.model_folder import parameters_of
 from hwkd.language.teacher_tokens import TeacherTokens
 
-KINDS = ("llama", "mistral", "qwen2", "gpt2")
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("decoders")
-    for kind in KINDS:
-        write_decoder(folder / kind, kind)
-    write_text(folder / "text")
-    return folder
-
 
 def test_compared_states_have_a_control_without_them(place, tmp_path):
     out = tmp_path / "small"

@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+KINDS = ("llama", "mistral", "qwen2", "gpt2")
+
 
 def write_decoder(folder: Path, kind: str = "llama", *, seed: int = 0) -> Path:
     """Write an untrained decoder of three layers and four heads; returns the folder."""
