@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cache, cached_property
 from operator import attrgetter
 from typing import Literal, Protocol, TypeAlias
 
@@ -72,9 +72,6 @@ _NAMED_BY_EVERY_KEY = frozenset(
         "activation", "permutation",
     )
 )  # fmt: skip
-_LATER_FIELDS = tuple(entry for entry in fields(Layer) if entry.name not in _NAMED_BY_EVERY_KEY)
-_LATER_DEFAULTS = tuple(entry.default for entry in _LATER_FIELDS)
-_later_values = attrgetter(*(entry.name for entry in _LATER_FIELDS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,15 +131,24 @@ def _layer_text(layer: Layer) -> str:
     )
 
 
+@cache
+def _later_fields(kind: type[Layer]) -> tuple[dict[str, object], Callable[[Layer], object]]:
+    """Return the defaults of the other fields by name, and what takes their values of a layer."""
+    later = {e.name: e.default for e in fields(kind) if e.name not in _NAMED_BY_EVERY_KEY}
+    return later, attrgetter(*later)
+
+
 def _later_fields_text(layers: Sequence[Layer]) -> str:
     """Return the text of the other fields: one that has its default everywhere adds nothing."""
     text = ""
-    if all(map(_LATER_DEFAULTS.__eq__, map(_later_values, layers))):
+    defaults, values_of = _later_fields(type(layers[0]))
+    usual = tuple(defaults.values())
+    if all(map(usual.__eq__, map(values_of, layers))):
         return text  # nearly always, and screening asks thousands of times a second
-    for entry in _LATER_FIELDS:
-        found = [(layer.name, getattr(layer, entry.name)) for layer in layers]
-        if others := tuple(pair for pair in found if pair[1] != entry.default):
-            text += ("" if entry.name == "axis" else entry.name) + repr(others)
+    for name, default in defaults.items():
+        found = [(layer.name, getattr(layer, name)) for layer in layers]
+        if others := tuple(pair for pair in found if pair[1] != default):
+            text += ("" if name == "axis" else name) + repr(others)
     return text
 
 
