@@ -104,7 +104,7 @@ def test_without_json_an_error_is_on_standard_error_alone(capsys):
         ("stm32f4", "cortex-m4"),  # by its family
         ("stm32l4", "cortex-m4"),
         ("stm32g474", "cortex-m4"),
-        ("stm32h7", "cortex-m7"),
+        ("stm32h7", "stm32h747i-disco"),
         ("STM32U585", "cortex-m33"),
         ("stm32g0", "cortex-m0plus"),
         ("m4", "cortex-m4"),
