@@ -18,6 +18,7 @@ from hwkd.core.choices import Dtype
 from hwkd.core.errors import ConfigError, UnknownNameError
 from hwkd.core.memory_model import FusionRules, MemoryModel, StorageModel
 from hwkd.core.strict_model import StoredInt, StrictModel
+from hwkd.core.units import FASTEST_CLOCK_HZ, SLOWEST_CLOCK_HZ
 
 # Operator class -> amounts of work that cost cycles; `hwkd.cost.latency_terms` counts them, those
 # of finer classes `hwkd.cost.finer_terms`. A latency is the sum over operators and amounts of
