@@ -125,8 +125,8 @@ def _readme(project: Project, found: TfliteCheck, record: StudentRecord | None) 
         f"known the metadata buffer `{METADATA_KEY}` inside the file, say as JSON what stands "
         "here. An input is prepared as below, divided by the scale, rounded, moved by the zero "
         "point, and laid out as the table says, whose shapes are the file's own. The exact steps "
-        "from raw values to an input are also C: `model_raw.c` of `hwkd export RUN --target c`, with "
-        "every table.\n\n"
+        "from raw values to an input are also C: `model_raw.c` of `hwkd export RUN --target c`, "
+        "with every table.\n\n"
         f"{facts_table(rows)}\n\n## Checked\n\n{checked}"
         f"{'' if record is None else facts_markdown(record)}"
     )
