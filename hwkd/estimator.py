@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
+from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 import hwkd
 from hwkd.api.student import probabilities_of
+from hwkd.core.errors import ConfigError
 from hwkd.tasks.classes_head import ClassesHead
 
 if TYPE_CHECKING:
@@ -39,7 +42,7 @@ class HwkdClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         seed: same seed and one worker, same result.
         workers: processes; None is one per core.
         out: run folder, for the report and for `hwkd.export`; None keeps none.
-        options: further ones of `hwkd.search` by name.
+        options: further ones of `hwkd.search` by name, none of the above.
 
     Attributes:
         classes_: labels in the order of the probabilities.
@@ -79,6 +82,7 @@ class HwkdClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             HwkdError: in one line, if an option or the data is wrong, or nothing fits.
         """
+        self._require_options()
         inputs, labels = validate_data(self, X, y, allow_nd=True, dtype=_KEEPS_TYPE)
         check_classification_targets(labels)
         self.classes_, numbers = np.unique(labels, return_inverse=True)
@@ -112,8 +116,24 @@ class HwkdClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         # Its names are the numbers that `fit` gave the classes.
         outputs = self._outputs(X)
         names = ClassesHead.numbered(outputs.shape[1]).answers(outputs, np.asarray(X))
-        likeliest: NDArray[Any] = self.classes_[names.astype(int)]
+        likeliest: NDArray[Any] = self.classes_[names]
         return likeliest
+
+    def _require_options(self) -> None:
+        """Refuse options that `search` does not have, or that are given elsewhere."""
+        known, own = signature(hwkd.search).parameters, self.get_params(deep=False)
+        for name in self.options or {}:
+            if name in own:
+                raise ConfigError(
+                    f"options: {name!r} is an argument of HwkdClassifier; give "
+                    f"HwkdClassifier({name}=...)"
+                )
+            if name == "data":
+                raise ConfigError("options: 'data' is what fit is given; leave it out")
+            if name not in known:
+                near = get_close_matches(name, list(known), n=1)
+                meant = f"did you mean {near[0]!r}?" if near else "see help(hwkd.search)"
+                raise ConfigError(f"options: hwkd.search has no option {name!r}; {meant}")
 
     def _outputs(self, X: ArrayLike) -> NDArray[np.float32]:  # noqa: N803
         check_is_fitted(self)

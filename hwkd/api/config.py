@@ -14,7 +14,7 @@ class RunOptions:
     """Options by their name on the command line.
 
     Attributes:
-        command: that they are of, "search" or "distill".
+        command: that they are of, "search", "distill" or "finetune".
         options: that were given; every other one has its default.
     """
 
@@ -39,22 +39,32 @@ def config(
         RunFolderError: if the folder is no run, or names options that this version does not have.
     """
     from hwkd.api.distill import distill
+    from hwkd.api.finetune import finetune
     from hwkd.api.search import search
     from hwkd.io.student_folder import given_place
     from hwkd.report.read import read_run
 
     record, _ = read_run(given_place(run))
-    functions: dict[str, Callable[..., object]] = {"search": search, "distill": distill}
-    name, words = record.made_by, record.command[2:]
+    functions: dict[str, Callable[..., object]] = {
+        "search": search,
+        "distill": distill,
+        "finetune": finetune,
+    }
+    words = record.command[2:]
+    name = next((word for word in record.command[1:2] if word in functions), record.made_by)
     return RunOptions(command=name, options=_options(words, declared(functions[name]), str(run)))
 
 
 def _options(words: Sequence[str], known: Sequence[Declared], where: str) -> dict[str, Any]:
     """Return the options of a recorded command, in its order."""
     flags = {f"--{option.word}": option for option in known}
+    arguments = iter([option for option in known if option.option.metavar is not None])
     found: dict[str, Any] = {}
     left = iter(words)
     for word in left:
+        if not word.startswith("--") and (argument := next(arguments, None)) is not None:
+            found[argument.word] = _as_declared(word, argument)
+            continue
         option = flags.get(word.replace("--no-", "--", 1)) or flags.get(word)
         value = None
         if option is not None and bool in option.kinds:

@@ -42,14 +42,17 @@ class Network:
         """Return what the network is given for raw inputs, shape [n, *input_shape].
 
         Raises:
-            DataError: if inputs have another shape than those of the training.
+            DataError: if inputs have another shape than those of the training, or are not finite.
         """
         from hwkd.io.stored_arrays import plain_array
         from hwkd.signals.pipeline import Pipeline
+        from hwkd.tasks.checks import require_values
         from hwkd.tasks.layouts import reordered
 
         pipeline = Pipeline.of(self.pipeline)
-        return pipeline.apply(reordered(plain_array(inputs, "inputs"), pipeline.raw_shape))
+        raw = reordered(plain_array(inputs, "inputs"), pipeline.raw_shape)
+        require_values(raw, "data:")
+        return pipeline.apply(raw)
 
     def of_prepared(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what it computes of `prepared` inputs."""
@@ -138,7 +141,13 @@ class Student:
         return self.network(dtype).outputs(inputs)
 
     def predict(self, inputs: Any) -> NDArray[Any]:
-        """Return the name of the likeliest class of each input, or its values in their unit."""
+        """Return the label of the likeliest class of each input, or its values in their unit.
+
+        Labels are whole numbers where those of all classes are, else texts.
+
+        Raises:
+            DataError: as `Network.prepared`.
+        """
         network = self.network()
         prepared = network.prepared(inputs)
         return self._head.answers(network.of_prepared(prepared), prepared)

@@ -39,5 +39,6 @@ COMMANDS = (
         function=hwkd.finetune,
         show=_show,
         examples=("hwkd finetune runs/digits --data more.npz --out runs/digits-2",),
+        reads_config=True,
     ),
 )

@@ -87,6 +87,7 @@ class UnknownNameError(HwkdError):
         known: Iterable[str],
         *,
         called: Mapping[str, str] | None = None,
+        meant: Iterable[str] | None = None,
     ) -> None:
         """Build the message.
 
@@ -94,9 +95,11 @@ class UnknownNameError(HwkdError):
             kind: what was looked up, for example "device".
             known: every name that would have been found.
             called: what else people call some of them -> name, as the boards that devices are.
+            meant: names that what was given is known to stand for, offered in place of those
+                that are only spelled alike; None where nothing is known of it.
         """
         names = sorted(known)
-        near = _near(given, names, called or {})
+        near = _near(given, names, called or {}, meant)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
         super().__init__(f"unknown {kind} {given!r}; {hint}")
         self.kind = kind
@@ -104,15 +107,21 @@ class UnknownNameError(HwkdError):
         self.nearest = tuple(near)
 
 
-def _near(given: str, names: list[str], called: Mapping[str, str]) -> list[str]:
+def _near(
+    given: str, names: list[str], called: Mapping[str, str], meant: Iterable[str] | None
+) -> list[str]:
     """Return up to three names: those that share a part such as f446, hold it, or are alike."""
     words = {**{name: name for name in names}, **called}
     plain = _plain(given)
     holding = [name for name in names if len(plain) >= _SHARED and plain in _plain(name)]
     shared = {word: _shared_part(given, word) for word in words}
     longest = sorted((w for w in words if shared[w]), key=lambda word: -shared[word])
-    alike = difflib.get_close_matches(given, names, n=_MOST_NEAR, cutoff=0.5)
-    return list(dict.fromkeys([*(words[word] for word in longest), *holding, *alike]))[:_MOST_NEAR]
+    # However short, a whole part of a name is no slip: m4 is cortex-m4.
+    parts = [name for name in names if given.lower() in name.lower().split("-")]
+    if meant is None:
+        meant = difflib.get_close_matches(given, names, n=_MOST_NEAR, cutoff=0.5)
+    found = [*(words[word] for word in longest), *parts, *holding, *meant]
+    return list(dict.fromkeys(found))[:_MOST_NEAR]
 
 
 def _plain(text: str) -> str:

@@ -132,16 +132,16 @@ def _layer_text(layer: Layer) -> str:
 
 
 @cache
-def _later_fields(kind: type[Layer]) -> tuple[dict[str, object], Callable[[Layer], object]]:
+def _later_fields() -> tuple[dict[str, object], Callable[[Layer], object]]:
     """Return the defaults of the other fields by name, and what takes their values of a layer."""
-    later = {e.name: e.default for e in fields(kind) if e.name not in _NAMED_BY_EVERY_KEY}
+    later = {e.name: e.default for e in fields(Layer) if e.name not in _NAMED_BY_EVERY_KEY}
     return later, attrgetter(*later)
 
 
 def _later_fields_text(layers: Sequence[Layer]) -> str:
     """Return the text of the other fields: one that has its default everywhere adds nothing."""
     text = ""
-    defaults, values_of = _later_fields(type(layers[0]))
+    defaults, values_of = _later_fields()
     usual = tuple(defaults.values())
     if all(map(usual.__eq__, map(values_of, layers))):
         return text  # nearly always, and screening asks thousands of times a second

@@ -163,7 +163,7 @@ class Verdict(StrictModel):
         lines = []
         if self.weights == "brief":
             lines.append(f"The weights of the brief training ship{self._instead_of_full()}.")
-        if self.networks_compared is not None:
+        if self.networks_compared is not None and self.networks_compared > 1:
             lines.append(
                 f"It is the best of {self.networks_compared} networks compared on validation, so "
                 "its validation score is partly luck; its test score is not."

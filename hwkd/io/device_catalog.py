@@ -8,6 +8,7 @@ what a packaged device makes of one (docs/decisions/device-files.md).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hwkd.core import catalog
 from hwkd.core.device import Device, core_key
 from hwkd.core.errors import ConfigError, HwkdError, UnknownNameError
 from hwkd.core.runtime_file import RuntimeFile
+from hwkd.core.stm32_families import CORES, family_of
 from hwkd.io.discovery import discover
 from hwkd.io.fact_files import checked, fact_names, fact_text, merged, parse_facts
 from hwkd.io.runtime_files import RULES, fit_names, load_runtime, runtime_names
@@ -51,12 +53,24 @@ def load_device(name_or_path: str, *, runtime: str | None = None) -> Device:
             called = {
                 text: each.name for each in devices for text in (each.board, each.description)
             }
-            raise UnknownNameError("device", name_or_path, device_names(), called=called)
+            meant = _of_family(name_or_path, devices)
+            raise UnknownNameError(
+                "device", name_or_path, device_names(), called=called, meant=meant
+            )
         text, origin = fact_text("device", name_or_path)
         device = parse_device(text, origin=origin, beside=Path(origin).parent)
     if runtime is None or not runtime.endswith(".toml"):
         return device
     return _with_runtime(device, runtime)
+
+
+def _of_family(name: str, devices: Sequence[Device]) -> list[str] | None:
+    """Return the devices with the core of an STM32 and its family's boards; None if it is none."""
+    family = family_of(name)
+    if family is None:
+        return None
+    cores = [each.name for each in devices if each.name == CORES[family]]
+    return cores + [each.name for each in devices if family in each.board.lower()]
 
 
 def parse_device(text: str, *, origin: str, beside: Path | None = None) -> Device:

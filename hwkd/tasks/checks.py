@@ -42,7 +42,7 @@ def checked_raw(data: RawData) -> RawData:
             )
         if not split.inputs.size:
             raise DataError(f"{data.source}: {name} inputs of shape {shape} hold no values")
-        _check_values(split.inputs, f"{data.source}: {name}")
+        require_values(split.inputs, f"{data.source}: {name}")
     notes = (*differences(data), *(_absent_classes(data) if data.class_names else ()))
     return replace(data, notes=(*data.notes, *notes)) if notes else data
 
@@ -59,7 +59,12 @@ def _absent_classes(data: RawData) -> list[str]:
     return notes
 
 
-def _check_values(inputs: RawArray, where: str) -> None:
+def require_values(inputs: RawArray, where: str) -> None:
+    """Refuse inputs that hold something else than finite numbers of float32.
+
+    Raises:
+        DataError: names the first example; `where` opens it.
+    """
     if inputs.dtype.kind not in "biuf":
         raise DataError(f"{where} inputs have type {inputs.dtype}; expected real numbers")
     if inputs.dtype.kind != "f":

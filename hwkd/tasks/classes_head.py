@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ _UNLABELLED = -1
 # One guess in 700 passes by luck at three standard deviations.
 _CHANCE_DEVIATIONS = 3.0
 _MOST_SHOWN = 20
+# A name that is a whole number as Python writes it, "7" and not "07", and fits an integer.
+_NUMBER = re.compile("0|-?[1-9][0-9]{0,15}")
 _BALANCED = Metric(name="balanced accuracy", unit="ratio", direction="max")
 _MACRO_F1 = Metric(name="macro F1", unit="ratio", direction="max")
 _VOTED = Metric(name="recording accuracy", unit="ratio", direction="max")
@@ -102,7 +105,8 @@ class ClassesHead(ClassesOut):
 
     Attributes:
         names: of the classes, in the order of the labels.
-        metrics: accuracy first; balanced accuracy is the mean over the classes, and so is macro F1.
+        metrics: accuracy first; balanced accuracy is the mean over the classes that the data has,
+            and so is macro F1.
         weights: of each class in the loss, 1 on average over the train split; none is 1 for all.
         hears: how a threshold on probabilities is chosen and judged; None of classes without one.
         decision: threshold of a network; None takes the one that suits what is scored.
@@ -152,11 +156,15 @@ class ClassesHead(ClassesOut):
         targets: NDArray[np.int64],
         wholes: NDArray[np.int64] | None = None,
     ) -> Scores:
-        """Return accuracy, balanced accuracy, macro F1 and accuracy of votes, 0 to 1."""
+        """Return accuracy, balanced accuracy, macro F1 and accuracy of votes, 0 to 1.
+
+        Means over classes are over those that the targets have: a class without an example cannot
+        be missed, and wrong answers count in the classes that they were given for.
+        """
         counts = self._counts(outputs, targets)
-        given_and_named = counts.sum(axis=0) + counts.sum(axis=1)
-        is_used = given_and_named > 0
-        f1 = 2 * counts.diagonal()[is_used] / given_and_named[is_used]
+        given, named = counts.sum(axis=1), counts.sum(axis=0)
+        is_given = given > 0
+        f1 = 2 * counts.diagonal()[is_given] / (given + named)[is_given]
         wrong = _wrong(outputs, targets)
         found = {
             ACCURACY.name: 1.0 - float(wrong.mean()),
@@ -268,22 +276,26 @@ class ClassesHead(ClassesOut):
         )
 
     def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
-        """Return the name of the likeliest class, shape [n]."""
+        """Return the name of the likeliest class, shape [n]; a number where all are numbers."""
         del inputs
-        names: NDArray[Any] = np.array(self.names)[outputs.argmax(axis=1)]
-        return names
+        names = np.array(self.names)
+        if all(map(_NUMBER.fullmatch, self.names)):
+            names = names.astype(np.int64)
+        answers: NDArray[Any] = names[outputs.argmax(axis=1)]
+        return answers
 
     def targets(self, labels: NDArray[Any], inputs: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Return the index of each label's class: by its name, else by its number from 0."""
+        """Return the index of the class that each label names, as text or as a whole number."""
         del inputs
         known = {name: index for index, name in enumerate(self.names)}
         distinct, where = np.unique(labels.reshape(-1), return_inverse=True)
         texts = [str(int(one)) if _is_whole(one) else str(one) for one in distinct]
-        if not set(texts) <= set(known):
-            known = {str(index): index for index in range(self.size)} | known
         if strange := [text for text in texts if text not in known]:
             shown = ", ".join(self.names[:6]) + (", ..." if self.size > 6 else "")
-            raise DataError(f"data: label {strange[0]!r} is of no class of the student ({shown})")
+            raise DataError(
+                f"data: label {strange[0]!r} is of no class of the student; its labels are "
+                f"{shown}; label the data with these"
+            )
         return np.array([known[text] for text in texts], dtype=np.int64)[where]
 
     def answer_text(self, target: Any) -> str:

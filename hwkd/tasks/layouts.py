@@ -124,8 +124,12 @@ def reordered(inputs: RawArray, shape: tuple[int, ...]) -> RawArray:
     Raises:
         DataError: if no order of the axes gives that shape.
     """
-    orders = [name for name in _AXES if _AXES[name] == inputs.ndim]
-    fitting = [o for o in orders if channels_first(inputs[:1], o, where="").shape[1:] == shape]
+    fitting = _fitting(inputs, shape)
+    if not fitting and _fitting(inputs[np.newaxis], shape):
+        raise DataError(
+            f"inputs have the shape {inputs.shape} of one example; a batch axis is missing in "
+            f"front: give inputs[numpy.newaxis], of shape {(1, *inputs.shape)}"
+        )
     if not fitting:
         raise DataError(
             f"inputs have shape {inputs.shape}; expected examples like those of the training, of "
@@ -135,3 +139,9 @@ def reordered(inputs: RawArray, shape: tuple[int, ...]) -> RawArray:
         guess = sniff_layout(inputs.shape, where="inputs")
         fitting.sort(key=lambda order: order != guess)
     return channels_first(inputs, fitting[0], where="inputs")
+
+
+def _fitting(inputs: RawArray, shape: tuple[int, ...]) -> list[Layout]:
+    """Return the orders of axes in which examples have a shape."""
+    orders = [name for name in _AXES if _AXES[name] == inputs.ndim]
+    return [o for o in orders if channels_first(inputs[:1], o, where="").shape[1:] == shape]

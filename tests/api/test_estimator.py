@@ -59,6 +59,20 @@ def test_a_fit_answers_with_its_labels_and_travels(tmp_path, monkeypatch):
         made.predict(inputs[:, :, :4])
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("workers", r"'workers' is an argument of HwkdClassifier; give HwkdClassifier\(workers="),
+        ("data", "'data' is what fit is given"),
+        ("brief_epoch", "no option 'brief_epoch'; did you mean 'brief_epochs'"),
+    ],
+)
+def test_an_option_that_is_given_elsewhere_is_refused_by_its_name(name, message):
+    made = HwkdClassifier(options={name: 1})
+    with pytest.raises(HwkdError, match=message):
+        made.fit(np.zeros((8, 3)), np.arange(8) % 2)
+
+
 def test_one_class_is_refused_before_a_search():
     with pytest.raises(ValueError, match="at least two classes"):
         HwkdClassifier().fit(np.zeros((8, 3)), np.zeros(8, int))

@@ -102,15 +102,21 @@ def test_the_best_student_answers_as_it_was_scored(search):
         inputs, labels = stored["x_train"], stored["y_train"]
     answers = best.predict(inputs)
     scores = best.evaluate((inputs, labels))
-    assert scores["accuracy"] == np.mean(answers == labels.astype(str))
+    assert scores["accuracy"] == np.mean(answers == labels)
     assert best.evaluate(search.inputs / "data.npz") == scores
     assert best.evaluate({"x_train": inputs, "y_train": labels}) == scores
     assert best.evaluate((inputs[labels == 1], labels[labels == 1]))["accuracy"] > 0.5
     probabilities = best.predict_proba(inputs)
     assert np.allclose(probabilities.sum(axis=1), 1.0)
-    assert np.array_equal(np.array(best.labels)[probabilities.argmax(axis=1)], answers)
+    assert np.array_equal(np.array(best.labels)[probabilities.argmax(axis=1)], answers.astype(str))
     with pytest.raises(DataError, match="expected examples like those of the training"):
         best.predict(inputs[:, :5])
+    with pytest.raises(DataError, match="a batch axis is missing"):
+        best.predict(inputs[0])
+    spoilt = inputs.astype(np.float32)
+    spoilt[3] = np.nan
+    with pytest.raises(DataError, match=r"NaN or infinite values in 1 of .* at example 3"):
+        best.predict(spoilt)
     with pytest.raises(DataError, match="4 inputs but 3 labels"):
         best.evaluate((inputs[:4], labels[:3]))
 
@@ -122,18 +128,33 @@ def test_the_best_student_answers_as_it_was_scored(search):
         ([1, 3, 2], ("1", "2", "3"), [0, 2, 1]),
         ([1.0, 3.0], ("1", "2", "3"), [0, 2]),
         (["dog", "cat"], ("cat", "dog"), [1, 0]),
-        ([1, 0], ("cat", "dog"), [1, 0]),
-        ([[1], [0]], ("cat", "dog"), [1, 0]),
+        (["2", "1"], ("1", "2"), [1, 0]),
+        ([[1], [0]], ("0", "1"), [1, 0]),
     ],
 )
-def test_labels_are_classes_by_name_or_else_by_number(labels, names, indices):
+def test_labels_are_classes_by_their_name_alone(labels, names, indices):
     assert ClassesHead(names=names).targets(np.array(labels), NO_INPUTS).tolist() == indices
 
 
-@pytest.mark.parametrize("label", ["owl", 2, -1, 0.5])
-def test_a_label_of_no_class_is_named(label):
-    with pytest.raises(DataError, match=f"label '{label}' is of no class"):
+@pytest.mark.parametrize("label", ["owl", 0, 1, -1, 0.5])
+def test_a_label_of_no_class_is_named_with_those_that_are(label):
+    with pytest.raises(DataError, match=f"label '{label}' is of no class.* labels are cat, dog"):
         ClassesHead(names=("cat", "dog")).targets(np.array([label]), NO_INPUTS)
+
+
+@pytest.mark.parametrize(
+    ("names", "answers"),
+    [
+        (("1", "2", "3"), [3, 1]),
+        (("cat", "dog", "owl"), ["owl", "cat"]),
+        (("01", "02", "03"), ["03", "01"]),
+        (("1", "2", "none"), ["none", "1"]),
+    ],
+)
+def test_answers_are_whole_numbers_where_all_labels_are(names, answers):
+    outputs = np.array([[0, 1, 2], [2, 1, 0]], np.float32)
+    found = ClassesHead(names=names).answers(outputs, NO_INPUTS)
+    assert found.tolist() == answers
 
 
 @pytest.mark.slow

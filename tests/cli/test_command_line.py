@@ -101,12 +101,29 @@ def test_without_json_an_error_is_on_standard_error_alone(capsys):
         ("rp2040", "raspberry-pi-pico"),  # by its chip
         ("pico", "raspberry-pi-pico"),
         ("portenta", "arduino-portenta-h7"),
+        ("stm32f4", "cortex-m4"),  # by its family
+        ("stm32l4", "cortex-m4"),
+        ("stm32g474", "cortex-m4"),
+        ("stm32h7", "stm32h747i-disco"),
+        ("STM32U585", "cortex-m33"),
+        ("stm32g0", "cortex-m0plus"),
+        ("m4", "cortex-m4"),
+        ("u55", "ethos-u55-128"),
     ],
 )
 def test_a_board_that_is_written_otherwise_is_suggested_first(given, meant):
     with pytest.raises(UnknownNameError, match=f"did you mean {meant}") as caught:
         load_device(given)
     assert caught.value.nearest[0] == meant
+
+
+def test_boards_of_a_family_follow_its_core_and_a_core_without_device_suggests_no_other():
+    with pytest.raises(UnknownNameError) as caught:
+        load_device("stm32l5")
+    assert caught.value.nearest == ("cortex-m33", "nucleo-l552ze-q")
+    with pytest.raises(UnknownNameError, match="known: ") as caught:
+        load_device("stm32f1")
+    assert caught.value.nearest == ()
 
 
 def test_a_name_with_a_slip_is_suggested_as_ever():
@@ -189,6 +206,13 @@ def test_recorded_options_come_back_with_their_types(tmp_path, monkeypatch):
         "device": "cortex-m7", "space": ["plain", "depthwise"], "trials": 12, "alpha": 2.5,
         "final": False, "verify": True, "method": ["kd:temperature=2"], "max-latency": "2ms",
     }  # fmt: skip
+    Record.made_by = "distill"
+    more = {"run": "runs/t_in", "data": "new.npz", "out": "runs/ft", "epochs": 3}
+    Record.command = command_line("hwkd finetune", hwkd.finetune, more)
+    finetuned = config(tmp_path)
+    assert finetuned.command == "finetune"
+    assert finetuned.options == more
+    Record.made_by = "search"
     Record.command = ("hwkd", "search", "--depth", "3")
     with pytest.raises(HwkdError, match="made with --depth, which this version"):
         config(tmp_path)

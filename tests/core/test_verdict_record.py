@@ -48,6 +48,12 @@ def test_without_a_control_the_gain_is_unknown_and_labels_alone_claim_none() -> 
     assert "what the methods added is unknown" in own
 
 
+def test_only_the_best_of_several_networks_is_partly_lucky() -> None:
+    assert not any("luck" in line for line in Verdict(ships="kd", networks_compared=1).sentences)
+    lines = Verdict(ships="kd", networks_compared=2).sentences
+    assert any("the best of 2 networks" in line for line in lines)
+
+
 @pytest.mark.parametrize(
     ("made", "said"),
     [

@@ -31,9 +31,10 @@ def test_scores_are_those_of_scikit_learn(seed):
     assert np.array_equal(head.confusion(outputs, labels), confusion_matrix(labels, named))
 
 
-def test_a_class_that_is_neither_given_nor_named_has_no_part_in_macro_f1():
-    outputs, labels = np.eye(4, dtype=np.float32)[[0, 1, 1]], np.array([0, 1, 0])
-    expected = f1_score(labels, [0, 1, 1], average="macro")
+def test_a_class_without_an_example_has_no_part_in_macro_f1_even_where_it_is_named():
+    outputs, labels = np.eye(4, dtype=np.float32)[[0, 1, 1, 3]], np.array([0, 1, 0, 1])
+    expected = f1_score(labels, [0, 1, 1, 3], labels=[0, 1], average="macro")
+    assert expected > f1_score(labels, [0, 1, 1, 3], average="macro")
     assert ClassesHead.numbered(4).scores(outputs, labels)["macro F1"] == pytest.approx(expected)
 
 
