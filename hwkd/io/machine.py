@@ -17,14 +17,15 @@ def available_cores() -> int:
 
 
 def threads_per_worker(workers: int) -> int:
-    """Return how many threads one of `workers` processes may use.
+    """Return how many threads one of `workers` processes uses: one, unless the user wants more.
 
-    OMP_NUM_THREADS bounds them all together, as it would a search in one process.
+    Small networks gain little by a second thread, and threads that wait for each other beside
+    other work lose nearly everything. OMP_NUM_THREADS is shared by all processes.
     """
     given = os.environ.get("OMP_NUM_THREADS", "")
-    cores = available_cores()
-    bound = min(cores, int(given)) if given.isdigit() and int(given) > 0 else cores
-    return max(1, bound // workers)
+    if not given.isdigit():
+        return 1
+    return max(1, min(available_cores(), int(given)) // workers)
 
 
 @cache
