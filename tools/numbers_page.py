@@ -16,7 +16,8 @@ PAGE = _ROOT / "docs" / "numbers.md"
 
 _HEAD = """# Numbers
 
-After this page you know what every benchmark reached, the missed targets first.
+After this page you know what each benchmark with a kept result reached, the missed targets
+first, and which benchmarks have none.
 
 Written by `make numbers` from `benchmarks/results/`; nothing here is typed. Every section is a
 program; its command repeats it. `make numbers` runs the cheap ones again, the others are run by

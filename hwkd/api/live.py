@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwkd.core.errors import RunFolderError, UnreachableError
+from hwkd.core.errors import RunFolderError, StoppedByUserError, UnreachableError
 from hwkd.io.run_files import PLACE_FILE, RUN_FILE, TRIALS_FILE
 from hwkd.io.run_lock import is_held
 from hwkd.io.run_log import LOG_FILE, PROGRESS_FILE, LogLine, StageAt, read_log, read_stage
 from hwkd.io.student_folder import holds_student
 from hwkd.report.document import Report
+from hwkd.report.format import duration
 from hwkd.report.live import Working, live_sections, stage_text, whole_log
 from hwkd.report.read import read_report
 from hwkd.report.summary import summary_json
@@ -78,8 +80,6 @@ class Look:
 
 def shown(workers: Sequence[AtWork]) -> tuple[Working, ...]:
     """Return who is at work as text for people."""
-    from hwkd.report.format import duration
-
     found = []
     for worker in workers:
         late = f", silent for {duration(worker.silent_s)}" if worker.silent_s else ""
@@ -150,6 +150,44 @@ class Watched:
             log=whole_log(read_log(run), page.records),
             is_over=is_over,
         )
+
+
+def wait_for(
+    run: Path, *, pause_s: float, bound_s: float | None, on_wait: Callable[[str], None] | None
+) -> None:
+    """Wait while a search has not begun to write into its folder.
+
+    Args:
+        pause_s: between two looks.
+        bound_s: to wait at most; None waits as long as it takes.
+        on_wait: hears once what is waited for.
+
+    Raises:
+        RunFolderError: if it has not begun in time.
+        StoppedByUserError: on Ctrl-C, one line.
+    """
+    began_s, is_told = time.monotonic(), False
+    try:
+        while _is_ahead(run):
+            if bound_s is not None and time.monotonic() - began_s > bound_s:
+                raise RunFolderError(f"{run}: no search began there in {duration(bound_s)}")
+            if on_wait is not None and not is_told:
+                on_wait(f"waiting for {run}: no search has begun there (Ctrl-C ends the waiting)")
+            is_told = True
+            time.sleep(pause_s)
+    except KeyboardInterrupt:
+        raise StoppedByUserError(f"{run}: no search began there while it was waited for") from None
+
+
+def _is_ahead(run: Path) -> bool:
+    """Whether nothing is there yet, or nothing but the lock of a search that prepares its data."""
+    try:
+        names = {path.name for path in run.iterdir()}
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):  # what is wrong with it is said where it is read
+        return False
+    return not names or (not names & {RUN_FILE, PLACE_FILE} and is_held(run))
 
 
 def _content(path: Path) -> bytes:

@@ -42,15 +42,18 @@ def serve(
         Duration | None, Option("End after this time, as 8h. Default: with Ctrl-C.", amount="8h")
     ] = None,
     on_ready: Callable[[str], None] | None = None,
+    on_wait: Callable[[str], None] | None = None,
 ) -> "Served":
     """Serve a page of a search that refreshes itself: front, history, workers, log, whole report.
 
     Reads files of the run alone and answers nothing but GET; Ctrl-C ends the page, not the search.
-    The page stays when the search is over. It listens on this computer alone unless --host says
-    otherwise: there is no password, so on a server rather use `ssh -L 8765:127.0.0.1:8765 SERVER`.
+    A search that has not begun is waited for, and the page stays when the search is over. It
+    listens on this computer alone unless --host says otherwise: there is no password, so on a
+    server rather use `ssh -L 8765:127.0.0.1:8765 SERVER`.
 
     Args:
         on_ready: hears the address of the page once it answers; None is silence.
+        on_wait: hears once what is waited for; None is silence.
 
     Returns:
         Where the page was.
@@ -58,12 +61,13 @@ def serve(
     Raises:
         HwkdError: in one line, if there is no such run or the port is taken.
     """
-    from hwkd.api.live import Watched
+    from hwkd.api.live import Watched, wait_for
     from hwkd.api.live_server import LiveServer
     from hwkd.core.units import parse_duration_s
 
     pause = pause_s(every)
     bound_s = None if max_time is None else parse_duration_s(max_time, option="--max-time")
+    wait_for(Path(run), pause_s=pause, bound_s=bound_s, on_wait=on_wait)
     with LiveServer(Watched(Path(run)), host=host, port=port, every_s=pause) as server:
         if on_ready is not None:
             on_ready(server.url)

@@ -30,15 +30,18 @@ def watch(
     every: Every = "2s",
     once: Annotated[bool, Option("Look once, and end.")] = False,
     on_look: "Callable[[Look], None] | None" = None,
+    on_wait: Callable[[str], None] | None = None,
 ) -> "Look":
     """Watch a search in the terminal: how far it is, best numbers, workers, log and front.
 
     Reads files of the run alone, so it may begin and end at any time; Ctrl-C ends the watching,
     not the search. It ends by itself when nobody is at work on the run. A run in a database is
-    read there. Where output is no terminal, it prints the log line by line as it grows.
+    read there. A search that has not begun is waited for, unless with --once. Where output is no
+    terminal, it prints the log line by line as it grows.
 
     Args:
-        on_look: is shown every look; None is silence.
+        on_look: is shown every look; None is silence. With `once` it is returned alone.
+        on_wait: hears once what is waited for; None is silence.
 
     Returns:
         The last look.
@@ -48,16 +51,19 @@ def watch(
     """
     from pathlib import Path
 
-    from hwkd.api.live import Watched
+    from hwkd.api.live import Watched, wait_for
 
     pause = pause_s(every)
+    if once:
+        return Watched(Path(run)).look()
+    wait_for(Path(run), pause_s=pause, bound_s=None, on_wait=on_wait)
     watched = Watched(Path(run))
     look = watched.look()
     try:
         while True:
             if on_look is not None:
                 on_look(look)
-            if once or look.is_over:
+            if look.is_over:
                 return look
             time.sleep(pause)
             look = watched.look()

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 import hwkd
 from hwkd.cli.command import Command
 
@@ -27,7 +29,11 @@ def _announce() -> Mapping[str, Any]:
         sys.stderr.write(f"hwkd serve: {url}  (Ctrl-C ends the page, not the search)\n")
         sys.stderr.flush()
 
-    return {"on_ready": say}
+    return {"on_ready": say, **_waits()}
+
+
+def _waits() -> Mapping[str, Any]:
+    return {"on_wait": lambda line: typer.echo(line, err=True)}
 
 
 def _show_served(served: Served) -> None:
@@ -40,6 +46,7 @@ COMMANDS = (
         function=hwkd.watch,
         show=_show,
         examples=("hwkd watch runs/digits", "hwkd watch runs/digits --once --json"),
+        more=_waits,
     ),
     Command(
         name="serve",

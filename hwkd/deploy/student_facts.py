@@ -22,7 +22,7 @@ from hwkd.core.printable import without_folders
 from hwkd.core.run_record import RunRecord
 from hwkd.core.strict_model import StrictModel, first_problem
 from hwkd.core.student_record import StudentRecord
-from hwkd.io.discovery import output_kind
+from hwkd.io.discovery import output_kind, step_details
 from hwkd.io.text_files import MalformedTextError, parse_json
 
 README_FILE = "README.md"
@@ -155,7 +155,7 @@ def facts_markdown(student: StudentRecord) -> str:
         "Input": _input_rows(run),
         "Answer": _answer_rows(run),
         "Measured": _measured_rows(student),
-        "Estimated": _estimated_rows(student),
+        _estimated_title(student): _estimated_rows(student),
     }
     return "".join(f"\n## {title}\n\n{facts_table(rows)}\n" for title, rows in sections.items())
 
@@ -181,6 +181,21 @@ print([facts["answer"]["labels"][i] for i in outputs.argmax(axis=1)])
 ```
 """
 
+_BY_HWKD = """
+What goes in is computed from raw values as the section *Input* says. hwkd itself does so here:
+
+```python
+import hwkd
+import numpy as np
+
+raw = np.load("samples.npy")  # as in the data, shape [n, {shape}]
+print(hwkd.open(".").best.predict(raw))
+```
+
+Without hwkd, `hwkd export RUN --target c` of the run writes the same as C: `model_raw.c` has every
+step and table, and `model_run_raw` takes the raw values.
+"""
+
 _SETTINGS = """
 Open the int8 file with `session.qdqisint8allowed` set to 1, as the report and `hwkd verify` do:
 without it ONNX Runtime makes unsigned integers of signed ones on x86 processors, where values near
@@ -203,10 +218,12 @@ def student_readme(student: StudentRecord, files: Iterable[str]) -> str:
             f"\nAn ONNX file holds what this page says in its metadata, as JSON under the key "
             f"`{METADATA_KEY}`.\n"
         )
+        shape = ", ".join(map(str, run.data.pipeline.raw_shape))
         kinds = [step.kind for step in run.data.pipeline.steps]
         if kinds == ["normalise"] and output_kind(run.data.kind).of_classes:
-            shape = ", ".join(map(str, run.data.pipeline.raw_shape))
             text += _PYTHON.format(file=models[-1], shape=shape)
+        else:
+            text += _BY_HWKD.format(shape=shape)
         if any("int8" in name for name in models):
             text += _SETTINGS
     return text + facts_markdown(student)
@@ -246,6 +263,7 @@ def _input_rows(run: RunRecord) -> list[tuple[str, str]]:
     ]
     for number, step in enumerate(pipeline.steps, start=1):
         rows.append((f"step {number}, {step.kind}", step.formula))
+        rows += [("in detail", details)] if (details := step_details(step.kind)) else []
         rows += [(name, _numbers(value)) for name, value in step.values.items()]
     rows += [("note on the data", note) for note in run.data.notes]
     return [*rows, ("network input", f"float32, {_times(run.data.input_shape)}, before int8")]
@@ -277,11 +295,21 @@ def _measured_rows(student: StudentRecord) -> list[tuple[str, str]]:
         for metric in run.data.metrics
         if metric.name in values
     ]
-    return rows or [("score", "unknown: nothing was measured of these files")]
+    if not rows:
+        return [("score", "unknown: nothing was measured of these files")]
+    return [
+        ("of", "the student's ONNX files, in ONNX Runtime; no other form of it was scored"),
+        *rows,
+    ]
 
 
 def _value(metric: Metric, scores: Scores) -> str:
     return metric.text(metric.of(scores))
+
+
+def _estimated_title(student: StudentRecord) -> str:
+    found = _estimated(student)
+    return "Estimated" if found is None else f"Estimated for the runtime {found['runtime']}"
 
 
 def _estimated_rows(student: StudentRecord) -> list[tuple[str, str]]:
@@ -305,4 +333,9 @@ def _times(shape: tuple[int, ...]) -> str:
 
 def _numbers(value: object) -> str:
     values = value if isinstance(value, tuple | list) else (value,)
-    return ", ".join(repr(float(v)) if isinstance(v, float | int) else str(v) for v in values)
+    return ", ".join(str(v) if isinstance(v, str) else _number(v) for v in values)
+
+
+def _number(value: object) -> str:
+    # As exactly as it is kept, and whole where it is whole.
+    return repr(value).removesuffix(".0")

@@ -19,7 +19,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import CodeType
 
-from hwkd.core.catalog import SEARCH_SPACES
+from hwkd.core.catalog import SEARCH_SPACES, STEPS
 from hwkd.core.errors import ConfigError, HwkdError, first_line
 from hwkd.core.head import OUTPUT_KINDS, OutputKind
 from hwkd.core.student import SearchSpace
@@ -76,6 +76,13 @@ def output_kind(name: str) -> OutputKind:
     """
     discover("hwkd.tasks")
     return OUTPUT_KINDS.get(name)
+
+
+def step_details(kind: str) -> str:
+    """Return what the formula of a preprocessing step leaves open; empty if nothing is known."""
+    discover("hwkd.signals.steps")
+    details: str = getattr(STEPS.get(kind), "details", "") if kind in STEPS else ""
+    return details
 
 
 @cache

@@ -55,7 +55,7 @@ class Step(Protocol):
 
     @property
     def formula(self) -> str:
-        """What it does, for people."""
+        """What it does, for people; what a formula leaves open may stand in `details`."""
         ...
 
     def apply(self, values: NDArray[Any]) -> NDArray[Any]:

@@ -30,7 +30,7 @@ from hwkd.tasks.sound_folder import (
 )
 from hwkd.tasks.sources import reading as opened
 from hwkd.tasks.splits import with_all_splits
-from hwkd.tasks.wav import at_rate, of_length, read_wav
+from hwkd.tasks.wav import OF_LENGTH, at_rate, of_length, read_wav
 
 _FORMATS = (
     "a folder of word folders with WAV files, and as you have them _background_noise_, "
@@ -117,7 +117,7 @@ def _read(folder: Path, reading: Reading, seed: int, progress: Progress) -> RawD
         for path in paths:
             samples = of_length(at_rate(clips[path], rate_hz), length)
             examples.setdefault(lists.get(path, "train"), []).append((samples, label))
-    notes = [*left_out, f"clips of {length / rate_hz:.3g} s at {rate_hz:g} Hz"]
+    notes = [*left_out, f"clips of {length / rate_hz:.3g} s at {rate_hz:g} Hz, int16: {OF_LENGTH}"]
     if has_others:
         notes.append(_thin_out(examples, names.index(_UNKNOWN), len(words), random))
     if noise and reading.words:

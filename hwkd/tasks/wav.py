@@ -107,6 +107,10 @@ def at_rate(clip: Clip, rate_hz: float) -> NDArray[np.int16]:
     return resampled
 
 
+# For people.
+OF_LENGTH = "the middle of longer ones, silence on both sides of shorter ones"
+
+
 def of_length(samples: NDArray[np.int16], length: int) -> NDArray[np.int16]:
     """Return the middle of so many samples, or all with silence on both sides."""
     if len(samples) >= length:

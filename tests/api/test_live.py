@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import http.client
 import json
+import shutil
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ import hwkd
 from hwkd.api.live import Look, Watched
 from hwkd.api.live_server import LiveServer
 from hwkd.cli.app import main
-from hwkd.core.errors import ConfigError, RunFolderError
+from hwkd.core.errors import ConfigError, RunFolderError, StoppedByUserError
 from hwkd.engine.search.listener import SilentListener
 from hwkd.engine.search.logged import Logged
 from hwkd.io.run_log import LOG_FILE, LogLine, StageAt, note_line, note_stage, read_log, read_stage
@@ -120,7 +121,7 @@ def test_a_finished_student_is_refused_with_what_shows_it(run, tmp_path, capsys)
     (tmp_path / "student" / "student.json").write_text("{}")
     with pytest.raises(RunFolderError, match=r"finished student.*hwkd report"):
         hwkd.watch(tmp_path / "student")
-    assert main(["watch", str(tmp_path / "nothing")]) == 2
+    assert main(["watch", str(tmp_path / "nothing"), "--once"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -131,6 +132,51 @@ def test_without_a_terminal_the_log_is_printed_and_the_last_look(run, capsys):
     assert "trial  11" in said.err
     assert "interrupted" in said.out
     assert "Pareto front" in said.out
+
+
+def test_one_look_is_printed_once(run, capsys):
+    assert main(["watch", str(run), "--once"]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert said.out.count("trial  11") == 1
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_search_that_has_not_begun_is_waited_for_with_one_line(run, is_there):
+    later, told = run.with_name("later"), []
+    if is_there:
+        later.mkdir()
+
+    def begin(line):
+        told.append(line)
+        shutil.copytree(run, later, dirs_exist_ok=True)
+
+    look = hwkd.watch(later, every="200ms", on_wait=begin)
+    assert len(look.page.records) == 12
+    assert len(told) == 1
+    assert told[0].startswith(f"waiting for {later}")
+
+
+def test_a_search_that_prepares_its_data_has_not_begun(tmp_path):
+    with (
+        search_at_work(tmp_path),
+        pytest.raises(RunFolderError, match=r"no search began .* 200 ms"),
+    ):
+        hwkd.serve(tmp_path, port=0, every="200ms", max_time="200ms")
+
+
+def test_ctrl_c_ends_the_waiting_with_one_line(tmp_path):
+    def stop(line):
+        raise KeyboardInterrupt
+
+    with pytest.raises(StoppedByUserError, match="no search began"):
+        hwkd.watch(tmp_path / "never", on_wait=stop)
+
+
+def test_a_folder_of_something_else_is_refused_at_once(tmp_path):
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(RunFolderError):
+        hwkd.watch(tmp_path)
 
 
 def test_what_a_search_says_is_kept_beside_it_and_passed_on(tmp_path):

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,8 @@ def told_by(readme: str, folder: Path, samples: np.ndarray) -> list[str]:
     """Do what a README says, with these raw samples; return what its program prints."""
     (program,) = re.findall(r"```c\n(.*?)```", readme, re.S)
     (commands,) = re.findall(r"```sh\n(.*?)```", readme, re.S)
-    (folder / "example.c").write_text(program)
-    (folder / "samples.bin").write_bytes(np.ascontiguousarray(samples).tobytes())
+    (folder.parent / "example.c").write_text(program)
+    (folder.parent / "samples.bin").write_bytes(np.ascontiguousarray(samples).tobytes())
     done = subprocess.run(
         ["sh", "-e", "-c", commands], cwd=folder, capture_output=True, text=True, check=True
     )
@@ -131,6 +132,8 @@ def test_the_readme_gives_the_reports_accuracy(
     readme = (tmp_path / "README.md").read_text()
     assert f"static {c_type} raw[MODEL_RAW_VALUES];" in readme
     told = np.array([NAMES.index(line) for line in told_by(readme, out, raw)])
+    # So that `hwkd verify` takes the folder afterwards, too.
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == shipped
     np.testing.assert_array_equal(told, int8_outputs(run, record, raw).argmax(axis=1))
     reached = measured(record, "accuracy")
     assert float((told == labels).mean()) == reached
@@ -150,6 +153,16 @@ def test_the_readme_gives_the_reports_error_in_the_unit_of_the_target(tmp_path: 
     np.testing.assert_allclose(told, expected, rtol=1e-6)
     reached = measured(record, "mean absolute error")
     assert float(np.abs(told - values).mean()) == pytest.approx(reached, rel=1e-5)
+    onnx_out = tmp_path / "onnx"
+    assert main(["export", str(run), "--format", "onnx-int8", "--out", str(onnx_out)]) == 0
+    (program,) = re.findall(r"```python\n(.*?)```", (onnx_out / "README.md").read_text(), re.S)
+    np.save(tmp_path / "samples.npy", raw[:5].reshape(5, *record.data.pipeline.raw_shape))
+    shown = program.replace('"samples.npy"', '"../samples.npy"')
+    done = subprocess.run(
+        [sys.executable, "-c", shown], cwd=onnx_out, capture_output=True, text=True, check=True
+    )
+    printed = [float(number) for number in re.findall(r"[-\d.e+]+", done.stdout)]
+    np.testing.assert_allclose(printed, expected[:5], rtol=1e-4)
 
 
 def _same_facts_everywhere(run: Path, folder: Path, known: dict[str, Any]) -> None:

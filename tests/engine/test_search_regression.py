@@ -76,7 +76,7 @@ def test_an_export_tells_estimates_of_another_runtime_from_what_its_c_needs(run,
         assert f"{arena:,} bytes of arena" in text
         assert f"estimates for {device.runtime} {device.runtime_version} on {device.name}" in text
         assert "not for this C" in text
-        assert "`hwkd verify` counts them on a core" in text
+        assert "`hwkd verify RUN --device cortex-m4` counts them on an emulated core" in text
 
 
 def test_the_c_holds_the_preprocessing_and_passes_verification(run, tmp_path, capsys):

@@ -21,6 +21,7 @@ from hwkd.deploy.student_facts import (
     metadata,
     student_facts,
 )
+from hwkd.deploy.tflite_axes import stored_shape
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.project import Project
 
@@ -123,7 +124,9 @@ def _readme(project: Project, found: TfliteCheck, record: StudentRecord | None) 
         f"# {_MODEL_FILE}\n\nMade by `hwkd export`. `model.json`, and where the student's run is "
         f"known the metadata buffer `{METADATA_KEY}` inside the file, say as JSON what stands "
         "here. An input is prepared as below, divided by the scale, rounded, moved by the zero "
-        "point, and laid out as the table says.\n\n"
+        "point, and laid out as the table says, whose shapes are the file's own. The exact steps "
+        "from raw values to an input are also C: `model_raw.c` of `hwkd export RUN --target c`, "
+        "with every table.\n\n"
         f"{facts_table(rows)}\n\n## Checked\n\n{checked}"
         f"{'' if record is None else facts_markdown(record)}"
     )
@@ -133,7 +136,7 @@ def _ends(project: Project) -> dict[str, dict[str, Any]]:
     """Return what there is to know of the integers of input and output."""
     return {
         role: {
-            "shape": list(tensor.shape),
+            "shape": list(stored_shape(tensor.shape)),
             "layout": "channels-last" if len(tensor.shape) == 4 else "row-major",
             "scale": float(tensor.scale),
             "zero_point": tensor.zero_point,

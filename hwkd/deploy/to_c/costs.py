@@ -38,13 +38,17 @@ def cost_lines(project: Project, run: RunRecord | None) -> tuple[str, ...]:
             f"{checked.instructions_per_inference:,} instructions per inference, which are no time"
         )
     else:
-        lines.append("stack, flash and instructions of it: `hwkd verify` counts them on a core")
+        lines.append(
+            "stack, flash and instructions of it: `hwkd verify RUN --device cortex-m4` counts them "
+            "on an emulated core, of the run or of its export by `--target c`"
+        )
     own = None if final is None or project.uses_cmsis_nn else final.own_c
     if own is not None:
         took = "unknown" if own.latency_s is None else f"{own.latency_s * 1e3:.4g} ms"
         lines.append(
-            f"estimated for it on {own.device} at {own.clock_hz / 1e6:g} MHz: latency {took}, RAM "
-            f"{own.peak_ram_bytes:,} and flash {own.flash_bytes:,} bytes by its plan"
+            f"estimated for this C (runtime {RUNTIME}) on {own.device} at {own.clock_hz / 1e6:g} "
+            f"MHz: latency {took}, RAM {own.peak_ram_bytes:,} and flash {own.flash_bytes:,} "
+            "bytes by its plan"
         )
     if run is not None and run.device.runtime == RUNTIME and not project.uses_cmsis_nn:
         lines.append(

@@ -68,6 +68,7 @@ def project_files(project: Project) -> dict[str, str]:
         "source": c_comment(project.source),
         "source_sha256": project.source_sha256,
         "sources": " ".join(sources),
+        "programs": ", ".join(f"`{name}`" for name in PROGRAMS if name in {"main.c", *texts}),
         "source_lines": "\n    ".join(sources),
         "flags": " ".join(project.flags),
         **_host_build(project),

@@ -24,6 +24,7 @@ class Frames:
 
     kind: ClassVar[str] = "frames"
     formula: ClassVar[str] = "frames of samples, one every stride"
+    details: ClassVar[str] = "the first begins at sample 0; nothing is padded or centred"
 
     length: Count
     stride: Count

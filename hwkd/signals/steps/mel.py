@@ -46,6 +46,11 @@ class Mel:
 
     kind: ClassVar[str] = "mel"
     formula: ClassVar[str] = "sums of powers under triangles on the mel scale"
+    details: ClassVar[str] = (
+        "f Hz is 2595 log10(1 + f / 700) mel (HTK, not Slaney); bins + 2 corners lie evenly in mel "
+        "from low_hz to high_hz, each triangle is 1 at its peak, and value k of the spectrum is at "
+        "k * rate_hz / size"
+    )
     in_place: ClassVar[bool] = False
     words: ClassVar[int] = 2
 

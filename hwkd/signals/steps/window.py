@@ -31,6 +31,10 @@ class Window:
 
     kind: ClassVar[str] = "window"
     formula: ClassVar[str] = "floor(sample * round(32767 * window) / 2), then zeros up to size"
+    details: ClassVar[str] = (
+        "window i of n samples: a - (1 - a) cos(2 pi i / n), with a = 0.5 for hann, 0.54 for "
+        "hamming and 1 for none"
+    )
     in_place: ClassVar[bool] = False
     words: ClassVar[int] = 1
 
