@@ -138,12 +138,26 @@ def _completed(name: str, table: Any, core: str, place: str, beside: Path | None
             own[rule] = _rules(_named(own[rule], f"{place}.{rule}", beside), core)[rule]
     fit = own.pop("fit", None)
     if fit is not None:
-        return merged(_fit_table(str(fit), f"{place}.fit", beside), own)
+        found = _fit_table(str(fit), f"{place}.fit", beside)
+        return merged(found if beside is None else _said_of_core(found, str(fit), core), own)
     if own["name"] not in runtime_names(beside):
         return own
     file = load_runtime(own["name"], beside)
     is_fitted = core in file.cores and "latency" not in own
     return merged({**_rules(file, core), **(_fit(file, core) if is_fitted else {})}, own)
+
+
+def _said_of_core(table: dict[str, Any], fit: str, core: str) -> dict[str, Any]:
+    """Return a fit's table that says so where it is of another core than the user's board."""
+    source = fit.partition("/")[0]
+    fit_core = _load_packaged(source).core_key if "/" in fit else fit.partition(".")[0]
+    if fit_core == core:
+        return table
+    latency = {
+        dtype: {**model, "fitted_on": f"{model['fitted_on']}, of {fit_core} and not of {core}"}
+        for dtype, model in table.get("latency", {}).items()
+    }
+    return {**table, "latency": latency}
 
 
 def _fit_table(fit: str, place: str, beside: Path | None) -> dict[str, Any]:

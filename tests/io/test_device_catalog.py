@@ -102,6 +102,17 @@ def test_a_wrong_file_is_one_line_with_file_and_key(given: str, instead: str, me
     assert "\n" not in line
 
 
+@pytest.mark.parametrize("fit", ["cortex-m4.tflm-cmsis-nn", "cortex-m4/tflm-cmsis-nn"])
+def test_a_fit_of_another_core_says_so_in_its_basis(tmp_path: Path, fit: str) -> None:
+    path = tmp_path / "board.toml"
+    for core, is_said in (("Cortex-M4", False), ("Cortex-M44", True), ("Cortex-M7", True)):
+        text = BOARD.replace("cortex-m4.tflm-cmsis-nn", fit).replace('"Cortex-M4"', f'"{core}"')
+        path.write_text(text)
+        (model,) = load_device(str(path)).runtimes["tflm-cmsis-nn"].latency.values()
+        said = f"of cortex-m4 and not of {core.lower()}"
+        assert (said in model.fitted_on) is is_said
+
+
 def test_power_needs_a_source() -> None:
     with pytest.raises(ConfigError, match=r"active_power_w has no source"):
         parse(BOARD + "active_power_w = 0.05\n")
