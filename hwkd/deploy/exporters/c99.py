@@ -13,7 +13,7 @@ from hwkd.deploy.student_facts import facts_markdown, student_facts
 from hwkd.deploy.to_c.costs import cost_lines, readme_section
 from hwkd.deploy.to_c.export import build_project, project_contents
 from hwkd.deploy.to_c.flash import predict_flash_bytes, predict_ram_bytes
-from hwkd.deploy.to_c.patched_costs import patched_op_graph, planned_stages
+from hwkd.deploy.to_c.patched_costs import named_as_steps, patched_op_graph, planned_stages
 from hwkd.deploy.to_c.project import Project
 from hwkd.deploy.to_c.streamed_costs import streamed_op_graph
 from hwkd.io.core_files import load_core
@@ -47,7 +47,11 @@ class C99:
         """Plan the C; None on a core whose file has no sizes of code."""
         facts = load_core(core)
         project = build_project(
-            model, rounding=facts.rounding, patches=patches, streaming=streaming
+            model,
+            rounding=facts.rounding,
+            instruction_sets=(facts.instruction_set,),
+            patches=patches,
+            streaming=streaming,
         )
         ram, flash = predict_ram_bytes(project, facts), predict_flash_bytes(project, facts)
         if ram is None or flash is None:
@@ -58,8 +62,8 @@ class C99:
         form = streamed_op_graph if streaming else patched_op_graph
         return replace(
             whole,
-            graph=form(graph, project),
-            stages=planned_stages(project, ram),
+            graph=form(named_as_steps(graph, project), project),
+            stages=planned_stages(project, ram, facts.instruction_set),
             stream=project.stream,
         )
 

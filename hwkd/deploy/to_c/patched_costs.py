@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hwkd.core.core_file import InstructionSet
 from hwkd.core.graph import Op, OpGraph, Tensor
 from hwkd.core.memory_stage import MemoryStage
 from hwkd.deploy.to_c.project import Project
 from hwkd.qgraph.ir import Conv, Crop, Paste, Pool, QuantOp, Relayout
+
+
+def named_as_steps(graph: OpGraph, project: Project) -> OpGraph:
+    """Return the graph with the C's names: a node without one goes by what it gives."""
+    steps = [op.name for op in project.arranged.graph.ops]
+    known = {*steps, *(name.rpartition(" ")[0] for name in steps)}
+    ops = (
+        replace(op, name=op.outputs[0]) if op.name not in known and op.outputs[0] in known else op
+        for op in graph.ops
+    )
+    return replace(graph, ops=tuple(ops))
 
 
 def patched_op_graph(graph: OpGraph, project: Project) -> OpGraph:
@@ -57,11 +69,14 @@ def _part(whole: Op, step: QuantOp, graph: OpGraph, elements: int) -> Op:
     )
 
 
-def planned_stages(project: Project, ram_bytes: int) -> tuple[MemoryStage, ...]:
+def planned_stages(
+    project: Project, ram_bytes: int, instruction_set: InstructionSet
+) -> tuple[MemoryStage, ...]:
     """Return what lies in the arena while each step runs, and beside it the stack.
 
     Args:
         ram_bytes: of the whole, arena and stack.
+        instruction_set: that the arena was planned for.
     """
     steps, memory, tensors = project.steps, project.memory, project.arranged.graph.tensors
     first = {project.arranged.graph.input: -1}
@@ -92,7 +107,7 @@ def planned_stages(project: Project, ram_bytes: int) -> tuple[MemoryStage, ...]:
                 kind=step.kind,
                 used_bytes=used_bytes,
                 held_bytes=taken(used | live) - used_bytes,
-                scratch_bytes=max(step.scratch_bytes.values(), default=0),
+                scratch_bytes=step.scratch_bytes[instruction_set],
                 overhead_bytes=ram_bytes - memory.arena_bytes,
                 held=tuple(waiting),
             )

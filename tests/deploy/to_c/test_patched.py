@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 
 from benchmarks.lib.c_networks import NetworkBuilder, quantise
@@ -80,7 +81,7 @@ def test_patches_are_priced_as_the_c_runs_them(model):
     asked = CostQuestion(device=load_device("cortex-m4"), runtime="hwkd-c")
     whole = Estimated().cost_file(file, asked).cost
     found = Estimated().cost_file(file, replace(asked, patches=patches))
-    project = build_project(model, patches=patches)
+    project = build_project(model, patches=patches, instruction_sets=("dsp",))
     assert found.cost.macs == project.arranged.graph.macs > whole.macs
     assert found.cost.weight_bytes == whole.weight_bytes
     assert found.cost.params == whole.params
@@ -88,6 +89,38 @@ def test_patches_are_priced_as_the_c_runs_them(model):
     assert found.cost.peak_ram_bytes < whole.peak_ram_bytes
     assert max(stage.total_bytes for stage in found.stages) <= found.cost.peak_ram_bytes
     assert 1 < found.cost.latency.value_s / whole.latency.value_s < 1.5
+
+
+def test_a_file_whose_nodes_have_no_names_is_priced_alike(model, tmp_path):
+    unnamed = onnx.load(model)
+    for node in unnamed.graph.node:
+        node.name = ""
+    onnx.save(unnamed, tmp_path / "unnamed.onnx")
+    found = []
+    for path in (model, tmp_path / "unnamed.onnx"):
+        network = load_network(path, keep_types=True)
+        file = ModelFile(path=path, graph=network.graph, dtype=network.dtype, costed_in="int8")
+        asked = CostQuestion(
+            device=load_device("cortex-m4"), runtime="hwkd-c", patches=Patches.parse("2x2")
+        )
+        found.append(Estimated().cost_file(file, asked))
+    named, nameless = found
+    assert nameless.cost.latency.value_s == named.cost.latency.value_s
+    assert nameless.cost.macs == named.cost.macs
+    assert {op.name for op in nameless.cost.per_op if op.macs} <= {s.op for s in nameless.stages}
+
+
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4", "cortex-m55"])
+def test_a_profile_plans_the_arena_for_its_core_as_a_check_does(model, core):
+    facts = load_core(core)
+    network = load_network(model, keep_types=True)
+    file = ModelFile(path=model, graph=network.graph, dtype=network.dtype, costed_in="int8")
+    asked = CostQuestion(device=load_device(core), runtime="hwkd-c")
+    checked = build_project(
+        model, rounding=facts.rounding, instruction_sets=(facts.instruction_set,)
+    )
+    found = Estimated().cost_file(file, asked).cost
+    assert found.peak_ram_bytes == predict_ram_bytes(checked, facts)
 
 
 def test_patches_are_an_option_of_whatever_takes_them(model, capsys):
