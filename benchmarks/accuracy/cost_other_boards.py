@@ -12,13 +12,16 @@ import sys
 
 import numpy as np
 
-from benchmarks.lib.published import ModelRow
+from benchmarks.lib.published import ModelRow, graph_of
 from benchmarks.lib.stack_fits import fitted
-from benchmarks.lib.stack_rows import MLPERF_NOISE, mlperf, models, zoo
+from benchmarks.lib.stack_rows import MLPERF_NOISE, mlperf, models, others, zoo
 from benchmarks.lib.stacks import MODELS, stack_named
 from benchmarks.lib.verdict import Target, report
+from hwkd.core.measure import LatencyEstimate
+from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.fit.design import Design
 from hwkd.cost.fit.solve import fit_cycles
+from hwkd.io.device_catalog import load_device
 
 _REFERENCE_MODELS = ("resnet_v1_8_32", "mobilenet_v1_0.25_96_int8")
 
@@ -45,6 +48,28 @@ def _by(rows: tuple[ModelRow, ...], submitter: str) -> tuple[ModelRow, ...]:
     return tuple(row for row in rows if row.submitter == submitter)
 
 
+def compiler_flags() -> list[str]:
+    """Return a line for each optimisation: EdgeMark's networks against the packaged M4 fit."""
+    lines = []
+    for flag in ("-Os", "-Ofast"):
+        rows = others("NUCLEO-L4R5ZI", f"GCC {flag}")
+        found = [(row.latency_s, _estimated(row)) for row in rows]
+        longer = [took / cost.value_s - 1 for took, cost in found]
+        inside = sum(cost.low_s <= took <= cost.high_s for took, cost in found)
+        lines.append(
+            f"{flag}: {min(longer):.0%} to {max(longer):.0%} longer than estimated, mean "
+            f"{np.mean(longer):.0%}; {inside} of {len(rows)} inside"
+        )
+    return lines
+
+
+def _estimated(row: ModelRow) -> LatencyEstimate:
+    device, clock_hz = load_device("cortex-m4"), row.clock_hz
+    found = estimate_cost(graph_of(row.model), device, runtime="tflm-cmsis-nn", clock_hz=clock_hz)
+    assert found.latency is not None  # the runtime has a fit
+    return found.latency
+
+
 def targets() -> list[Target]:
     """Return the mean error on boards left out, for both cores."""
     h7_73, h7_81 = mlperf("NUCLEO-H7A3", "v7.3.0"), mlperf("NUCLEO-H7A3", "v8.1.0")
@@ -67,4 +92,5 @@ def targets() -> list[Target]:
 
 
 if __name__ == "__main__":
+    print(*compiler_flags(), sep="\n")
     sys.exit(report(targets()))

@@ -246,7 +246,8 @@ STACKS: tuple[Stack, ...] = (
     Stack(
         core="Cortex-M4", runtime="tflm-cmsis-nn", version="2023", relatives="cmsis-nn",
         kinship=CMSIS_NN,
-        fitted_on="1,436 operators on NUCLEO-F446RE, EdgeMark's networks on NUCLEO-L4R5ZI",
+        fitted_on="1,436 operators on NUCLEO-F446RE, EdgeMark's networks on NUCLEO-L4R5ZI, "
+        "built for speed (not -Os)",
         source=f"{_MICRONAS}; {_OTHERS}",
         rows=lambda: (
             *operators("NUCLEO-F446RE"),

@@ -52,8 +52,9 @@ def calibrate(
     outliers: Annotated[
         OutlierChoice,
         Option(
-            "What to do with a row far from what all the others say, as of a wrong unit. refuse: "
-            "name it and write nothing; keep: it is right."
+            "What to do with a row far from the others or from published fits, as of a wrong unit, "
+            "and with rows that make estimates worse. refuse: say so and write nothing; keep: they "
+            "are right."
         ),
     ] = "refuse",
     dry_run: Annotated[bool, Option("Print, do not write.")] = False,

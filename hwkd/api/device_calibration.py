@@ -20,6 +20,7 @@ from hwkd.cost.fit.calibrate import (
     calibrate_model,
     known_stacks,
     refuse_outlier,
+    refuse_worse,
 )
 from hwkd.cost.fit.credible import refuse_operators_without_cost
 from hwkd.cost.fit.design import Measurement
@@ -47,7 +48,8 @@ def calibrate_file(
         device_path: the file; it is replaced in one step when everything went well.
         csv_path: measurements; the ONNX files that it names are looked up beside it.
         runtime: the device's default when None.
-        keeps_outliers: fit to a row, too, that is far from what all the others say.
+        keeps_outliers: fit to a row, too, that is far from the others or from what is known, and
+            keep a fit that predicts rows left out worse than the start did.
         write: False to leave the file alone.
         progress: told about every row, and while coefficients are fitted.
 
@@ -108,11 +110,14 @@ def _calibrate(device: Device, csv_path: Path, order: _Order, *, progress: Progr
     known = known_stacks(device, order.runtime, order.dtype, packaged)
     if not order.keeps_outliers:
         refuse_outlier(measurements, known, file=str(csv_path))
-    return calibrate_model(
+    fitted = calibrate_model(
         measurements, known, kind=order.fit,
         fitted_on=f"{len(rows)} rows measured on {device.board}, calibrated {today}",
         source=f"{csv_path.name}, SHA-256 {digest}",
     )  # fmt: skip
+    if not order.keeps_outliers:
+        refuse_worse(fitted)
+    return fitted
 
 
 def _executed(csv_path: Path, row: MeasuredRow, rules: FusionRules) -> OpGraph:

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from hwkd.core.progress import Progress
 
 
+_SEEN = (
+    "these are the samples of the run, and the student was trained on most of them: the scores say "
+    "little about new ones"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateOutcome:
     """Scores of one network on data.
@@ -19,6 +25,7 @@ class EvaluateOutcome:
     Attributes:
         metrics: of the task that were computed, the first is the primary one.
         prepared: whether raw values went through the preprocessing of the training.
+        note: what a reader of the scores must know; None if nothing.
         reported: of the same file on the test split of its own data; None where no record says so.
     """
 
@@ -30,12 +37,14 @@ class EvaluateOutcome:
     scores: "Scores"
     prepared: bool
     reported: "Scores | None" = None
+    note: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return {
             "model": self.model, "data": self.data, "task": self.task, "examples": self.examples,
             "scores": dict(self.scores), "prepared": self.prepared, "reported": self.reported,
+            "note": self.note,
         }  # fmt: skip
 
 
@@ -97,4 +106,5 @@ def evaluate(
         scores=scores,
         prepared=subject.record is not None,
         reported=subject.reported,
+        note=_SEEN if subject.has_seen(given.inputs) else None,
     )

@@ -35,6 +35,7 @@ class Subject:
 
     Attributes:
         reported: its scores on the test split of its own data; None where no record says so.
+        content: `DataRecord.content_fingerprint` of its own data; None where no record says so.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Subject:
     rate_hz: float | None = None
     answers: "AnswerFacts | None" = None
     reported: "Scores | None" = None
+    content: str | None = None
 
     @property
     def raw_shape(self) -> tuple[int, ...]:
@@ -83,6 +85,15 @@ class Subject:
         if self.record is not None:
             shaped = reordered(inputs, self.raw_shape)
             require_like_train(shaped, Pipeline.of(self.record), where=where)
+
+    def has_seen(self, inputs: "NDArray[Any]") -> bool:
+        """Tell whether raw inputs are those of the run, most of which it learned from."""
+        from hwkd.tasks.layouts import reordered
+        from hwkd.tasks.repeats import content_fingerprint
+
+        return self.content is not None and self.content == content_fingerprint(
+            [reordered(inputs, self.raw_shape)]
+        )
 
     def prepare(self, inputs: "NDArray[Any]") -> "NDArray[np.float32]":
         """Return what the network is given."""
@@ -242,4 +253,5 @@ def _of_folder(folder: Path, dtype: str, task: str | None) -> Subject:
         rate_hz=run.data.sample_rate_hz,
         answers=AnswerFacts.model_validate(student_facts(student.record)["answer"]),
         reported=tested,
+        content=run.data.content_fingerprint,
     )

@@ -80,12 +80,12 @@ def _show_new(found: NewDevice) -> None:
 
 @wraps(hwkd.calibrate)
 def ask_about_outlier(**given: Any) -> CalibrationDone:
-    """Ask, in a terminal, whether a row that is far off is right."""
+    """Ask, in a terminal, whether rows that are far off are right."""
     try:
         return hwkd.calibrate(**given)
     except OutlierError as error:
         is_asked = sys.stdin.isatty() and sys.stderr.isatty()
-        if not is_asked or not typer.confirm(f"{error}\nIs it right?", err=True):
+        if not is_asked or not typer.confirm(f"{error}\nKeep it?", err=True):
             raise
         return hwkd.calibrate(**{**given, "outliers": "keep"})
 

@@ -37,7 +37,10 @@ def _show(found: EvaluateOutcome) -> None:
                 basis="measured",
             )
         )
-    Console().print(headline_view(lines))
+    console = Console()
+    console.print(headline_view(lines))
+    if found.note is not None:
+        console.print(f"Note: {found.note}.")
 
 
 COMMANDS = (

@@ -18,6 +18,7 @@ from hwkd.core.choices import Dtype
 from hwkd.core.errors import ConfigError, UnknownNameError
 from hwkd.core.memory_model import FusionRules, MemoryModel, StorageModel
 from hwkd.core.strict_model import StoredInt, StrictModel
+from hwkd.core.units import FASTEST_CLOCK_HZ, SLOWEST_CLOCK_HZ
 
 # Operator class -> amounts of work that cost cycles; `hwkd.cost.latency_terms` counts them, those
 # of finer classes `hwkd.cost.finer_terms`. A latency is the sum over operators and amounts of
@@ -200,7 +201,7 @@ class Device(_Finite):
         description: one line for `hwkd devices list`.
         core: processor core, for example "Cortex-M4".
         board: board or chip that the numbers belong to.
-        clock_hz: default clock; None where its backend needs none.
+        clock_hz: default clock, 1 MHz to 10 GHz; None where its backend needs none.
         sram_bytes: RAM a network can use at most; None where memory is not the limit.
         flash_bytes: flash for code and weights; None where storage is not the limit.
         reserved_ram_bytes: kept for the application.
@@ -217,7 +218,7 @@ class Device(_Finite):
     description: str
     core: str
     board: str
-    clock_hz: float | None = Field(default=None, gt=0)
+    clock_hz: float | None = Field(default=None, ge=SLOWEST_CLOCK_HZ, le=FASTEST_CLOCK_HZ)
     sram_bytes: StoredInt | None = Field(default=None, gt=0)
     flash_bytes: StoredInt | None = Field(default=None, gt=0)
     reserved_ram_bytes: StoredInt = Field(default=0, ge=0)

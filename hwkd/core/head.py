@@ -96,11 +96,18 @@ class Knowledge:
         what: is measured, for people.
         value: reached; larger is better.
         needed: from which on outputs are more than guesses.
+        least: below which they are wrong more often than guesses; None where that is not known.
     """
 
     what: str
     value: float
     needed: float
+    least: float | None = None
+
+    @property
+    def is_below_chance(self) -> bool:
+        """Whether the outputs are wrong more often than guesses are."""
+        return self.least is not None and self.value < self.least
 
     @property
     def is_enough(self) -> bool:

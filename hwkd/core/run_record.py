@@ -113,6 +113,7 @@ class DataRecord(StrictModel):
     Attributes:
         source: where the data came from, for people.
         fingerprint: SHA-256 over content, splits and preprocessing.
+        content_fingerprint: SHA-256 over the raw inputs, in whichever split; None in older runs.
         input_shape: without batch.
         kind: whether outputs are classes or values.
         class_names: name of each output; of classes in the order of the labels.
@@ -128,6 +129,7 @@ class DataRecord(StrictModel):
     task: str
     source: str
     fingerprint: str
+    content_fingerprint: str | None = None
     input_shape: tuple[StoredInt, ...]
     kind: str = "classes"
     class_names: tuple[str, ...]

@@ -31,6 +31,8 @@ _BYTES = MappingProxyType(
 _ENERGY = MappingProxyType({"nJ": 1e-9, "uJ": 1e-6, "µJ": 1e-6, "mJ": 1e-3, "J": 1.0})
 _POWER = MappingProxyType({"nW": 1e-9, "uW": 1e-6, "µW": 1e-6, "mW": 1e-3, "W": 1.0})
 _FREQUENCY = MappingProxyType({"Hz": 1.0, "kHz": 1e3, "MHz": 1e6, "GHz": 1e9})
+# Outside of these a clock is a slip of the unit.
+SLOWEST_CLOCK_HZ, FASTEST_CLOCK_HZ = 1e6, 10e9
 _QUANTITY = re.compile(
     r"\s*([0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)\s*([A-Za-zµ]*)\s*"
 )
@@ -66,8 +68,14 @@ def parse_power_w(text: str, *, option: str) -> float:
 
 
 def parse_frequency_hz(text: str, *, option: str) -> float:
-    """Return hertz from text such as `216MHz`."""
-    return _parse(text, _FREQUENCY, option=option, example="216MHz")
+    """Return hertz from text such as `216MHz`, of a processor's clock."""
+    value = _parse(text, _FREQUENCY, option=option, example="216MHz")
+    if not SLOWEST_CLOCK_HZ <= value <= FASTEST_CLOCK_HZ:
+        raise ConfigError(
+            f"{option}: {text!r} is no processor's clock; expected 1MHz to 10GHz, for example "
+            "216MHz"
+        )
+    return value
 
 
 def _parse(text: str, units: Mapping[str, float], *, option: str, example: str) -> float:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 
 from hwkd.core.pareto import FrontPoint
+from hwkd.core.run_record import DataRecord
 from hwkd.report import format as fmt
 from hwkd.report.analysis import count_state
 from hwkd.report.axes import staircase
@@ -76,18 +77,28 @@ def cautions(runs: Sequence[RunToCompare]) -> tuple[str, ...]:
         names = ", ".join(dict.fromkeys(record.data.metric.name for record in records))
         lines.append(f"The runs are judged by different metrics ({names}).")
     if len({record.data.fingerprint for record in records}) > 1:
-        sources = {record.data.source for record in records}
-        seeds = {record.data.split_seed for record in records}
-        lines.append(
-            "The runs split their data differently: validation errors are not of the same examples."
-            if len(sources) == 1 and len(seeds) > 1
-            else "The runs are of different data: their errors say nothing about each other."
-        )
+        lines.append(_data_caution([record.data for record in records]))
     if len({Latency(record.device).source for record in records}) > 1:
         lines.append("The latencies are not for the same device, runtime and clock.")
     if any(record.final is None for record in records):
         lines.append("A run without a final training shows its best candidate, never tested.")
     return tuple(lines)
+
+
+def _data_caution(found: Sequence[DataRecord]) -> str:
+    """Say how data with several fingerprints differ."""
+    contents = {data.content_fingerprint for data in found}
+    is_split_anew = len({data.split_seed for data in found}) > 1
+    # Runs of older versions know no more than where their data came from.
+    is_one_source = contents == {None} and len({data.source for data in found}) == 1
+    if is_split_anew and (is_one_source or (len(contents) == 1 and None not in contents)):
+        return (
+            "The runs have other splits of the same data: validation errors are not of the same "
+            "examples."
+        )
+    if len(contents) == 1 and None not in contents:
+        return "The runs prepare the same data differently, or split it so."
+    return "The runs are of different data: their errors say nothing about each other."
 
 
 def result_table(runs: Sequence[RunToCompare]) -> Table:

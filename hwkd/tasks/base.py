@@ -59,6 +59,7 @@ class TaskData:
         head: what the outputs of a network mean.
         test: read once, at the end.
         fingerprint: SHA-256 over content, splits and preprocessing, 64 hex digits.
+        content_fingerprint: SHA-256 over the raw inputs in any order, of whichever split.
         notes: what a reader of a report must know: splits made, files left out, layout guessed.
         validation_from_train: validation was taken from the train split of the source, so that what
             ships may learn from it in the end; False where the source brought it.
@@ -80,6 +81,7 @@ class TaskData:
     test: Split
     split_seed: int
     fingerprint: str
+    content_fingerprint: str
     notes: tuple[str, ...] = ()
     validation_from_train: bool = False
     validation_copies: Split | None = None

@@ -248,6 +248,7 @@ class ClassesHead(ClassesOut):
             what=_BALANCED.name,
             value=_balanced(_wrong(outputs, targets), targets),
             needed=min(chance + _CHANCE_DEVIATIONS * deviation, (1.0 + chance) / 2),
+            least=chance - _CHANCE_DEVIATIONS * deviation,
         )
 
     def correction(self, outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> Correction:

@@ -25,9 +25,10 @@ from hwkd.tasks.base import Split, SplitName, TaskData
 from hwkd.tasks.feature_cache import features_of
 from hwkd.tasks.motion import AXES, copies_like, with_copies
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
-from hwkd.tasks.repeats import repeats
+from hwkd.tasks.repeats import content_fingerprint, repeats
 from hwkd.tasks.split_differences import require_like_scaling
 from hwkd.tasks.splits import with_all_splits
+from hwkd.tasks.uneven import uneven_classes
 
 # Part of the fingerprint: raise it when the same raw data would become other inputs.
 _PREPROCESSING_VERSION = 2
@@ -64,6 +65,7 @@ def prepare(
     # Samples of a known rate come from a sensor's integers, and stay integers in firmware.
     is_whole = bool(front) or data.sample_rate_hz is not None
     repeated = repeats(data)
+    content = content_fingerprint(_inputs(data).values())
     turned = _is_turned_before(front, shape, nature)
     data, copies = _with_copies(data, split_seed) if turned else (data, None)
     extracted = _extracted(data, front, is_whole=is_whole)
@@ -89,7 +91,8 @@ def prepare(
         test=splits["test"],
         split_seed=split_seed,
         fingerprint=_fingerprint(data, head, pipeline, task=task, split_seed=split_seed),
-        notes=(*data.notes, *on_moments, *repeated),
+        content_fingerprint=content,
+        notes=(*data.notes, *on_moments, *repeated, *uneven_classes(data, head, reading)),
         validation_from_train=data.validation_from_train,
         validation_copies=splits.get("copies"),
         raw_test=data.given()["test"].inputs if is_whole else None,

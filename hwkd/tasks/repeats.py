@@ -54,6 +54,12 @@ def repeats(data: RawData) -> list[str]:
     return notes
 
 
+def content_fingerprint(splits: Iterable[RawArray]) -> str:
+    """Return a SHA-256 of raw inputs, whatever their order and in whichever split they are."""
+    rows = sorted(_digest(row, part.dtype) for part in splits for row in part)
+    return hashlib.sha256(b"".join(rows)).hexdigest()
+
+
 def _twins(digests: list[bytes], others: list[bytes]) -> list[tuple[int, int]]:
     """Return each row that is among the others, with the last row there that equals it."""
     there = {digest: row for row, digest in enumerate(others)}

@@ -99,9 +99,12 @@ def require_knowledge(
                 "(--teacher-input), leave it out or go without a teacher (--method none)"
             )
         )
+        level, question = "at chance level", ""
+        if found.is_below_chance:
+            level, question = "below chance", "; is the order of its classes that of the data?"
         raise TeacherError(
-            f"teacher {teacher.name}: {found.what} {found.value:.3f} on validation is at chance "
-            f"level (needed {found.needed:.3f}){advice}"
+            f"teacher {teacher.name}: {found.what} {found.value:.3f} on validation is {level} "
+            f"(needed {found.needed:.3f}){advice}{question}"
         )
 
 

@@ -1,5 +1,8 @@
 """Networks on further data: a foreign file against scikit-learn, and what is refused."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import onnx
 import pytest
@@ -8,7 +11,10 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import accuracy_score, mean_absolute_error
 
 import hwkd
+from hwkd.api.subject import Subject
 from hwkd.core.errors import HwkdError, ModelFileError
+from hwkd.core.reading import AS_USUAL
+from hwkd.tasks.repeats import content_fingerprint
 
 
 def write_linear(path, weights, bias):
@@ -147,3 +153,15 @@ def test_what_cannot_be_scored_is_one_line(values, tmp_path):
         np.savez(tmp_path / "wide.npz", x_train=inputs, y_train=np.arange(90) % 2)
         wide = write_linear(tmp_path / "wide.onnx", np.eye(5)[:, :4], np.zeros(4))
         hwkd.evaluate(wide, data=tmp_path / "wide.npz", task="anomaly")
+
+
+@pytest.mark.parametrize(("changed", "is_seen"), [(0.0, True), (1.0, False)])
+def test_samples_of_the_run_are_known_in_another_order_of_axes(values, changed, is_seen):
+    signals = values.reshape(10, 36, 1)
+    subject = Subject(
+        name="run", path=Path("run"), model=b"", task=None, reading=AS_USUAL,
+        record=SimpleNamespace(raw_shape=(1, 36)), content=content_fingerprint(
+            [signals.transpose(0, 2, 1)]
+        ),
+    )  # fmt: skip
+    assert subject.has_seen(signals + np.float32(changed)) == is_seen

@@ -71,6 +71,7 @@ M7 = ("--device", "cortex-m7")
         ((*M7, "--max-energy", "1"), r"--max-energy: '1' has no unit"),
         ((*M7, "--max-ram", ""), r"--max-ram: cannot read ''"),
         ((*M7, "--clock", "216"), r"--clock: '216' has no unit"),
+        ((*M7, "--clock", "160GHz"), r"--clock: '160GHz' is no processor's clock; expected 1MHz"),
         ((*M7, "--timeout", "10"), r"--timeout: '10' has no unit"),
         ((*M7, "--input-size", "32"), r"--input-size: '32' is not HEIGHTxWIDTH"),
         ((*M7, "--trials", "0"), r"Invalid value for '--trials'"),

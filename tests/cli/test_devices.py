@@ -177,7 +177,7 @@ def test_rows_that_contradict_each_other_are_named_and_nothing_is_written(
     again = tmp_path / "again.onnx"
     again.write_bytes(model.read_bytes())
     rows = tmp_path / "rows.csv"
-    rows.write_text(f"model,latency_ms\n{model},1\n{again},1.5\n")
+    rows.write_text(f"model,latency_ms\n{model},100\n{again},150\n")
     with pytest.raises(ConfigError, match=r"line 2 .* line 3 .* contradict each other"):
         run("calibrate", "--device", board, "--measurements", rows)
     assert board.read_text() == before

@@ -11,7 +11,7 @@ from benchmarks.lib.published import graph_of
 from hwkd.core.device import FormEvidence
 from hwkd.core.errors import ConfigError, OutlierError
 from hwkd.core.graph import OpGraph
-from hwkd.cost.fit.calibrate import KnownStack, calibrate_model, refuse_outlier
+from hwkd.cost.fit.calibrate import KnownStack, calibrate_model, refuse_outlier, refuse_worse
 from hwkd.cost.fit.credible import refuse_contradictions, refuse_operators_without_cost
 from hwkd.cost.fit.design import COLUMNS, Array, Design, Measurement, as_table, as_vector
 from hwkd.cost.fit.experiment import candidates, design_experiment
@@ -193,12 +193,12 @@ def test_one_row_cannot_carry_a_full_fit() -> None:
 def test_a_measurement_in_the_wrong_unit_is_noticed() -> None:
     rows = measured(GENERIC * 1e4)[:3]
     with pytest.raises(ConfigError, match="check the unit"):
-        calibrate_model(rows, known(), kind="auto", fitted_on="t", source="t")
+        refuse_outlier(rows, known(), file="rows.csv")
 
 
 @pytest.mark.parametrize("factor", [1000.0, 0.001])
 def test_a_row_far_from_what_the_others_say_is_named(factor: float) -> None:
-    rows = measured(3 * other_stack(1), noise=0.05, count=20)
+    rows = measured(2 * other_stack(1), noise=0.05, count=20)
     refuse_outlier(rows, known(), file="rows.csv")
     rows[7] = replace(rows[7], cycles=rows[7].cycles * factor)
     with pytest.raises(OutlierError, match=rf"rows.csv: {rows[7].name} took .* --outliers keep"):
@@ -207,8 +207,32 @@ def test_a_row_far_from_what_the_others_say_is_named(factor: float) -> None:
 
 def test_of_two_rows_none_is_the_outlier() -> None:
     rows = measured(GENERIC, count=2)
-    rows[1] = replace(rows[1], cycles=rows[1].cycles * 1000)
+    rows[1] = replace(rows[1], cycles=rows[1].cycles * 5)
     refuse_outlier(rows, known(), file="rows.csv")
+
+
+@pytest.mark.parametrize(("factor", "shown"), [(1000.0, "1,000 times"), (0.001, "1/1,000 of")])
+def test_a_single_row_in_another_unit_is_named_by_what_known_stacks_take(
+    factor: float, shown: str
+) -> None:
+    (row,) = measured(GENERIC, count=1)
+    stack = KnownStack("generic", GENERIC, same_core=True)
+    far = replace(row, cycles=row.cycles * factor)
+    with pytest.raises(OutlierError) as caught:
+        refuse_outlier([far], [stack], file="rows.csv")
+    said = f"{row.name} took {far.cycles:,.0f} cycles, {shown} the {row.cycles:,.0f} expected"
+    assert said in str(caught.value)
+
+
+def test_a_fit_that_is_worse_on_rows_left_out_than_its_start_is_refused() -> None:
+    done = calibrate_model(
+        measured(other_stack(1), noise=0.05, count=20), known(), kind="auto", fitted_on="t",
+        source="t",
+    )  # fmt: skip
+    refuse_worse(done)
+    worse = replace(done, error_before_ratio=0.388, error_after_ratio=0.545)
+    with pytest.raises(OutlierError, match=r"54\.5%, of .* 38\.8%.*--outliers keep"):
+        refuse_worse(worse)
 
 
 def timed(name: str, graph: OpGraph, cycles: float) -> Measurement:

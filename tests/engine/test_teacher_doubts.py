@@ -151,7 +151,7 @@ def test_a_teacher_of_another_order_of_classes_is_named_with_the_order(tmp_path)
     assert "its classes in another order: output 1 is 2, output 2 is 1" in said
     assert "--teacher-input unit)" in said
     turned = write_network(tmp_path / "u.onnx", low=0, high=1, order=(3, 0, 1, 2))
-    with pytest.raises(TeacherError, match=r"at chance level.* output 0 is 3, output 1 is 0, "):
+    with pytest.raises(TeacherError, match=r"below chance .* output 0 is 3, output 1 is 0, "):
         judged(tmp_path, turned, inputs=("unit",))
 
 

@@ -66,6 +66,8 @@ def test_packaged_runtimes_are_parsed_once_however_many_device_files_name_them(
         ("sram_bytes = 65536", "sram_bytes = -1", "sram_bytes = -1"),
         ("sram_bytes = 65536", "sram_bytes = 64.5", "sram_bytes = 64.5"),
         ("clock_hz = 100e6", "clock_hz = nan", "finite"),
+        ("clock_hz = 100e6", "clock_hz = 120", "clock_hz = 120"),
+        ("clock_hz = 100e6", "clock_hz = 160e9", "clock_hz = 160000000000.0"),
         (
             "sram_bytes = 65536",
             "sram_bytes = 65536\nreserved_ram_bytes = 65537",

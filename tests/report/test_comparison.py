@@ -53,7 +53,18 @@ def test_other_data_and_another_split_are_told_apart(runs):
     source = json.loads((runs[0] / "run.json").read_text())["data"]["source"]
     changed(runs[1], source=source, split_seed=99)
     (line,) = hwkd.compare(runs).cautions
-    assert "not of the same examples" in line
+    assert "other splits of the same data" in line
+
+
+def test_splits_of_one_content_are_told_from_other_data_wherever_it_lay(runs):
+    changed(runs[0], content_fingerprint="a" * 64)
+    changed(runs[1], content_fingerprint="a" * 64, fingerprint="0" * 64, source="moved",
+            split_seed=99)  # fmt: skip
+    (line,) = hwkd.compare(runs).cautions
+    assert "other splits of the same data" in line
+    changed(runs[1], content_fingerprint="b" * 64)
+    (line,) = hwkd.compare(runs).cautions
+    assert "different data" in line
 
 
 def test_each_front_is_drawn_over_each_cost(runs):

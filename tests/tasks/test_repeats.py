@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hwkd.tasks.raw import RawData, RawSplit
-from hwkd.tasks.repeats import repeats
+from hwkd.tasks.repeats import content_fingerprint, repeats
 from hwkd.tasks.sources import read_source
 
 
@@ -18,6 +18,14 @@ def numbered(count, *, first=0, classes=3):
 
 def given(train, **others):
     return RawData(source="made", class_names=("0", "1", "2"), train=train, **others)
+
+
+def test_the_content_is_the_same_in_any_order_and_split_and_other_with_another_value():
+    inputs = numbered(9).inputs
+    whole = content_fingerprint([inputs])
+    assert whole == content_fingerprint([inputs[::-1][:4], inputs[::-1][4:]])
+    assert whole != content_fingerprint([inputs[:8]])
+    assert whole != content_fingerprint([np.where(inputs == 7, 8, inputs)])
 
 
 @pytest.mark.parametrize("stored", ["u1", "i8", "f2", "f4", "f8", ">f4", ">u2"])

@@ -191,6 +191,9 @@ def test_a_teacher_at_chance_level_stops_and_a_useful_one_passes():
     random = np.random.default_rng(0).normal(size=right.shape).astype(np.float32)
     with pytest.raises(TeacherError, match="chance level"):
         require_knowledge(Fixed(), data, validation_outputs=random)
+    turned = np.roll(right, 1, axis=1)
+    with pytest.raises(TeacherError, match=r"below chance .*; is the order of its classes that of"):
+        require_knowledge(Fixed(), data, validation_outputs=turned)
 
 
 def test_outputs_that_are_not_finite_are_refused():

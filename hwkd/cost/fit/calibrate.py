@@ -12,7 +12,11 @@ from hwkd.core.choices import Dtype, FitKind
 from hwkd.core.device import Device, FormEvidence, Interval, LatencyModel
 from hwkd.core.errors import ConfigError, OutlierError
 from hwkd.cost.finer_terms import priced_work
-from hwkd.cost.fit.credible import refuse_another_unit, refuse_contradictions
+from hwkd.cost.fit.credible import (
+    refuse_another_unit,
+    refuse_contradictions,
+    refuse_rows_without_cost,
+)
 from hwkd.cost.fit.describe import describe_fit, describe_interval
 from hwkd.cost.fit.design import Array, Design, Measurement, as_table, as_vector
 from hwkd.cost.fit.prior import typical_stack
@@ -30,6 +34,10 @@ _FOLDS = 5
 # Factor from which on a row is an outlier: 3.6 deviations of what `NEARBY` lets classes and amounts
 # differ by. Milliseconds taken for microseconds are off by 1,000.
 _OUTLIER = 8.0
+# What counts as worse than the start, which may have been fitted to the same rows: beside noise of
+# a few rows left out, calibrating the same board again is allowed.
+_WORSE = 1.1
+_ROUNDING = 0.02
 # Rows below which held-out residuals do not show an interval.
 _ROWS_FOR_INTERVAL = 6
 # What one measured model of a new stack leaves open: the cases of
@@ -145,7 +153,7 @@ def calibrate_model(
     vectors = [stack.cycles_per_unit for stack in known]
     same_core = [stack.same_core for stack in known]
     spread = _spread(design, kind)
-    refuse_another_unit(design, vectors)
+    refuse_rows_without_cost(design, vectors)
 
     def fit(rows: Design) -> Array:
         return calibrate(rows, vectors, same_core, spread)
@@ -162,23 +170,43 @@ def calibrate_model(
     return Calibration(model, design.rows, before, after, names)
 
 
+def refuse_worse(done: Calibration) -> None:
+    """Refuse a fit that predicts rows left out of it worse than what it started from.
+
+    Raises:
+        OutlierError: with both errors and what to do.
+    """
+    before, after = done.error_before_ratio, done.error_after_ratio
+    if after is not None and after > _WORSE * before + _ROUNDING:
+        raise OutlierError(
+            f"{done.rows} rows do not agree on a better fit: mean error of rows left out "
+            f"{after:.1%}, of {done.started_from} {before:.1%}; measure more models, or those that "
+            "are far off again, or say that the rows are right with --outliers keep"
+        )
+
+
 def refuse_outlier(
     measurements: Sequence[Measurement], known: Sequence[KnownStack], *, file: str
 ) -> None:
-    """Refuse measurements of which one is far from what all the others say, as in another unit.
+    """Refuse measurements of which one is far from all the others or from every known stack.
 
     Stacks differ by a common factor and by operator; a row that is off by much more than the others
-    beside that factor is a mistake more often than a chip.
-
-    Args:
-        measurements: of fewer than three nothing is said.
+    beside that factor is a mistake more often than a chip. Fewer than three rows are compared with
+    known stacks only: those of the same core where there are any.
 
     Raises:
         OutlierError: names the row, by how much it is off and what to do.
     """
-    if len(measurements) < _FEW_ROWS:
-        return
     design = Design.of(measurements, _own_evidence(known), _own_classes(known))
+    if design.rows >= _FEW_ROWS:
+        _refuse_far_from_others(design, known, file)
+    nearest = [stack for stack in known if stack.same_core] or known
+    known_as = nearest[0].name if len(nearest) == 1 else f"{len(nearest)} published stacks"
+    vectors = [stack.cycles_per_unit for stack in nearest]
+    refuse_another_unit(design, vectors, known_as=known_as, file=file)
+
+
+def _refuse_far_from_others(design: Design, known: Sequence[KnownStack], file: str) -> None:
     start = _starting_point([k.cycles_per_unit for k in known], [k.same_core for k in known])
     logs = np.log(design.cycles / np.maximum(design.amounts @ start, 1e-12))
     away = np.abs(logs - np.median(logs))
@@ -188,7 +216,7 @@ def refuse_outlier(
         factor = float(np.exp(logs[worst] - np.median(logs)))
         shown = f"{factor:.3g} times" if factor >= 1 else f"1/{1 / factor:.3g} of"
         raise OutlierError(
-            f"{file}: {measurements[worst].name} took {shown} what the other rows say; measure it "
+            f"{file}: {design.names[worst]} took {shown} what the other rows say; measure it "
             "again or correct it (is it in another unit?), or say that it is right with "
             "--outliers keep"
         )

@@ -6,8 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from math import exp, hypot
 
+import numpy as np
+
 from hwkd.core.choices import Dtype
-from hwkd.core.errors import ConfigError
+from hwkd.core.errors import ConfigError, OutlierError
 from hwkd.core.graph import OpGraph
 from hwkd.cost.fit.design import Array, Design, Measurement
 from hwkd.cost.latency_terms import op_work
@@ -15,6 +17,9 @@ from hwkd.cost.latency_terms import op_work
 # Rows that differ by more than this many standard deviations of both do not measure one thing.
 _FURTHEST_APART = 3.0
 _SHOWN = 4
+# Factor from which on a row is in another unit or at another clock: kernels in plain C take up to
+# eight times as long as those of a library.
+_FURTHEST_FROM_KNOWN = 10.0
 
 
 def refuse_operators_without_cost(rows: Sequence[Measurement], dtype: Dtype) -> None:
@@ -96,8 +101,8 @@ def _parts(graph: OpGraph) -> Counter[tuple[object, ...]]:
     )  # fmt: skip
 
 
-def refuse_another_unit(design: Design, vectors: Sequence[Array]) -> None:
-    """Refuse rows that are a thousand times off what known stacks take, or cost nothing there.
+def refuse_rows_without_cost(design: Design, vectors: Sequence[Array]) -> None:
+    """Refuse rows that cost nothing in known stacks.
 
     Args:
         vectors: cycles per unit of known stacks.
@@ -109,10 +114,30 @@ def refuse_another_unit(design: Design, vectors: Sequence[Array]) -> None:
     for name, cycles in zip(design.names, predicted, strict=True):
         if cycles <= 0:
             raise ConfigError(f"{name}: no operator of it has a cost in any known stack")
-    ratio = design.cycles / predicted
-    for name, value in zip(design.names, ratio, strict=True):
-        if not 1e-3 < value < 1e3:
-            raise ConfigError(
-                f"{name}: {value:.3g} times the cycles that known stacks take; check the unit of "
-                "the column and the device's clock_hz"
+
+
+def refuse_another_unit(
+    design: Design, vectors: Sequence[Array], *, known_as: str, file: str
+) -> None:
+    """Refuse a row that is far from every known stack, as in another unit or at another clock.
+
+    Args:
+        vectors: cycles per unit of known stacks.
+        known_as: those stacks in words.
+
+    Raises:
+        OutlierError: names the row, what was measured and expected, the factor and what to do.
+    """
+    expected = design.amounts @ np.stack(vectors, axis=1)
+    for name, measured, known in zip(design.names, design.cycles, expected, strict=True):
+        nearest = float(np.clip(measured, known.min(), known.max()))
+        if nearest <= 0:
+            continue  # `refuse_rows_without_cost` names it
+        factor = float(measured) / nearest
+        if not 1 / _FURTHEST_FROM_KNOWN < factor < _FURTHEST_FROM_KNOWN:
+            shown = f"{factor:,.0f} times" if factor >= 1 else f"1/{1 / factor:,.0f} of"
+            raise OutlierError(
+                f"{file}: {name} took {measured:,.0f} cycles, {shown} the {nearest:,.0f} expected "
+                f"from {known_as}; check the unit of the column and the device's clock_hz, or say "
+                "that it is right with --outliers keep"
             )

@@ -81,6 +81,7 @@ def data_record(data: TaskData) -> DataRecord:
         task=data.name,
         source=data.source,
         fingerprint=data.fingerprint,
+        content_fingerprint=data.content_fingerprint,
         input_shape=data.input_shape,
         kind=data.head.kind.name,
         class_names=data.class_names,
