@@ -66,7 +66,7 @@ def profile_model(
         order=found.order,
         basis=backend.basis,
         inputs=network.inputs,
-        notes=_notes(network, costed_in),
+        notes=_notes(network, costed_in, question),
         limits=replace(limits.on(device), latency_s=limits.latency_s or device.target_latency_s),
         risk=risk,
         energy=energy,
@@ -118,7 +118,7 @@ def _refuse_mixed(question: CostQuestion, network: Network) -> None:
         )
 
 
-def _notes(network: Network, costed_in: str) -> tuple[str, ...]:
+def _notes(network: Network, costed_in: str, question: CostQuestion) -> tuple[str, ...]:
     """Return what was made of the file, beyond its inputs."""
     notes = [item.says for item in network.inputs if item.is_one_step]
     if network.dtype == "mixed":
@@ -128,6 +128,12 @@ def _notes(network: Network, costed_in: str) -> tuple[str, ...]:
         )
     elif network.dtype == "int8" and costed_in == "float32":
         notes.append("the file is quantised; it is costed as the float32 network that it came from")
+    memory = question.device.runtime(question.runtime).memory
+    if memory.planned_by and network.dtype == "float32" and costed_in == "int8":
+        notes.append(
+            "RAM and flash of a float file are by rules, the same for every core; "
+            "profile its int8 file for those that its C takes on this one"
+        )
     flat = [op for op in network.graph.ops if op.facts is not None and op.facts.is_one_dimensional]
     if flat:
         notes.append(

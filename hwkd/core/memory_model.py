@@ -13,7 +13,7 @@ from pydantic import Field
 from hwkd.core.strict_model import StoredInt, StrictModel
 
 Planner: TypeAlias = Literal["greedy_by_size", "live_peak"]
-InPlaceRule: TypeAlias = Literal["overwrite", "overwrite_equal", "slide"]
+InPlaceRule: TypeAlias = Literal["overwrite", "overwrite_equal", "overwrite_same", "slide"]
 ScratchRule: TypeAlias = Literal[
     "cmsis_average_pool",
     "cmsis_conv",
@@ -76,8 +76,9 @@ class MemoryModel(StrictModel):
             bytes alive at the worst moment (a planner that packs without gaps).
         alignment_bytes: every buffer's size is rounded up to a multiple of it.
         in_place: kind -> "overwrite" (the output takes the place of an input that is no longer
-            needed), "overwrite_equal" (the same, but never where an input is broadcast) or "slide"
-            (a window operator writes behind its reading position; a Pad shares its input's end).
+            needed), "overwrite_equal" (the same, but never where an input is broadcast),
+            "overwrite_same" (the same, of an input as large as the output alone) or "slide" (a
+            window operator writes behind its reading position; a Pad shares its input's end).
         depthwise_over_input: a depthwise convolution reads lines of its input before it writes over
             them, so its output lies just over its input.
         cuts_chains: outputs that slide over inputs are laid elsewhere wherever that makes the

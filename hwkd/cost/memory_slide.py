@@ -127,6 +127,8 @@ def _steps(
                 drop = element_bytes * (_ahead(row, after, stride) + top * row)
             elif rule == "slide":
                 drop = written - read
+            elif rule == "overwrite_same":
+                drop = 0 if read == written else None
             elif rule == "overwrite" or _is_equal(op, tensors):
                 drop = 0
         scratch = scratch_of.get(op.name, 0)

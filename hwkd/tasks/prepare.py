@@ -28,6 +28,7 @@ from hwkd.tasks.raw import RawArray, RawData, RawSplit
 from hwkd.tasks.repeats import content_fingerprint, repeats
 from hwkd.tasks.split_differences import require_like_scaling
 from hwkd.tasks.splits import with_all_splits
+from hwkd.tasks.uneven import uneven_classes
 
 # Part of the fingerprint: raise it when the same raw data would become other inputs.
 _PREPROCESSING_VERSION = 2
@@ -91,7 +92,7 @@ def prepare(
         split_seed=split_seed,
         fingerprint=_fingerprint(data, head, pipeline, task=task, split_seed=split_seed),
         content_fingerprint=content,
-        notes=(*data.notes, *on_moments, *repeated),
+        notes=(*data.notes, *on_moments, *repeated, *uneven_classes(data, head, reading)),
         validation_from_train=data.validation_from_train,
         validation_copies=splits.get("copies"),
         raw_test=data.given()["test"].inputs if is_whole else None,

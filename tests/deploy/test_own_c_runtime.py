@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnx
 import pytest
 
 from benchmarks.lib.c_networks import NetworkBuilder, quantise
+from hwkd.api.profile_model import profile_model
 from hwkd.backends.estimated import Estimated
 from hwkd.cost.backend import CostQuestion, ModelFile
 from hwkd.cost.estimate import estimate_cost
@@ -37,8 +39,9 @@ def test_a_file_takes_the_ram_that_the_exported_c_plans(name: str, model: Path) 
     question = CostQuestion(device=device, runtime="hwkd-c")
     file = ModelFile(path=model, graph=network.graph, dtype=network.dtype, costed_in="int8")
     cost = Estimated().cost_file(file, question).cost
-    project = build_project(model, rounding=load_core(name).rounding)
-    assert cost.peak_ram_bytes == predict_ram_bytes(project, load_core(name))
+    core = load_core(name)
+    project = build_project(model, rounding=core.rounding, instruction_sets=(core.instruction_set,))
+    assert cost.peak_ram_bytes == predict_ram_bytes(project, core)
     assert cost.flash_bytes > constant_bytes(project)
     assert cost.latency is not None
     assert not cost.unsupported_ops
@@ -52,6 +55,24 @@ def test_a_candidate_takes_nearly_what_its_file_will(model: Path) -> None:
     assert cost.peak_ram_bytes == pytest.approx(
         predict_ram_bytes(project, load_core("cortex-m4")), rel=0.1
     )
+
+
+def test_a_float_product_with_a_gate_takes_nearly_what_its_int8_file_does(tmp_path: Path) -> None:
+    net = NetworkBuilder((3, 32, 32))
+    features = net.conv(16, (3, 3))
+    net.global_average()
+    net.conv(16)
+    gate = net.activation("Sigmoid")
+    net.mul(features, gate)
+    net.classifier(10)
+    onnx.save(net.model(), tmp_path / "float.onnx")
+    device = load_device("cortex-m4")
+    question = CostQuestion(device=device, runtime="hwkd-c")
+    whole = profile_model(tmp_path / "float.onnx", question)
+    planned = profile_model(quantise(net, tmp_path, "network"), question)
+    assert whole.cost.peak_ram_bytes == pytest.approx(planned.cost.peak_ram_bytes, rel=0.1)
+    assert any("profile its int8 file" in note for note in whole.notes)
+    assert not any("profile its int8 file" in note for note in planned.notes)
 
 
 def test_an_export_says_when_the_reports_estimates_are_its_own(model: Path) -> None:
