@@ -13,9 +13,9 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.units import (
     Duration,
     parse_bytes,
+    parse_clock_hz,
     parse_duration_s,
     parse_energy_j,
-    parse_frequency_hz,
     parse_power_w,
 )
 from hwkd.cost.energy import DutyCycle
@@ -53,7 +53,7 @@ def _storage(text: str | None, option: str) -> int | None:
 
 def frequency(text: str | None, option: str) -> float | None:
     """Return hertz from "216MHz"."""
-    return None if text is None else parse_frequency_hz(text, option=option)
+    return None if text is None else parse_clock_hz(text, option=option)
 
 
 def duty_cycle(period: Duration | None, sleep_power: str | None) -> DutyCycle | None:

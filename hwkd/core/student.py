@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cache, cached_property
+from functools import cached_property
 from operator import attrgetter
 from typing import Literal, Protocol, TypeAlias
 
@@ -74,6 +74,11 @@ _NAMED_BY_EVERY_KEY = frozenset(
 )  # fmt: skip
 
 
+# Defaults by name, and what takes their values of a layer; of each kind of layers, found once.
+_LaterFields: TypeAlias = tuple[dict[str, object], Callable[["Layer"], object]]
+_LATER_FIELDS: dict[type, _LaterFields] = {}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Layers:
     """A whole student as data.
@@ -131,17 +136,18 @@ def _layer_text(layer: Layer) -> str:
     )
 
 
-@cache
-def _later_fields() -> tuple[dict[str, object], Callable[[Layer], object]]:
-    """Return the defaults of the other fields by name, and what takes their values of a layer."""
-    later = {e.name: e.default for e in fields(Layer) if e.name not in _NAMED_BY_EVERY_KEY}
-    return later, attrgetter(*later)
+def _later_fields(kind: type[Layer]) -> _LaterFields:
+    """Return the other fields of a kind of layers."""
+    if kind not in _LATER_FIELDS:
+        later = {e.name: e.default for e in fields(kind) if e.name not in _NAMED_BY_EVERY_KEY}
+        _LATER_FIELDS[kind] = later, attrgetter(*later)
+    return _LATER_FIELDS[kind]
 
 
 def _later_fields_text(layers: Sequence[Layer]) -> str:
     """Return the text of the other fields: one that has its default everywhere adds nothing."""
     text = ""
-    defaults, values_of = _later_fields()
+    defaults, values_of = _later_fields(type(layers[0]))
     usual = tuple(defaults.values())
     if all(map(usual.__eq__, map(values_of, layers))):
         return text  # nearly always, and screening asks thousands of times a second

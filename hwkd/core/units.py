@@ -68,8 +68,13 @@ def parse_power_w(text: str, *, option: str) -> float:
 
 
 def parse_frequency_hz(text: str, *, option: str) -> float:
+    """Return hertz from text such as `216MHz`."""
+    return _parse(text, _FREQUENCY, option=option, example="216MHz")
+
+
+def parse_clock_hz(text: str, *, option: str) -> float:
     """Return hertz from text such as `216MHz`, of a processor's clock."""
-    value = _parse(text, _FREQUENCY, option=option, example="216MHz")
+    value = parse_frequency_hz(text, option=option)
     if not SLOWEST_CLOCK_HZ <= value <= FASTEST_CLOCK_HZ:
         raise ConfigError(
             f"{option}: {text!r} is no processor's clock; expected 1MHz to 10GHz, for example "

@@ -225,7 +225,7 @@ def test_what_is_printed_is_what_the_function_returns(name, workplace, capsys):
     typed, given = CASES[name]
     if name == "devices calibrate":
         hwkd.new_device(workplace / "board.toml", force=True)
-        (workplace / "rows.csv").write_text("model,latency_ms\nteacher.onnx,3.5\n")
+        (workplace / "rows.csv").write_text("model,latency_ms\nteacher.onnx,0.05\n")
     typed = [placed(word, workplace) for word in typed]
     given = {key: placed(value, workplace) for key, value in given.items()}
     printed, returned = both(name, typed, given, capsys)

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwkd.core.errors import ConfigError
-from hwkd.core.units import parse_bytes, parse_duration_s, parse_energy_j, parse_frequency_hz
+from hwkd.core.units import (
+    parse_bytes,
+    parse_clock_hz,
+    parse_duration_s,
+    parse_energy_j,
+    parse_frequency_hz,
+)
 
 
 @pytest.mark.parametrize(
@@ -93,3 +99,10 @@ def test_any_text_is_either_a_positive_number_or_one_line(text):
         assert parse_duration_s(text, option="--x") > 0
     except ConfigError as error:
         assert str(error).startswith("--x: ")
+
+
+@pytest.mark.parametrize("text", ["120Hz", "160GHz"])
+def test_a_clock_that_no_processor_has_is_refused(text):
+    with pytest.raises(ConfigError, match="no processor's clock; expected 1MHz to 10GHz"):
+        parse_clock_hz(text, option="--clock")
+    assert parse_frequency_hz(text, option="--features") > 0.0
