@@ -16,8 +16,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 import hwkd
-from hwkd.api.student import probabilities_of
 from hwkd.core.errors import ConfigError
+from hwkd.core.soft_answers import probabilities
 from hwkd.tasks.classes_head import ClassesHead
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class HwkdClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
         """Return the probability of each class, [n, classes], in the order of `classes_`."""
-        return probabilities_of(self._outputs(X))
+        return probabilities(self._outputs(X))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
         """Return the likeliest class of each example."""

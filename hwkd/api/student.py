@@ -15,6 +15,7 @@ from hwkd.core.final_record import FinalRecord
 from hwkd.core.metric import Scores, ScoresRecord
 from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.core.run_record import DataRecord
+from hwkd.core.soft_answers import probabilities
 from hwkd.core.student import StudentSpec
 from hwkd.core.verdict_record import Verdict
 from hwkd.core.verification import VerificationRecord
@@ -71,14 +72,6 @@ class Network:
             DataError: as `prepared`.
         """
         return self.of_prepared(self.prepared(inputs))
-
-
-def probabilities_of(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the softmax of each row, in double precision."""
-    from scipy.special import softmax
-
-    probabilities: NDArray[np.float64] = softmax(logits.astype(np.float64), axis=1)
-    return probabilities
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +153,7 @@ class Student:
         """
         if not self._head.kind.of_classes:
             raise DataError("predict_proba: the student gives values; ask predict")
-        return probabilities_of(self.outputs(inputs))
+        return probabilities(self.outputs(inputs))
 
     def evaluate(self, data: str | Path | Arrays, *, dtype: str = _INT8) -> Scores:
         """Return the task's scores on labelled data, as "accuracy" -> 0.93.

@@ -87,9 +87,10 @@ class SoftAnswers:
 
 
 def probabilities(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return softmax over the last axis."""
-    powers = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
-    found: NDArray[np.float64] = powers / powers.sum(-1, keepdims=True)
+    """Return the softmax over the last axis, in double precision."""
+    from scipy.special import softmax
+
+    found: NDArray[np.float64] = softmax(logits.astype(np.float64), axis=-1)
     return found
 
 

@@ -74,8 +74,8 @@ _NAMED_BY_EVERY_KEY = frozenset(
 )  # fmt: skip
 
 
-# Defaults by name, and what takes their values of a layer; of each kind of layers, found once.
-_LaterFields: TypeAlias = tuple[dict[str, object], Callable[["Layer"], object]]
+# Names, defaults, and what takes the values of a layer; of each kind of layers, found once.
+_LaterFields: TypeAlias = tuple[tuple[str, ...], tuple[object, ...], Callable[["Layer"], object]]
 _LATER_FIELDS: dict[type, _LaterFields] = {}
 
 
@@ -140,18 +140,17 @@ def _later_fields(kind: type[Layer]) -> _LaterFields:
     """Return the other fields of a kind of layers."""
     if kind not in _LATER_FIELDS:
         later = {e.name: e.default for e in fields(kind) if e.name not in _NAMED_BY_EVERY_KEY}
-        _LATER_FIELDS[kind] = later, attrgetter(*later)
+        _LATER_FIELDS[kind] = tuple(later), tuple(later.values()), attrgetter(*later)
     return _LATER_FIELDS[kind]
 
 
 def _later_fields_text(layers: Sequence[Layer]) -> str:
     """Return the text of the other fields: one that has its default everywhere adds nothing."""
     text = ""
-    defaults, values_of = _later_fields(type(layers[0]))
-    usual = tuple(defaults.values())
-    if all(map(usual.__eq__, map(values_of, layers))):
+    names, defaults, values_of = _later_fields(type(layers[0]))
+    if all(map(defaults.__eq__, map(values_of, layers))):
         return text  # nearly always, and screening asks thousands of times a second
-    for name, default in defaults.items():
+    for name, default in zip(names, defaults, strict=True):
         found = [(layer.name, getattr(layer, name)) for layer in layers]
         if others := tuple(pair for pair in found if pair[1] != default):
             text += ("" if name == "axis" else name) + repr(others)

@@ -27,6 +27,13 @@ _LOWEST, _HIGHEST = 1.0, 20.0
 _STEPS = 40
 
 
+def usual_method(kind: OutputKind) -> LossMethod:
+    """Return the term on outputs of a kind, of a teacher that is not looked at."""
+    if kind.name == CLASS_MAPS:
+        return PixelWise()
+    return SoftTargets(temperature=_USUAL_TEMPERATURE) if kind.of_classes else LogitMse()
+
+
 def default_method(teacher_logits: Tensor, kind: OutputKind) -> LossMethod:
     """Return the term to distill with when none is named.
 
@@ -39,12 +46,10 @@ def default_method(teacher_logits: Tensor, kind: OutputKind) -> LossMethod:
     Args:
         teacher_logits: shape [samples, outputs], any float type.
     """
-    if kind.name == CLASS_MAPS:
-        return PixelWise()
     if not kind.of_classes:
-        return LogitMse()
+        return usual_method(kind)
     if mean_entropy_ratio(teacher_logits, _USUAL_TEMPERATURE) >= _SATURATED_RATIO:
-        return SoftTargets(temperature=_USUAL_TEMPERATURE)
+        return usual_method(kind)
     if teacher_logits.shape[1] >= 3:
         return StandardisedTargets(temperature=_USUAL_TEMPERATURE)
     return SoftTargets(temperature=temperature_for_entropy(teacher_logits))

@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hwkd.core.head import CLASS_MAPS, OutputKind
+from hwkd.core.head import OutputKind
 from hwkd.core.signals import Signal
-from hwkd.distill.losses.logit_mse import LogitMse
-from hwkd.distill.losses.pixel_wise import PixelWise
-from hwkd.distill.losses.soft_targets import SoftTargets
+from hwkd.distill.defaults import usual_method
 from hwkd.distill.spec import WeightedMethod
 
 # An int8 file has no value before an activation: rounding and rectifying are one step. Its weights
 # are trained relative to where they started, so they are not those that a teacher's compare with.
 _SHOWN = frozenset({Signal.LOGITS, Signal.EMBEDDING, Signal.FEATURES, Signal.INPUTS})
-_OWN = WeightedMethod(method=SoftTargets(temperature=2.0), weight=1.0)
-_OWN_VALUES = WeightedMethod(method=LogitMse(), weight=1.0)
-_OWN_MAPS = WeightedMethod(method=PixelWise(), weight=1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,5 +42,5 @@ def int8_recipe(methods: Sequence[WeightedMethod], kind: OutputKind) -> Int8Reci
     kept = tuple(entry for entry in ends if entry is not None)
     if any(entry.method.uses_teacher for entry in kept):
         return Int8Recipe(methods=kept, follows_itself=False)
-    own = _OWN_MAPS if kind.name == CLASS_MAPS else _OWN if kind.of_classes else _OWN_VALUES
+    own = WeightedMethod(method=usual_method(kind), weight=1.0)
     return Int8Recipe(methods=(*kept, own), follows_itself=True)

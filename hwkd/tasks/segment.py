@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from hwkd.core.catalog import TASKS
-from hwkd.core.errors import DataError
-from hwkd.core.metric import Metric, led_by
-from hwkd.core.printable import printable
-from hwkd.core.progress import Progress, silent
-from hwkd.core.reading import AS_USUAL, Reading
-from hwkd.tasks.base import Task, TaskData
+from hwkd.core.head import Head
+from hwkd.core.metric import Metric
+from hwkd.core.progress import Progress
+from hwkd.core.reading import Reading
+from hwkd.tasks.base import Task
 from hwkd.tasks.maps_head import MAP_METRICS, MapsHead
 from hwkd.tasks.mask_folder import LAYOUT, read_mask_folder
-from hwkd.tasks.prepare import prepare
-from hwkd.tasks.raw import RawData, RawSplit
-from hwkd.tasks.sources import reading as being_read
-from hwkd.tasks.splits import with_all_splits
-
-_KNOWN = frozenset({"input_size", "metric"})
+from hwkd.tasks.raw import RawData
+from hwkd.tasks.scene_task import SceneTask
+from hwkd.tasks.sources import reading_folder
 
 
 @dataclass(frozen=True, kw_only=True)
-class SegmentTask:
+class SegmentTask(SceneTask):
     """A class for each position of a picture, learned from masks."""
 
     name: str = "segment"
@@ -31,41 +27,20 @@ class SegmentTask:
     metrics: tuple[Metric, ...] = MAP_METRICS
     kind: str = "class maps"
     spaces: tuple[str, ...] = ("segmenter",)
-    weight_budget_bytes: int | None = None
 
-    def data(
-        self,
-        source: Path | None,
-        reading: Reading = AS_USUAL,
-        *,
-        split_seed: int = 0,
-        progress: Progress = silent,
-    ) -> TaskData:
-        """Read, check, split and normalise; see `Task.data`."""
-        reading.require_known(_KNOWN, task=self.name)
-        metrics = led_by(self.metrics, reading.metric, task=self.name)
-        if source is None:
-            raise DataError(f"--task {self.name} comes with no data; --data takes {LAYOUT}")
-        raw = _read(source, reading, progress)
-        head = MapsHead(names=raw.class_names, grid=raw.train.labels.shape[1:], metrics=metrics)
-        # Masks have no one class by which splits could keep their shares.
-        split = with_all_splits(replace(raw, class_names=()), split_seed=split_seed)
-        return prepare(split, head, reading, task=self.name, split_seed=split_seed, nature="scenes")
+    layout = LAYOUT
+    nature = "scenes"
 
-    def labelled(
-        self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
-    ) -> RawSplit:
-        """Read raw pictures of the training's size and their masks; see `Task.labelled`."""
-        size = (raw_shape[1], raw_shape[2])
-        raw = _read(source, reading.model_copy(update={"input_size": size}), silent)
-        return raw.test or raw.train
+    def read(self, source: Path, reading: Reading, progress: Progress) -> RawData:
+        """Read pictures and masks."""
+        with reading_folder(source, takes=LAYOUT):
+            return read_mask_folder(source, input_size=reading.size, progress=progress)
 
-
-def _read(source: Path, reading: Reading, progress: Progress) -> RawData:
-    with being_read(source, takes=LAYOUT):
-        if not source.is_dir():
-            raise DataError(f"{printable(source)}: a file; --data takes {LAYOUT}")
-        return read_mask_folder(source, input_size=reading.size, progress=progress)
+    def headed(
+        self, data: RawData, names: tuple[str, ...], metrics: tuple[Metric, ...]
+    ) -> tuple[Head, RawData]:
+        """Return the head of the masks' classes."""
+        return MapsHead(names=names, grid=data.train.labels.shape[1:], metrics=metrics), data
 
 
 _TASK: Task = TASKS.register("segment")(SegmentTask())

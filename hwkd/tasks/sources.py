@@ -98,6 +98,19 @@ def reading(path: Path, *, takes: str) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def reading_folder(path: Path, *, takes: str) -> Iterator[None]:
+    """Do what `reading` does, for a task that takes no single file.
+
+    Raises:
+        DataError: as there, or if it is one.
+    """
+    with reading(path, takes=takes):
+        if not path.is_dir():
+            raise DataError(f"{printable(path)}: a file; --data takes {takes}")
+        yield
+
+
 def is_image_folder(path: Path) -> bool:
     """Tell whether `path` is read as a folder of class folders.
 

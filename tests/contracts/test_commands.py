@@ -264,16 +264,19 @@ def needed_elsewhere(name: str, folder: Path) -> set[str]:
         case "profile":
             model = str(folder / "teacher.onnx")
             return {stage.op for stage in hwkd.profile(model, device="cortex-m7").stages}
-    return set()
+    raise AssertionError(f"{name} prints no names that another command takes")
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
+@pytest.mark.parametrize(
+    "name",
+    ["devices list", "devices show", "methods list", "profile", "schemes list", "spaces list",
+     "tasks list"],
+)  # fmt: skip
 def test_what_another_command_needs_is_one_word_at_eighty_columns(
     name, workplace, capsys, monkeypatch
 ):
     names = needed_elsewhere(name, workplace)
-    if not names:
-        pytest.skip("prints no names that another command takes")
+    assert names
     monkeypatch.setenv("COLUMNS", "80")
     assert main([*name.split(), *(str(placed(word, workplace)) for word in CASES[name][0])]) == 0
     words = {word.strip(",") for word in capsys.readouterr().out.split()}

@@ -303,13 +303,18 @@ def _replied(role: Replied, past: Sequence[Finished[Cohort]], inputs: Tensor) ->
     return run_between(server, maps, role.stage, 0)
 
 
+def mean_of_states(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the mean of weights and statistics of networks of one shape, by name."""
+    return {
+        name: torch.stack([state[name].float() for state in states]).mean(0).to(value.dtype)
+        for name, value in states[0].items()
+    }
+
+
 def _begin(cohort: Cohort, role: Network | Exit, past: Sequence[Finished[Cohort]]) -> None:
     """Give a network, or an exit, the mean of the weights and statistics of earlier ones."""
     found = [p.student.network(role.name).state_dict() for p in past if p.name in role.begins]
-    mean = {
-        name: torch.stack([state[name].float() for state in found]).mean(0).to(value.dtype)
-        for name, value in found[0].items()
-    }
+    mean = mean_of_states(found)
     if isinstance(role, Network) and role.tail_begins:
         server = next(p.student for p in past if p.name == role.tail_begins).network(role.name)
         assert isinstance(server, StudentModule)

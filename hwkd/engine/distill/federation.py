@@ -24,7 +24,7 @@ from hwkd.core.strict_model import StoredInt, StrictModel
 from hwkd.core.student import Layers
 from hwkd.core.teaching import TrainingSet
 from hwkd.distill.scheme import Phase, label_edge
-from hwkd.engine.arms.scheme_stages import SchemeData, stages_of
+from hwkd.engine.arms.scheme_stages import SchemeData, mean_of_states, stages_of
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.nn.cohort import Cohort
 from hwkd.train.batches import TensorBatches
@@ -148,11 +148,7 @@ class Averages:
 
     def _average(self) -> None:
         states = [state for _, state in sorted(self._sent.items())]
-        mean = {
-            name: torch.stack([state[name].float() for state in states]).mean(0).to(value.dtype)
-            for name, value in states[0].items()
-        }
-        self.module.load_state_dict(mean)
+        self.module.load_state_dict(mean_of_states(states))
         self._sent = {}
         self._round += 1
         self._changed.notify_all()
