@@ -34,7 +34,7 @@ class DrawTask(SceneTask):
     def read(self, source: Path, reading: Reading, progress: Progress) -> RawData:
         """Read pictures, and those to draw."""
         with reading_folder(source, takes=LAYOUT):
-            return read_picture_pairs(source, input_size=reading.input_size, progress=progress)
+            return read_picture_pairs(source, input_size=reading.size, progress=progress)
 
     def headed(
         self, data: RawData, names: tuple[str, ...], metrics: tuple[Metric, ...]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.boxed import write_coco
+from support.drawn import write_drawn
 from support.scenes import write_scenes
 from support.texts import write_texts
 
@@ -31,6 +32,7 @@ SOURCES = {
     "segment": (lambda place: write_scenes(place, examples=20), (3, 24, 16)),
     "detect": (lambda place: write_coco(place, examples=20), (3, 24, 16)),
     "count": (lambda place: write_coco(place, examples=20), (3, 24, 16)),
+    "draw": (lambda place: write_drawn(place, examples=20), (3, 24, 16)),
     "text": (lambda place: write_texts(place / "texts.csv"), (1, 48)),
 }
 
