@@ -172,8 +172,10 @@ def test_annotators_in_columns_of_a_table_teach_the_shares_of_their_votes(tmp_pa
     np.testing.assert_array_equal(
         teacher.logits(data.validation.inputs).argmax(1), data.validation.labels
     )
+    alone = tmp_path / "alone.csv"
+    alone.write_text("\n".join(["size,weight,anna", "1,2,x", "2,3,y"]))
     with pytest.raises(TeacherError, match="one column of labels, anna; name those of several"):
-        load_annotators(path, data, label="anna")
+        load_annotators(alone, data, label="anna")
     path.write_text(path.read_text().replace("x", "u").replace("y", "v").replace(",z", ",w"))
     with pytest.raises(TeacherError, match=r"annotators named u, v, w, and the classes .* x, y, z"):
         load_annotators(path, data, label=asked)
