@@ -170,7 +170,7 @@ def test_methods_hear_a_teacher_that_rules_classes_out_or_say_that_they_do_not(n
     method, batch = METHODS.get(name)(), _Batch(torch.arange(32) % 4)
 
     def total(said: torch.Tensor, level: float) -> float:
-        masked = torch.cat([said[:, :4], torch.full((32, 2), level, dtype=said.dtype)], 1)
+        masked = torch.cat([5.0 * said[:, :4], torch.full((32, 2), level, dtype=said.dtype)], 1)
         return float(sum(method(Views(logits=student), Views(logits=masked), batch).values()))
 
     found = total(teacher, -200.0)

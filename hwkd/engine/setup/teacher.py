@@ -191,6 +191,7 @@ def judge_teacher(
         from_cache=teacher.is_from_cache,
         identity=teacher.identity,
         members=judged,
+        is_partial=any(isinstance(m, MatchedTeacher) and m.known is not None for m in members),
     )
 
 
