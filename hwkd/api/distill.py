@@ -9,6 +9,7 @@ from hwkd.api.common import (
     CalibrationOption,
     DataOption,
     DeviceOption,
+    LabelOption,
     Methods,
     OutOption,
     Qat,
@@ -54,6 +55,7 @@ def distill(
     epochs: Annotated[int | None, Option("Passes over the data.", minimum=1)] = None,
     task: Annotated[TaskOption | None, Here(f"For a student by itself; default: {TASK}.")] = None,
     data: Annotated[DataOption, Here("For a student by itself.")] = None,
+    label: Annotated[LabelOption, Here("For a student by itself.")] = None,
     device: Annotated[
         DeviceOption | None,
         Here(
@@ -217,6 +219,7 @@ def distill(
         epochs=epochs,
         task=task,
         data=None if data is None else str(data),
+        label=label,
         device=device,
         teachers=tuple(teachers),
         teacher_weights=tuple(str(path) for path in teacher_weights),
