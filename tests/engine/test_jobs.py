@@ -47,7 +47,7 @@ def test_training_plans_to_be_done_before_it_is_stopped_and_is_stopped_at_the_en
     (child,) = nursery.children
     path = order_folder(tmp_path, order) / ORDER_FILE
     written = read_record(ArmOrder, path.read_bytes(), where="order", what="training order")
-    assert end_s - 0.6 < written.end_s < end_s - 0.5
+    assert written.end_s is not None and end_s - 0.6 < written.end_s < end_s - 0.5
     assert end_s < child.killed_s < end_s + 0.5
 
 
