@@ -1,4 +1,4 @@
-"""Gestures and other motion: windows of recordings, judged one by one and by vote."""
+"""Gestures and other motion: windows of recordings, judged one by one and by recording."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _KNOWN = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class GestureTask:
-    """One label per window; a recording is what most of its windows say."""
+    """One label per window; a recording is what its windows together find likeliest."""
 
     name: str = "gesture"
     summary: str = "tell motions apart in recordings of sensors: CSV or NPZ, cut into windows"
