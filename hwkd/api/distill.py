@@ -1,6 +1,5 @@
 """`hwkd.distill`: trains one student in full, and says what the teacher was worth."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -31,6 +30,7 @@ from hwkd.api.common import (
 from hwkd.api.option import Here, Option, command_line, declares_options
 from hwkd.core.choices import TASK
 from hwkd.core.errors import ConfigError
+from hwkd.io.command_clock import command_began_s
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
@@ -188,7 +188,7 @@ def distill(
     from hwkd.engine.arms.children import import_ahead
     from hwkd.engine.setup.time_plan import TimeLimit
 
-    limit = TimeLimit(None, time.monotonic())  # the imports below take a part of it, too
+    limit = TimeLimit(None, command_began_s())  # the imports below take a part of it, too
     if timeout is not None:
         import_ahead()
     from hwkd.api.listening import heard
