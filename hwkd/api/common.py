@@ -178,9 +178,9 @@ TeacherInputs: TypeAlias = Annotated[
 TeacherClassesOption: TypeAlias = Annotated[
     Sequence[str],
     Option(
-        "Names of your teacher's outputs in their order, as apple,pear, or a .txt file of a name a "
-        "line, where its classes are not those of the data; of several teachers one each, same "
-        "for the data's. Default: the data's, and of a run's student its own.",
+        "Names of your teacher's outputs in their order, as apple,pear, where its classes are not "
+        "those of the data; of several teachers one each, same for the data's. Default: the "
+        "data's, and of a run's student its own.",
         flag="teacher-classes",
         panel=WHAT,
     ),

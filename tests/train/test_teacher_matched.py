@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -185,7 +183,6 @@ def test_methods_hear_a_teacher_that_rules_classes_out_or_say_that_they_do_not(n
         ("apple", "expected the name of each output in order, two or more"),
         ("apple,,pear", "expected the name of each output"),
         ("apple,pear,apple", "names 'apple' twice"),
-        ("nothing.txt", "cannot be read as UTF-8 text; give a name a line"),
     ],
 )
 def test_lists_of_classes_that_cannot_be_are_refused(text, said):
@@ -193,9 +190,6 @@ def test_lists_of_classes_that_cannot_be_are_refused(text, said):
         teacher_classes(text)
 
 
-def test_a_file_holds_a_name_a_line(tmp_path: Path):
-    path = tmp_path / "names.txt"
-    path.write_text("red, sour\nsweet\n")
-    assert teacher_classes(str(path)) == ("red, sour", "sweet")
+def test_a_list_of_classes_is_read_in_order():
     assert teacher_classes("a, b") == ("a", "b")
     assert teacher_classes("same") == ()
