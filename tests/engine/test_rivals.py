@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -156,7 +157,7 @@ def test_the_teacher_is_cut_to_what_the_student_costs_and_stands_beside_it(place
     assert final.verdict.gain is not None and final.verdict.gain.over in names[1:]
     said = " ".join(outcome.run.caveats)
     assert "Pruned teacher: the strongest" in said and "Low-rank teacher: layers of" in said
-    page = (tmp_path / "out" / "report.html").read_text()
+    page = unescape((tmp_path / "out" / "report.html").read_text())
     assert "pruned teacher" in page and "of the student's" in page
     assert "low-rank teacher" in (tmp_path / "out" / "MODEL_CARD.md").read_text()
     shipped = read_student(tmp_path / "out")
