@@ -47,9 +47,14 @@ WORK: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tap", "tap_of_nine", "pixel", "loaded", "moved", "row", "weight", "block", "call",
         ),
         "grouped": ("mac", "tap", "output", "call"),
-        "dilated": (
-            "mac", "block_of_4", "remainder", "output", "pixel", "tap", "padded_tap", "column",
-            "column_remainder", "padded_column", "weight", "streamed_mac", "call",
+        "gathered": (
+            "mac", "block_of_16", "block_of_4", "pair", "single_mac", "single_rest", "single_block",
+            "single_pair", "output", "pixel", "last_mac", "row", "tap", "byte", "filled",
+            "narrow_row", "narrow_tap", "narrow_byte", "call",
+        ),
+        "listed": (
+            "mac", "block_of_16", "block_of_4", "pair", "single_mac", "single_rest", "single_block",
+            "single_pair", "output", "pixel", "byte", "call",
         ),
         "transposed": ("mac", "tap", "output", "call"),
         "move": ("output", "looked_up", "filled", "run", "call"),
