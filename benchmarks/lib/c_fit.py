@@ -184,6 +184,12 @@ def measurements(core: str) -> list[Measurement]:
     return [_measurement(row, float(row.amounts @ price)) for row in counted(core, "hwkd")]
 
 
+def instruction_forms(core: str) -> dict[str, dict[str, float]]:
+    """Return instructions by operator class and amount of work."""
+    rows = [_measurement(row, row.instructions) for row in counted(core, "hwkd")]
+    return as_table(closed_forms(rows))
+
+
 def _measurement(row: CountedOp, cycles: float) -> Measurement:
     name = f"{row.graph.ops[0].kind} {row.kernel}"
     return Measurement(name=name, graph=row.graph, cycles=cycles, group=name, noise_ratio=0.03)
