@@ -25,7 +25,7 @@ def listed_work(op: Op, tensors: Mapping[str, Tensor]) -> Work | None:
     depth = int(form.depth)
     channels = op.weights // depth
     pixels = tensors[op.outputs[0]].elements // channels
-    amounts = (*_products(channels, pixels, depth), pixels * depth, 1)
+    amounts = (*_products(channels, pixels, depth, (2,)), pixels * depth, 1)
     return form._replace(op_class="listed", amounts=amounts)
 
 
@@ -41,22 +41,25 @@ def gathered_work(op: Op, tensors: Mapping[str, Tensor]) -> Work | None:
     channels, depth = channels_of(target), int(form.depth)
     pixels = target.elements // channels
     inputs = depth // (op.kernel[0] * op.kernel[1])
-    products, window = _products(channels, pixels, depth), _window_reads(op, tensors)
+    products, window = _products(channels, pixels, depth, (1, 2)), _window_reads(op, tensors)
     is_narrow = inputs % 4 > 0 or op.dilation != (1, 1)
     amounts = (
-        *products, 4 * channels * -(-depth // 4) if pixels % _PIXELS_AT_ONCE in (1, 2) else 0,
-        window.rows, window.pieces, window.inside * inputs, window.outside * inputs,
+        *products, window.rows, window.pieces, window.inside * inputs, window.outside * inputs,
         is_narrow * window.rows, is_narrow * window.pieces, is_narrow * pixels * depth, 1,
     )  # fmt: skip
     name = "Conv dilated" if op.dilation != (1, 1) else form.form
     return form._replace(op_class="gathered", amounts=amounts, form=name)
 
 
-def _products(channels: int, pixels: int, depth: int) -> tuple[int, ...]:
+def _products(channels: int, pixels: int, depth: int, few: tuple[int, ...]) -> tuple[int, ...]:
     """Count what pixels times rows of weights take, from products of four pixels to single pixels.
 
-    Four pixels share a pass over the weights. Cores with DSP instructions take the last one or two
-    alone, for four channels at once and then for two; Helium multiplies sixteen inputs at once.
+    Four pixels share a pass over the weights. Cores with DSP instructions run the last three as
+    four and the last one or two alone, for four channels at once and then for two; others run
+    pairs. Helium multiplies sixteen inputs at once.
+
+    Args:
+        few: how many last pixels Helium runs as four.
     """
     fours, left = divmod(pixels, _PIXELS_AT_ONCE)
     alone = left if left < _PIXELS_AT_ONCE - 1 else 0
@@ -65,9 +68,10 @@ def _products(channels: int, pixels: int, depth: int) -> tuple[int, ...]:
     sixteens, rest = channels * -(-quads // 4), channels * (quads % 4)
     single = 4 * channels * quads
     return (
-        _PIXELS_AT_ONCE * passes * single, passes * sixteens, passes * rest, passes * pairs,
+        _PIXELS_AT_ONCE * fours * single, left * single if left > alone else 0,
+        passes * sixteens, passes * rest, passes * pairs,
         alone * single, alone * 4 * quads * (channels % 4), alone * sixteens,
-        alone * pairs, channels * pixels, pixels,
+        alone * pairs, channels * pixels, pixels, single if left in few else 0,
     )  # fmt: skip
 
 
