@@ -30,9 +30,9 @@ _TAIL = 1.645
 # Classes that only counted kernels tell apart, in instructions of a Cortex-M4 as read from the
 # loops of `hwkd/deploy/to_c/kernels`; a start for the fit, so rounded.
 _PRODUCTS: dict[str, float] = {
-    "mac": 0.8, "mac_of_three": 1.0, "block_of_16": 6, "block_of_4": 3, "pair": 50, "single_mac": 1.4,
-    "single_rest": 0.5, "single_block": 5, "single_pair": 20, "output": 30, "pixel": 50,
-    "last_mac": 0.1,
+    "mac": 0.8, "mac_of_three": 1.0, "block_of_16": 6, "block_of_4": 3, "pair": 50,
+    "single_mac": 1.4, "single_rest": 0.5, "single_block": 5, "single_pair": 20, "output": 30,
+    "pixel": 50, "last_mac": 0.1,
 }  # fmt: skip
 _COUNTED: dict[str, dict[str, float]] = {
     "lined": {
