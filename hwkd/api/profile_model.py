@@ -12,9 +12,10 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.graph import OpGraph
 from hwkd.core.limits import NO_LIMITS, Limits
 from hwkd.core.measure import CostEstimate
+from hwkd.core.memory_stage import MemoryStage
 from hwkd.cost.backend import CostQuestion, ModelFile, backend_of
 from hwkd.cost.energy import DutyCycle, EnergyBand, daily_energy, energy_band
-from hwkd.cost.features import FeatureNeed, with_features
+from hwkd.cost.features import FEATURES, FeatureNeed, with_features
 from hwkd.cost.memory_interval import ram_interval_bytes
 from hwkd.trace.onnx_file import Network, load_network
 
@@ -66,7 +67,7 @@ def profile_model(
         model=model.name,
         cost=cost,
         measured=found.measured,
-        stages=found.stages,
+        stages=found.stages if features is None else _before(found.stages, features),
         order=found.order,
         basis=backend.basis,
         inputs=network.inputs,
@@ -80,6 +81,16 @@ def profile_model(
         instructions=found.instructions,
         stream=found.stream,
     )
+
+
+def _before(stages: tuple[MemoryStage, ...], features: FeatureNeed) -> tuple[MemoryStage, ...]:
+    """Return the stages of a network with that of its features before them."""
+    runtime = stages[0].overhead_bytes if stages else 0
+    first = MemoryStage(
+        op=FEATURES.lower(), kind=FEATURES, used_bytes=features.ram_bytes, held_bytes=0,
+        scratch_bytes=0, overhead_bytes=runtime,
+    )  # fmt: skip
+    return (first, *stages)
 
 
 def _ram_interval(

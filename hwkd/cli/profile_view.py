@@ -139,7 +139,7 @@ def _peak_lines(found: ModelProfile) -> list[str]:
         f"{show.kib(stage.used_bytes)} read and written"
         f"{waiting}{scratch}, {show.kib(stage.overhead_bytes)} for the runtime"
     ]
-    gaps = found.cost.peak_ram_bytes - stage.total_bytes
+    gaps = found.cost.peak_ram_bytes - stage.total_bytes - found.ram_parts["feature_bytes"]
     if gaps > 0:
         lines.append(f"peak RAM is {show.kib(gaps)} above that: gaps that the planner leaves")
     order = found.order
@@ -154,8 +154,9 @@ def _peak_lines(found: ModelProfile) -> list[str]:
 def _totals(found: ModelProfile) -> WrappedTable:
     cost, basis, fit = found.cost, found.basis, found.fit
     parts = found.flash_parts
-    weights, code = show.kib(cost.weight_bytes), show.kib(parts["code_bytes"])
-    rest = f"{basis.sizes}: {weights} weights, {code} {basis.rest_of_flash}"
+    weights, code = show.kib(cost.weight_bytes), parts["code_bytes"]
+    rest = f"{basis.sizes}: {weights} weights"
+    rest += f", {show.kib(code)} {basis.rest_of_flash}" if code else ""
     rest += _of_features(parts)
     rows: list[tuple[LimitName, str, str]] = [
         ("latency", _latency(found), _spread(found)),

@@ -23,7 +23,8 @@ def test_features_are_a_layer_and_in_every_sum(tmp_path: Path, runtime: str) -> 
     model = write_small_model(tmp_path / "small.onnx")
     question = CostQuestion(device=load_device("cortex-m7"), runtime=runtime, clock_hz=1e8)
     alone, both = profile_model(model, question), profile_model(model, question, features=NEED)
-    assert both.cost.per_op[0].name == "features"
+    assert both.cost.per_op[0].name == both.stages[0].op == "features"
+    assert both.stages[1:] == alone.stages
     assert both.ram_parts == {**alone.ram_parts, "feature_bytes": 3000}
     assert both.flash_parts == {**alone.flash_parts, "feature_bytes": 5000}
     assert sum(both.ram_parts.values()) == both.cost.peak_ram_bytes
