@@ -8,7 +8,9 @@ from hwkd.core.soft_answers import SoftAnswers, calibration_error, probabilities
 
 def test_an_answer_that_is_sure_and_right_says_no_more_than_its_label() -> None:
     logits = np.array([[60.0, 0, 0], [0, 60.0, 0]])
-    found = SoftAnswers.of(logits, np.array([0, 1]), ("a", "b", "c"), is_right=np.array([True, True]))
+    found = SoftAnswers.of(
+        logits, np.array([0, 1]), ("a", "b", "c"), is_right=np.array([True, True])
+    )
     assert found.accuracy == 1.0
     assert found.entropy_nats == pytest.approx(0.0, abs=1e-20)
     assert found.calibration_error == pytest.approx(0.0, abs=1e-20)
