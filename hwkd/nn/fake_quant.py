@@ -154,7 +154,7 @@ class FakeQuantStudent(nn.Module):
 
     def forward(self, x: Tensor) -> Outputs:
         """Return the outputs as the int8 file gives them; see `StudentModule`."""
-        grids = self._grids()
+        grids = self.grids()
         values = {"input": grids["input"].rounded(x)}
         for layer in self.layers.layers:
             operands = [values[name] for name in layer.inputs]
@@ -167,8 +167,7 @@ class FakeQuantStudent(nn.Module):
     def encodings(self) -> dict[str, tuple[float, int]]:
         """Return (scale, zero point) of every quantised tensor, by its name in ONNX."""
         return {
-            name: (float(grid.scale), -128 - int(grid.first))
-            for name, grid in self._grids().items()
+            name: (float(grid.scale), -128 - int(grid.first)) for name, grid in self.grids().items()
         }
 
     @torch.no_grad()
@@ -176,7 +175,7 @@ class FakeQuantStudent(nn.Module):
         """Return (weight, bias) of every layer that has them, float32 and not rounded."""
         return {name: self._weights(name).real() for name in self.weighted}
 
-    def _grids(self) -> dict[str, _Grid]:
+    def grids(self) -> dict[str, _Grid]:
         """Return the grid of every quantised tensor; together, since each is a few numbers."""
         parts = self._quantisers()
         low, high = (
