@@ -50,12 +50,25 @@ def make_segment(out: Path) -> Path:
 
 
 def make_detect(out: Path) -> Path:
-    """Write the folder for `--task detect` and `--task count`: grey pictures and COCO files.
+    """Write the folder for `--task detect`: grey pictures and COCO files.
 
     Raises:
         ValueError: if a package with things is not installed.
     """
-    categories = [{"id": label, "name": name} for label, name in enumerate(CLASSES)]
+    return _make_boxes(out, CLASSES)
+
+
+def make_count(out: Path) -> Path:
+    """Write the folder for `--task count`: the same, but a thing is a thing of whatever class.
+
+    Raises:
+        ValueError: if a package with things is not installed.
+    """
+    return _make_boxes(out, ("thing",))
+
+
+def _make_boxes(out: Path, names: tuple[str, ...]) -> Path:
+    categories = [{"id": label, "name": name} for label, name in enumerate(names)]
     for split, cast in _splits():
         (out / split).mkdir(parents=True, exist_ok=True)
         images: list[dict[str, Any]] = []
@@ -73,7 +86,7 @@ def make_detect(out: Path) -> Path:
                 left, top = int(columns.min()), int(rows.min())
                 bbox = [left, top, int(columns.max()) + 1 - left, int(rows.max()) + 1 - top]
                 annotations.append({"id": len(annotations), "image_id": scene, "iscrowd": 0,
-                                    "category_id": label, "bbox": bbox,
+                                    "category_id": min(label, len(names) - 1), "bbox": bbox,
                                     "area": bbox[2] * bbox[3]})  # fmt: skip
         content = {"images": images, "annotations": annotations, "categories": categories}
         (out / f"{split}.json").write_text(json.dumps(content) + "\n", encoding="utf-8")
