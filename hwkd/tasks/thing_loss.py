@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 _EDGE_WEIGHT = 0.2
 _TINY = 1e-6
-# That a thing is there is learned long before which: the focal loss of a class is small wherever
-# another class is as unsure. With it, a mAP@50 of .230 instead of .204 after equal training.
+# That a thing is there is learned long before which it is: the focal loss says little where all
+# classes are as unsure. At a weight of 1, mAP@50 .230 instead of .204 after 48,000 pictures.
 _WHICH_WEIGHT = 0.5
 
 
