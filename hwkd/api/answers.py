@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from hwkd.api.common import (
     DataOption,
+    LabelOption,
     StoredStudent,
     TaskOption,
+    TeacherClassesOption,
     TeacherInputs,
     TeacherSeesOption,
     TeachersOption,
@@ -31,9 +33,11 @@ def answers(
     ] = None,
     task: TaskOption | None = None,
     data: Annotated[DataOption, Here("For a student by itself.")] = None,
+    label: Annotated[LabelOption, Here("For a student by itself.")] = None,
     teachers: Annotated[TeachersOption, Here("Default: the one of the run.")] = (),
     teacher_weights: TeacherWeights = (),
     teacher_inputs: TeacherInputs = (),
+    teacher_classes: TeacherClassesOption = (),
     teacher_sees: TeacherSeesOption = None,
     trust: Trust = False,
     progress: "Progress | None" = None,
@@ -49,6 +53,7 @@ def answers(
     Raises:
         HwkdError: in one line, if the teacher cannot be had or its answers do not fit.
     """
+    from hwkd.api.teachers import class_lists, named_teachers
     from hwkd.core.progress import silent
     from hwkd.engine.distill.answers import write_teacher_answers
     from hwkd.engine.distill.request import DistillRequest
@@ -60,9 +65,11 @@ def answers(
         out=Path(out),
         task=task,
         data=None if given is None else str(given),
-        teachers=tuple(teachers),
+        label=label,
+        teachers=named_teachers(teachers),
         teacher_weights=tuple(str(path) for path in teacher_weights),
         teacher_inputs=tuple(teacher_inputs),
+        teacher_classes=class_lists(teacher_classes),
         teacher_sees=teacher_sees,
         trusts=trust,
     )

@@ -1,6 +1,5 @@
 """`hwkd.distill`: trains one student in full, and says what the teacher was worth."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,12 +9,14 @@ from hwkd.api.common import (
     CalibrationOption,
     DataOption,
     DeviceOption,
+    LabelOption,
     Methods,
     OutOption,
     Qat,
     SchemeOption,
     SeedOption,
     TaskOption,
+    TeacherClassesOption,
     TeacherInputs,
     TeacherSeesOption,
     TeachersOption,
@@ -29,6 +30,7 @@ from hwkd.api.common import (
 from hwkd.api.option import Here, Option, command_line, declares_options
 from hwkd.core.choices import TASK
 from hwkd.core.errors import ConfigError
+from hwkd.io.command_clock import command_began_s
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
@@ -54,6 +56,7 @@ def distill(
     epochs: Annotated[int | None, Option("Passes over the data.", minimum=1)] = None,
     task: Annotated[TaskOption | None, Here(f"For a student by itself; default: {TASK}.")] = None,
     data: Annotated[DataOption, Here("For a student by itself.")] = None,
+    label: Annotated[LabelOption, Here("For a student by itself.")] = None,
     device: Annotated[
         DeviceOption | None,
         Here(
@@ -67,6 +70,7 @@ def distill(
     ] = (),
     teacher_weights: TeacherWeights = (),
     teacher_inputs: TeacherInputs = (),
+    teacher_classes: TeacherClassesOption = (),
     teacher_sees: TeacherSeesOption = None,
     unlabelled: Unlabelled = None,
     made: Annotated[
@@ -184,12 +188,13 @@ def distill(
     from hwkd.engine.arms.children import import_ahead
     from hwkd.engine.setup.time_plan import TimeLimit
 
-    limit = TimeLimit(None, time.monotonic())  # the imports below take a part of it, too
+    limit = TimeLimit(None, command_began_s())  # the imports below take a part of it, too
     if timeout is not None:
         import_ahead()
     from hwkd.api.listening import heard
     from hwkd.api.outcome import SearchOutcome
     from hwkd.api.search_config import share
+    from hwkd.api.teachers import class_lists, named_teachers
     from hwkd.api.track import require_trackers, tracked
     from hwkd.core.units import parse_duration_s
     from hwkd.engine.distill.run import DistillRequest, run_distillation
@@ -217,10 +222,12 @@ def distill(
         epochs=epochs,
         task=task,
         data=None if data is None else str(data),
+        label=label,
         device=device,
-        teachers=tuple(teachers),
+        teachers=named_teachers(teachers),
         teacher_weights=tuple(str(path) for path in teacher_weights),
         teacher_inputs=tuple(teacher_inputs),
+        teacher_classes=class_lists(teacher_classes),
         teacher_sees=teacher_sees,
         unlabelled=None if unlabelled is None else Path(unlabelled),
         made=None if made is None else Path(made),

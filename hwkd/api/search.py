@@ -1,6 +1,5 @@
 """`hwkd.search`: from data to the best student that fits a device."""
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,6 +36,7 @@ from hwkd.api.common import (
     StrideOption,
     StudyOption,
     TaskOption,
+    TeacherClassesOption,
     TeacherInputs,
     TeachersOption,
     TeacherWeights,
@@ -81,6 +81,7 @@ from hwkd.core.choices import (
     TASK,
     TRIAL_TIMEOUT_S,
 )
+from hwkd.io.command_clock import command_began_s
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
@@ -123,6 +124,7 @@ def search(
     ] = (),
     teacher_weights: TeacherWeights = (),
     teacher_inputs: TeacherInputs = (),
+    teacher_classes: TeacherClassesOption = (),
     teacher_time: TeacherTimeOption = None,
     unlabelled: Unlabelled = None,
     spaces: SpacesOption = (),
@@ -206,7 +208,7 @@ def search(
     from hwkd.engine.arms.children import import_ahead
     from hwkd.engine.setup.time_plan import TimeLimit
 
-    limit = TimeLimit(None, time.monotonic())  # the imports below take a part of it, too
+    limit = TimeLimit(None, command_began_s())  # the imports below take a part of it, too
     import_ahead()
     from hwkd.api.listening import heard
     from hwkd.api.outcome import outcome_of
@@ -221,8 +223,10 @@ def search(
         shared_place,
         size,
         whole_path,
+        whole_teacher,
         without_password,
     )
+    from hwkd.api.teachers import class_lists, named_teachers
     from hwkd.api.track import require_trackers, tracked
     from hwkd.engine.search.run import run_search
     from hwkd.engine.setup.config import SearchConfig
@@ -280,9 +284,10 @@ def search(
             "target_latency_s": seconds(target_latency, "--target-latency"),
         },
         "teacher": {
-            "sources": [whole_path(teacher, ".onnx") for teacher in teachers],
+            "sources": [whole_teacher(teacher) for teacher in named_teachers(teachers)],
             "weights": [str(Path(path).resolve()) for path in teacher_weights],
             "inputs": list(teacher_inputs),
+            "classes": class_lists(teacher_classes),
             "time_budget_s": seconds(teacher_time, "--teacher-time"),
         },
         "transfer": {"unlabelled": str(Path(unlabelled).resolve()) if unlabelled else None},

@@ -48,6 +48,7 @@ from hwkd.train.pace import measure_pace
 from hwkd.train.recipe import NetworkKind, TrainingRecipe, choose_recipe, network_kind
 from hwkd.train.seeding import derive_seed
 from hwkd.train.teacher import Teacher, members_of
+from hwkd.train.teacher_matched import MatchedTeacher
 from hwkd.train.teacher_module import ModuleTeacher
 
 _T = TypeVar("_T", int, float)
@@ -215,7 +216,9 @@ class SearchContext:
             return self
         teacher = self.teacher
         if isinstance(teacher, ModuleTeacher):
-            teacher = replace(teacher, module=teacher.module.to(device), device=device)
+            teacher = teacher.on(device)
+        elif isinstance(teacher, MatchedTeacher) and isinstance(teacher.network, ModuleTeacher):
+            teacher = replace(teacher, network=teacher.network.on(device))
         everything = LoadedSet.of(self.everything.transfer, device)
         is_all_labelled = self.labelled is self.everything
         return replace(
