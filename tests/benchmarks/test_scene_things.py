@@ -1,6 +1,8 @@
 """Things of scenes are in one split only, and nothing of the test is learned in another form."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from PIL import Image, ImageOps
 from tools import scene_data, scene_things
 
 
-def cut_out(random, *, side=40):
+def cut_out(random: np.random.Generator, *, side: int = 40) -> Image.Image:
     """A blot of a few colours, no other like it."""
     coarse = random.integers(0, 255, (6, 6, 4)).astype(np.uint8)
     coarse[..., 3] = np.where(random.random((6, 6)) < 0.6, 255, 0)
@@ -18,7 +20,7 @@ def cut_out(random, *, side=40):
 
 
 @pytest.fixture
-def packages(tmp_path, monkeypatch):
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folders as those of the packages, with ten cut-outs and four drawings of each class."""
     random = np.random.default_rng(0)
     for kind in scene_things.KINDS:
@@ -34,7 +36,7 @@ def packages(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_training_has_drawings_beside_its_share_of_cut_outs(packages):
+def test_training_has_drawings_beside_its_share_of_cut_outs(packages: Path) -> None:
     things = scene_things.read_things()
     assert [len(kind) for kind in things["train"]] == [7 + 4] * len(scene_things.KINDS)
     assert [len(kind) for kind in things["val"]] == [1] * len(scene_things.KINDS)
@@ -42,7 +44,9 @@ def test_training_has_drawings_beside_its_share_of_cut_outs(packages):
 
 
 @pytest.mark.parametrize("change", [lambda thing: thing, ImageOps.mirror])
-def test_a_drawing_that_the_test_shows_is_not_for_training(packages, change):
+def test_a_drawing_that_the_test_shows_is_not_for_training(
+    packages: Path, change: Callable[[Image.Image], Image.Image]
+) -> None:
     before = scene_things.read_things()
     shown = before["test"][0][0]
     change(shown).resize((90, 90)).save(packages / "drawings" / "animals" / "again.png")
@@ -50,13 +54,15 @@ def test_a_drawing_that_the_test_shows_is_not_for_training(packages, change):
     assert len(after["train"][0]) == len(before["train"][0])
 
 
-def test_a_missing_package_is_named(monkeypatch, tmp_path):
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(scene_things, "PACKAGES", {tmp_path / "no": "tuxpaint-stamps-default"})
     with pytest.raises(ValueError, match="tuxpaint-stamps-default; install it with apt"):
         scene_things.read_things()
 
 
-def test_boxes_hold_the_things_and_masks_their_classes(packages, tmp_path, monkeypatch):
+def test_boxes_hold_the_things_and_masks_their_classes(
+    packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(scene_data, "_SCENES", {"train": 6, "val": 3, "test": 3})
     found = scene_data.make_detect(tmp_path / "boxes")
     content = json.loads((found / "train.json").read_text())
@@ -73,7 +79,9 @@ def test_boxes_hold_the_things_and_masks_their_classes(packages, tmp_path, monke
             assert shown.max() <= len(scene_data.CLASSES)
 
 
-def test_things_of_the_test_are_shown_as_they_are_and_those_of_training_are_not(packages):
+def test_things_of_the_test_are_shown_as_they_are_and_those_of_training_are_not(
+    packages: Path,
+) -> None:
     for split, cast in scene_data._splits():
         assert cast.is_varied == (split == "train")
     thing = cut_out(np.random.default_rng(1))

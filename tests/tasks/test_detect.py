@@ -326,7 +326,7 @@ def test_what_points_lose_is_the_sum_over_cells_of_the_paper_and_which_class_it_
     boxes[:, 0, 0] = torch.tensor([0.0, 1.0, 2.0, 1.0])  # none is empty
     logits = torch.from_numpy(random.normal(0, 1.5, (4, len(CLASSES), 12, 12)).astype(np.float32))
     heat = wanted_outputs(boxes, classes=len(CLASSES), grid=(12, 12)).heat.double().numpy()
-    of_pictures = []
+    of_pictures: list[float] = []
     for picture, wanted in zip(logits.double().numpy(), heat, strict=True):
         focal = which = weights = 0.0
         for row in range(12):
