@@ -135,8 +135,8 @@ def _found(request: DistillRequest, source: Path, trial: str) -> _Found:
         spec, layers = _of_folder(source)
         config = _config_alone(request)
         if FINE_TUNE in request.arms and source.is_dir():
-            run = run_of_student(read_student(source, option="--student"))
-            config = config.model_copy(update={"reading": read_alike(config.reading, run)})
+            before = run_of_student(read_student(source, option="--student"))
+            config = config.model_copy(update={"reading": read_alike(config.reading, before)})
         return _Found(spec=spec, layers=layers, config=config)
     config = _config_of_run(request, source, needs_space=bool(trial))
     spec, layers = _of_trial(source, trial, config) if trial else _of_folder(source)
