@@ -223,10 +223,13 @@ def _training(cost: TrainingCost) -> WrappedTable:
     table.add_row(
         "energy of an epoch",
         show.energy(None if cost.epoch is None else cost.epoch.value_j),
-        cost.reason if cost.epoch is None else _band(cost.epoch),
+        cost.reason
+        if cost.epoch is None
+        else f"{show.energy(cost.epoch.low_j)} to {show.energy(cost.epoch.high_j)}; likewise",
     )
-    layers = f"{cost.trained} layers, {show.integer(cost.trained_params)} parameters"
-    table.add_row("trained", layers, f"{plan.bits} bits, a step every {plan.batch} samples")
+    parameters = f"{show.integer(cost.trained_params)} parameters"
+    of = f"of {cost.trained} layers with weights; {plan.bits} bits, batches of {plan.batch}"
+    table.add_row("trained", parameters, of)
     return table
 
 
