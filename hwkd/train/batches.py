@@ -108,7 +108,7 @@ class BatchMaker:
             after row, shape [batch, height, width].
         """
         what, positions = self._augmentation, None
-        if not any(what.shift) and not what.mirror:
+        if not any(what.shift) and not what.mirror and what.directions == 1:
             batch = in_fast_layout(inputs.index_select(0, sample_ids))
         elif inputs.dim() == 4:
             height, width = inputs.shape[2:]
@@ -135,14 +135,23 @@ class BatchMaker:
         return batch, positions
 
     def _moves(self, count: int, height: int, width: int) -> Tensor:
-        """Return where each pixel of shifted and mirrored pictures comes from."""
+        """Return where each pixel of shifted, mirrored and turned pictures comes from."""
         down, right = self._augmentation.shift or (0, 0)
         rows = self._positions(count, height, down)
         columns = self._positions(count, width, right)
         if self._augmentation.mirror:
             flipped = torch.rand(count, 1, generator=self.generator) < 0.5
             columns = torch.where(flipped, columns.flip(-1), columns)
-        return rows[:, :, None] * width + columns[:, None, :]
+        places = rows[:, :, None] * width + columns[:, None, :]
+        directions = self._augmentation.directions
+        if directions == 1:
+            return places
+        quarters = torch.randint(directions, (count,), generator=self.generator)
+        quarters *= 4 // directions
+        for quarter in (1, 2, 3):
+            chosen = quarters == quarter
+            places[chosen] = places[chosen].rot90(quarter, (1, 2))
+        return places
 
     def _moved_signals(self, inputs: Tensor, sample_ids: Tensor) -> Tensor:
         picked = inputs.index_select(0, sample_ids)

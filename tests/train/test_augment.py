@@ -93,17 +93,19 @@ def test_motion_is_turned_and_keeps_the_length_of_vectors():
         assert 0.1 < angles.mean() < 0.4
 
 
-@pytest.mark.parametrize("is_symmetric", [True, False])
-def test_mirroring_is_chosen_where_it_keeps_the_class(is_symmetric):
-    generator = np.random.default_rng(0)
-    labels = np.arange(200) % 2
-    inputs = generator.normal(size=(200, 1, 6, 8)).astype(np.float32)
-    if is_symmetric:
-        inputs[labels == 1, :, :3] += 3
-    else:
-        inputs[labels == 1, ..., :4] += 3
-        inputs[labels == 0, ..., 4:] += 3
-    assert choose_augmentation(Split(inputs=inputs, labels=labels)).mirror == is_symmetric
+@pytest.mark.parametrize(("directions", "possible"), [(2, (0, 2)), (4, (0, 1, 2, 3))])
+def test_examples_are_turned_each_as_a_whole_to_every_direction(directions, possible):
+    square = INPUTS[..., :5, :]
+    policy = Augmentation(directions=directions)
+    labels = torch.arange(len(square))
+    batch = BatchMaker(policy, seed=0).draw(torch.from_numpy(square), labels)[0].numpy()
+    for view in (augment(square, 0, policy), batch):
+        found = [
+            [q for q in range(4) if np.array_equal(np.rot90(a, q, axes=(1, 2)), b)]
+            for a, b in zip(square, view, strict=True)
+        ]
+        assert {tuple(each) for each in found} == {(quarter,) for quarter in possible}
+    assert policy.changes_inputs
 
 
 def test_digits_are_shifted_and_not_mirrored_and_signals_never_mirrored():
