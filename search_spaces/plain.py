@@ -16,8 +16,6 @@ from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSp
 _WIDTHS = ((8, 16), (8, 32), (12, 48), (16, 64), (16, 64))
 _TINY_WIDTHS = ((4, 16), (4, 24), (8, 32), (8, 32), (8, 32))
 _WIDTH_STEP = 4
-# What the classifier reads of the last map: its mean, or each of its places.
-_MEAN, _PLACES = "mean", "places"
 
 
 @dataclass(frozen=True)
@@ -27,9 +25,7 @@ class PlainSpace:
     No skips and no depthwise convolutions: on a Cortex-M dense 3x3 convolutions do three to four
     times as many multiply-accumulates per microsecond as depthwise ones, a sum of two maps costs
     as much as a small layer, and on a CPU such networks train several times as fast. The last
-    convolution may have a width of its own: the average over its map is paid per channel. Of a
-    picture the classifier may read every place of the last map instead: so few convolutions see no
-    large thing as a whole.
+    convolution may have a width of its own: the average over its map is paid per channel.
     """
 
     name: str = "plain"
@@ -55,8 +51,6 @@ class PlainSpace:
             "stages": stages,
             "last_width": chooser.categorical("last_width", ("same", "three quarters", "half")),
         }
-        if len(input_shape) == 3:
-            params["head"] = chooser.categorical("head", (_MEAN, _PLACES))
         params |= choose_stem_window(chooser, room)
         for stage in range(1, stages + 1):
             key = f"stage{stage}"
@@ -90,7 +84,7 @@ class PlainSpace:
                     activation=activation,
                 )  # fmt: skip
             builder.tap(key, x)
-        builder.classifier(x, spec.num_outputs, pools=p.get("head", _MEAN) == _MEAN)
+        builder.classifier(x, spec.num_outputs)
         return builder.build()
 
 

@@ -59,8 +59,8 @@ Metric: TypeAlias = Annotated[
 ClassWeightsOption: TypeAlias = Annotated[
     ClassWeights,
     Option(
-        "balanced: every class weighs alike in training, however rare it is; auto: where --metric "
-        "is balanced-accuracy or macro-f1.",
+        "balanced: every class weighs alike in training, however rare it is; auto: so for --metric "
+        "balanced-accuracy, and rare ones weigh more for macro-f1.",
         panel=WHAT,
     ),
 ]

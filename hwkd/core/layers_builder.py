@@ -304,15 +304,10 @@ class LayersBuilder:
         gate = self.conv(small, f"{name}_gate", channels, norm=False, activation="hard_sigmoid")
         return self.mul(source, gate, f"{name}_scale")
 
-    def classifier(self, source: str, num_outputs: int, *, pools: bool = True) -> str:
-        """Append the layer "logits" on one vector of the map, which it taps as "embedding".
-
-        Args:
-            pools: the vector is the mean over all places; else it holds every place, and the layer
-                has weights for each.
-        """
-        mean = self.global_avg_pool(source, "pool") if pools else source
-        embedding = self.reshape(mean, "embedding", (prod(self._shapes[mean]),))
+    def classifier(self, source: str, num_outputs: int) -> str:
+        """Append global pooling and the layer "logits"; taps the pooled vector as "embedding"."""
+        mean = self.global_avg_pool(source, "pool")
+        embedding = self.reshape(mean, "embedding", (self._shapes[mean][0],))
         self.tap("embedding", embedding)
         return self.linear(embedding, "logits", num_outputs)
 

@@ -35,7 +35,7 @@ class Reading(StrictModel):
         features: computed from raw signals, as `log-mel:bins=40`; None is what the task takes.
         metric: name of the metric that comes first; None is the task's.
         class_weights: "balanced" weighs every class alike in training, however rare, "auto" where
-            the metric that comes first does.
+            the metric that comes first does, and for macro F1 by the root of its rarity.
         label: column or array with the label; None finds it by its name.
         normal: label of normal examples; None knows it by its name.
         false_alarms_ratio: share of normal examples that may be called anomalies.

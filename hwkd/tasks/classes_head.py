@@ -320,25 +320,38 @@ class ClassesHead(ClassesOut):
 
 def head_of_classes(data: RawData, metrics: tuple[Metric, ...], reading: Reading) -> ClassesHead:
     """Return the head of a data set's classes, their weights as the choices on data ask."""
-    weights = balanced_weights(data) if weighs_classes(metrics, reading) else ()
+    power = _weights_power(metrics[0], reading)
+    weights = balanced_weights(data, power) if power else ()
     return ClassesHead(names=data.class_names, metrics=metrics, weights=weights)
 
 
-def weighs_classes(metrics: tuple[Metric, ...], reading: Reading) -> bool:
-    """Tell whether every class counts alike in training, as it does in the metric that is first."""
+def _weights_power(metric: Metric, reading: Reading) -> float:
+    """Return by which power of its rarity a class weighs; 0 counts samples alike.
+
+    Macro F1 counts what is wrongly called a rare class, too: whole weights cost it more there than
+    they gain (docs/decisions/own-networks.md).
+    """
     if reading.class_weights == "auto":
-        return metrics[0] in (_BALANCED, _MACRO_F1)
-    return reading.class_weights == "balanced"
+        return {_BALANCED.name: 1.0, _MACRO_F1.name: 0.5}.get(metric.name, 0.0)
+    return 1.0 if reading.class_weights == "balanced" else 0.0
 
 
-def balanced_weights(data: RawData) -> tuple[float, ...]:
+def balanced_weights(data: RawData, power: float = 1.0) -> tuple[float, ...]:
     """Return the weight of each class that makes all count alike in the train split.
 
     A class without an example there has the weight that it would have with one.
+
+    Args:
+        power: of the rarity; 1 makes all count alike, below it rare ones count less than that.
+
+    Returns:
+        Weights that are 1 on average over the samples.
     """
     labels = data.train.labels[data.train.labels != _UNLABELLED]
-    counts = np.maximum(1, np.bincount(labels, minlength=len(data.class_names)))
-    return tuple((len(labels) / (len(counts) * counts)).tolist())
+    counts = np.bincount(labels, minlength=len(data.class_names))
+    rarity = (len(labels) / np.maximum(1, counts)) ** power
+    weights = rarity * (len(labels) / max(1.0, float(rarity @ counts)))
+    return tuple(weights.tolist())
 
 
 def _wrong(outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.float64]:

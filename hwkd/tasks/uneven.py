@@ -32,10 +32,10 @@ def uneven_classes(data: RawData, head: Head, reading: Reading) -> tuple[str, ..
     if isinstance(head, ClassesHead) and head.weights:
         metric = head.metrics[0].name
         return (
-            f"{found}every class counts alike in training, since {metric} judges; --class-weights "
+            f"{found}rare classes weigh more in training, since {metric} judges; --class-weights "
             "none lets every sample count alike",
         )
     return (
-        f"{found}--metric balanced-accuracy lets the others count as much in training and in what "
-        "is chosen, --class-weights balanced in training alone",
+        f"{found}--metric balanced-accuracy lets the others count as much, in training and in what "
+        "is chosen; --class-weights balanced does in training alone",
     )

@@ -78,7 +78,9 @@ def test_smoothed_labels_of_weighted_classes_ask_of_every_sample_what_they_ask_w
     (slope,) = torch.autograd.grad(loss, outputs)
     assert slope.abs().max() < 1e-6
     entropy = -(smoothed * smoothed.log()).sum(1)
-    assert float(loss.detach()) == pytest.approx(float((entropy * torch.tensor([0.53, 10.0])).mean()))
+    assert float(loss.detach()) == pytest.approx(
+        float((entropy * torch.tensor([0.53, 10.0])).mean())
+    )
 
 
 def test_samples_without_a_label_count_nothing_beside_weighted_ones():

@@ -67,10 +67,9 @@ def _residual(*blocks: int) -> dict[str, ParamValue]:
     }
 
 
-def _plain(*convs: int, last_width: str = "same", head: str = "mean") -> dict[str, ParamValue]:
+def _plain(*convs: int, last_width: str = "same") -> dict[str, ParamValue]:
     return {
         "activation": "relu",
-        "head": head,
         "stages": len(convs),
         "last_width": last_width,
         **_stages("convs", *convs),
@@ -85,14 +84,6 @@ REFERENCE_DESIGNS = (
         stem_stride=2,
         widths=_widths(8, 16, 32),
         choices=_plain(2, 2, last_width="three quarters"),
-    ),
-    ReferenceDesign(
-        name="plain dense 3x3, every place",
-        space="plain",
-        stem_stride=2,
-        widths=_widths(8, 16, 32),
-        choices=_plain(2, 2, last_width="three quarters", head="places"),
-        axes=(2,),
     ),
     ReferenceDesign(
         name="plain dense 3x3, deep",
