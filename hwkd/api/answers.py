@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from hwkd.api.common import (
     DataOption,
+    LabelOption,
     StoredStudent,
     TaskOption,
     TeacherInputs,
@@ -31,6 +32,7 @@ def answers(
     ] = None,
     task: TaskOption | None = None,
     data: Annotated[DataOption, Here("For a student by itself.")] = None,
+    label: Annotated[LabelOption, Here("For a student by itself.")] = None,
     teachers: Annotated[TeachersOption, Here("Default: the one of the run.")] = (),
     teacher_weights: TeacherWeights = (),
     teacher_inputs: TeacherInputs = (),
@@ -60,6 +62,7 @@ def answers(
         out=Path(out),
         task=task,
         data=None if given is None else str(given),
+        label=label,
         teachers=tuple(teachers),
         teacher_weights=tuple(str(path) for path in teacher_weights),
         teacher_inputs=tuple(teacher_inputs),

@@ -67,8 +67,8 @@ ClassWeightsOption: TypeAlias = Annotated[
 LabelOption: TypeAlias = Annotated[
     str | None,
     Option(
-        "Column of a CSV file with the label. Default: the one called label, class, target or y, "
-        "else the last.",
+        "Column of a CSV file with the label, or one for each annotator, as anna,ben,carla. "
+        "Default: the one called label, class, target or y, else the last.",
         panel=WHAT,
     ),
 ]
@@ -150,7 +150,8 @@ TeachersOption: TypeAlias = Annotated[
     Sequence[str],
     Option(
         "model.onnx, answers.safetensors of `hwkd answers`, labels.npz with y_soft_train of "
-        "annotators, config.json of a text classifier of transformers, or "
+        "annotators or a CSV file whose --label names theirs, config.json of a text classifier of "
+        "transformers, or "
         "package.module:factory; repeat to "
         "average the answers of several.",
         flag="teacher",

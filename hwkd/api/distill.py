@@ -1,6 +1,5 @@
 """`hwkd.distill`: trains one student in full, and says what the teacher was worth."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,6 +9,7 @@ from hwkd.api.common import (
     CalibrationOption,
     DataOption,
     DeviceOption,
+    LabelOption,
     Methods,
     OutOption,
     Qat,
@@ -29,6 +29,7 @@ from hwkd.api.common import (
 from hwkd.api.option import Here, Option, command_line, declares_options
 from hwkd.core.choices import TASK
 from hwkd.core.errors import ConfigError
+from hwkd.io.command_clock import command_began_s
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
@@ -54,6 +55,7 @@ def distill(
     epochs: Annotated[int | None, Option("Passes over the data.", minimum=1)] = None,
     task: Annotated[TaskOption | None, Here(f"For a student by itself; default: {TASK}.")] = None,
     data: Annotated[DataOption, Here("For a student by itself.")] = None,
+    label: Annotated[LabelOption, Here("For a student by itself.")] = None,
     device: Annotated[
         DeviceOption | None,
         Here(
@@ -184,7 +186,7 @@ def distill(
     from hwkd.engine.arms.children import import_ahead
     from hwkd.engine.setup.time_plan import TimeLimit
 
-    limit = TimeLimit(None, time.monotonic())  # the imports below take a part of it, too
+    limit = TimeLimit(None, command_began_s())  # the imports below take a part of it, too
     if timeout is not None:
         import_ahead()
     from hwkd.api.listening import heard
@@ -217,6 +219,7 @@ def distill(
         epochs=epochs,
         task=task,
         data=None if data is None else str(data),
+        label=label,
         device=device,
         teachers=tuple(teachers),
         teacher_weights=tuple(str(path) for path in teacher_weights),

@@ -1,6 +1,5 @@
 """`hwkd.finish`: the end of a search again, with more time."""
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ from hwkd.api.common import (
     Trust,
 )
 from hwkd.api.option import Here, declares_options
+from hwkd.io.command_clock import command_began_s
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
@@ -46,7 +46,7 @@ def finish(
     from hwkd.engine.arms.children import import_ahead
     from hwkd.engine.setup.time_plan import TimeLimit
 
-    limit = TimeLimit(None, time.monotonic())  # the imports below take a part of it, too
+    limit = TimeLimit(None, command_began_s())  # the imports below take a part of it, too
     import_ahead()
     from hwkd.api.listening import heard
     from hwkd.api.outcome import outcome_of

@@ -1,6 +1,5 @@
 """`hwkd.search`: from data to the best student that fits a device."""
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,6 +80,7 @@ from hwkd.core.choices import (
     TASK,
     TRIAL_TIMEOUT_S,
 )
+from hwkd.io.command_clock import command_began_s
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
@@ -206,7 +206,7 @@ def search(
     from hwkd.engine.arms.children import import_ahead
     from hwkd.engine.setup.time_plan import TimeLimit
 
-    limit = TimeLimit(None, time.monotonic())  # the imports below take a part of it, too
+    limit = TimeLimit(None, command_began_s())  # the imports below take a part of it, too
     import_ahead()
     from hwkd.api.listening import heard
     from hwkd.api.outcome import outcome_of

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+import time
 
 from hwkd.api.ahead import begin_early
+from hwkd.io.command_clock import command_since, process_began_s
 
 __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code; see `hwkd.cli.app.main`."""
-    begin_early(sys.argv[1:] if arguments is None else arguments)
-    from hwkd.cli import app  # half a second
+    with command_since(process_began_s() if arguments is None else time.monotonic()):
+        begin_early(sys.argv[1:] if arguments is None else arguments)
+        from hwkd.cli import app  # half a second
 
-    return app.main(arguments)
+        return app.main(arguments)

@@ -21,8 +21,8 @@ from hwkd.distill.token_divergences import IGNORED
 from hwkd.io.text_files import MalformedTextError, read_json
 from hwkd.language.corpus import SPLITS, Windows, spread
 from hwkd.language.decoder_folder import Decoder
-from hwkd.tasks.csv_table import read_table
 from hwkd.tasks.pictures import decode_picture
+from hwkd.tasks.text_table import read_table
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -19,7 +19,7 @@ from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.tasks.anomaly_splits import doubts_of_rate, with_normal_train
 from hwkd.tasks.base import Split, SplitName, Task, TaskData
 from hwkd.tasks.checks import checked_raw
-from hwkd.tasks.csv_table import is_table, read_csv
+from hwkd.tasks.csv_table import read_csv
 from hwkd.tasks.machine_sounds import SOUND_FEATURES, SOUND_FORMATS, read_machine_sounds
 from hwkd.tasks.npz import read_npz
 from hwkd.tasks.prepare import prepare
@@ -31,6 +31,7 @@ from hwkd.tasks.reconstruction_head import (
 )
 from hwkd.tasks.sources import is_zip
 from hwkd.tasks.sources import reading as opened
+from hwkd.tasks.text_table import is_table
 
 _FORMATS = (
     "a CSV file of numbers with a heading, its label (0 or normal, else an anomaly) in the last "

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 from hwkd.core.reading import Reading
-from hwkd.tasks.csv_table import TextTable, label_column, split_columns
+from hwkd.tasks.csv_table import label_column, split_columns
 from hwkd.tasks.npz import read_arrays
+from hwkd.tasks.text_table import TextTable
 from hwkd.tasks.time_column import in_seconds, is_time
 
 RECORDINGS = frozenset(

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from hwkd.core.errors import ConfigError, DataError
 from hwkd.core.printable import printable
 from hwkd.core.reading import Reading
-from hwkd.tasks.csv_table import is_table, read_table
 from hwkd.tasks.recording_samples import (
     LABELS,
     RECORDINGS,
@@ -22,6 +21,7 @@ from hwkd.tasks.recording_samples import (
 )
 from hwkd.tasks.sources import is_zip
 from hwkd.tasks.sources import reading as opened
+from hwkd.tasks.text_table import is_table, read_table
 from hwkd.tasks.time_column import in_seconds, is_time, require_one_rate
 
 RECORDING_FORMATS = (

@@ -18,12 +18,13 @@ from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.tasks.base import SplitName, Task, TaskData
 from hwkd.tasks.checks import checked_raw
-from hwkd.tasks.csv_table import is_table, read_csv
+from hwkd.tasks.csv_table import read_csv
 from hwkd.tasks.npz import read_npz
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
 from hwkd.tasks.sources import is_zip, reading
 from hwkd.tasks.splits import with_all_splits
+from hwkd.tasks.text_table import is_table
 from hwkd.tasks.values_head import VALUE_METRICS, ValuesHead
 
 _KNOWN = frozenset({"layout", "label", "metric", "features"})

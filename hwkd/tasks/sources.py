@@ -16,12 +16,13 @@ from hwkd.core.errors import ConfigError, DataError, first_line
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
 from hwkd.tasks.checks import checked_raw
-from hwkd.tasks.csv_table import is_table, read_csv
+from hwkd.tasks.csv_table import read_csv
 from hwkd.tasks.folder_tree import PICTURE_SUFFIXES, holds_picture
 from hwkd.tasks.idx import find_idx_files, folder_with_idx_files, read_idx_folder
 from hwkd.tasks.image_folder import read_image_folder
 from hwkd.tasks.npz import read_npz
 from hwkd.tasks.raw import RawData, RawSplit, class_indices
+from hwkd.tasks.text_table import is_table
 
 _FORMATS = (
     "a folder of class folders with PNG or JPEG images, IDX files (gzipped or not), an NPZ file "

@@ -12,10 +12,11 @@ from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 from hwkd.io.text_files import MalformedTextError, parse_json
 from hwkd.tasks.base import SplitName
-from hwkd.tasks.csv_table import TextTable, label_column
+from hwkd.tasks.csv_table import label_column
 from hwkd.tasks.folder_tree import first_names
 from hwkd.tasks.sources import reading as opened
 from hwkd.tasks.split_names import one_per_split, split_meaning
+from hwkd.tasks.text_table import TextTable
 
 TEXT_FORMATS = (
     "a CSV, TSV or JSONL file with a text and a label in each row, a folder of such files called "

@@ -81,7 +81,7 @@ _DISTILL = Case(
     least={"student": "{}/teacher.onnx", "out": "{}/out"},
     given={
         "methods": ["at"], "scheme": "dml", "epochs": 3, "task": "regression",
-        "data": "{}/data.npz", "device": "cortex-m4", "teachers": ["{}/teacher.onnx"],
+        "data": "{}/data.npz", "label": "y", "device": "cortex-m4", "teachers": ["{}/teacher.onnx"],
         "teacher_weights": ["{}/data.npz"], "teacher_inputs": ["raw"], "teacher_sees": "paired",
         "unlabelled": "{}/data.npz", "made": "{}/data.npz", "copies": 2,
         "layer_rates": "decay=0.5", "keep": 0.5, "compression": "latency:2",

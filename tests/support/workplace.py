@@ -52,6 +52,7 @@ def write_workplace(folder: Path, *, space: str, search: str) -> None:
     _write_photos(folder / "photos", generator)
     _write_windows(folder / "windows.npz", generator)
     _write_houses(folder / "houses.csv", generator)
+    _write_judged(folder / "judged.csv", generator)
     images = load_digits().images.astype(np.uint8)
     np.savez(folder / "new_digits.npz", x=images[:60], y=load_digits().target[:60])
     _write_shuttle(folder / "shuttle.csv", generator)
@@ -109,6 +110,17 @@ def _write_made(folder: Path) -> None:
     np.savez(folder / "pairs.npz", x_train=few, y_train=own, teacher_x_train=few)
     votes = np.eye(10)[own] * 4 + 1
     np.savez(folder / "voted.npz", x_train=few, y_train=own, y_soft_train=votes)
+
+
+def _write_judged(path: Path, generator: np.random.Generator) -> None:
+    """Write rows that three people labelled, one of them only every other row."""
+    rows = ["size,weight,anna,ben,carla"]
+    for at in range(90):
+        kind = ("apple", "pear", "plum")[at % 3]
+        size, weight = 3 * (at % 3) + generator.uniform(0, 2, size=2)
+        said = ("plum" if at % 9 == 4 else kind, kind if at % 2 else "")
+        rows.append(f"{size:.2f},{weight:.2f},{kind},{said[0]},{said[1]}")
+    path.write_text("\n".join(rows) + "\n")
 
 
 def _write_houses(path: Path, generator: np.random.Generator) -> None:

@@ -163,3 +163,50 @@ def test_text_in_another_encoding_is_refused_with_what_to_do(tmp_path):
     path = write(tmp_path, "größe,b\n1,2\n", encoding="latin-1")
     with pytest.raises(DataError, match=r"no text in UTF-8 .*save it again"):
         read_source(path)
+
+
+_JUDGED = "a,b,anna,ben,carla\n1,2,cat,cat,dog\n3,4,dog,,cat\n5,6,dog,dog,bird\n7,8,,bird,bird\n"
+
+
+def test_of_several_columns_the_class_is_what_most_say_and_of_a_tie_what_the_first_says(tmp_path):
+    path = tmp_path / "judged.csv"
+    path.write_text(_JUDGED)
+    found = read_csv(path, of_classes=True, label="anna, ben ,carla")
+    assert found.train.labels.ravel().tolist() == ["cat", "dog", "dog", "bird"]
+    assert found.votes is not None
+    assert found.votes.names == ("bird", "cat", "dog")
+    assert found.votes.counts.tolist() == [[0, 2, 1], [0, 1, 1], [1, 0, 2], [2, 0, 0]]
+    assert found.features == ("a", "b")
+    assert "of 1 ties what the first says" in " ".join(found.notes)
+
+
+def test_votes_that_are_numbers_are_classes_of_numbers(tmp_path):
+    path = tmp_path / "judged.csv"
+    path.write_text("a,p,q\n1,0,0\n2,1.0,1\n3,10,\n4,2,10\n")
+    found = read_csv(path, of_classes=True, label="p,q")
+    assert found.train.labels.ravel().tolist() == [0, 1, 10, 2]
+    assert found.votes is not None and found.votes.names == ("0", "1", "2", "10")
+
+
+def test_a_column_whose_name_has_a_comma_is_one_column(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('a,"kind, name"\n1,x\n2,y\n')
+    found = read_csv(path, of_classes=True, label="kind, name")
+    assert found.votes is None and found.train.labels.ravel().tolist() == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("label", "of_classes", "said"),
+    [
+        ("anna,bem", True, "--label bem: no such column; did you mean ben"),
+        ("anna,anna", True, "names a column twice"),
+        ("ben,carla", False, "which classes have; name one column with the target"),
+        ("a,b,anna,ben,carla", True, "no column is left to learn from"),
+        ("anna,ben,carla", True, "row 6: nobody labelled it in anna, ben, carla"),
+    ],
+)
+def test_columns_that_cannot_be_labels_of_people_are_refused(label, of_classes, said, tmp_path):
+    path = tmp_path / "judged.csv"
+    path.write_text(_JUDGED + "9,9,,,\n")
+    with pytest.raises(DataError, match=said):
+        read_csv(path, of_classes=of_classes, label=label)

@@ -157,6 +157,30 @@ def test_annotators_teach_what_they_disagreed_on(tmp_path):
         load_annotators(path, data)
 
 
+def test_annotators_in_columns_of_a_table_teach_the_shares_of_their_votes(tmp_path):
+    path = tmp_path / "judged.csv"
+    said = [("xyz"[at % 3], "xyz"[at % 3], "zx"[at % 2]) for at in range(60)]
+    rows = [f"{at},{at * at % 7},{','.join(three)}" for at, three in enumerate(said)]
+    path.write_text("\n".join(["size,weight,anna,ben,carla", *rows]) + "\n")
+    asked = "anna,ben,carla"
+    data = ClassifyTask().data(path, Reading(label=asked))
+    teacher = load_annotators(path, data, label=asked)
+    sizes = data.pipeline.apply(np.array([[[at], [at * at % 7]] for at in range(60)], np.float32))
+    found = softmax(teacher.logits(sizes))
+    shares = [[three.count(name) / 3 for name in "xyz"] for three in said]
+    np.testing.assert_allclose(found, shares, atol=4e-3)
+    np.testing.assert_array_equal(
+        teacher.logits(data.validation.inputs).argmax(1), data.validation.labels
+    )
+    alone = tmp_path / "alone.csv"
+    alone.write_text("\n".join(["size,weight,anna", "1,2,x", "2,3,y"]))
+    with pytest.raises(TeacherError, match="one column of labels, anna; name those of several"):
+        load_annotators(alone, data, label="anna")
+    path.write_text(path.read_text().replace("x", "u").replace("y", "v").replace(",z", ",w"))
+    with pytest.raises(TeacherError, match=r"annotators named u, v, w, and the classes .* x, y, z"):
+        load_annotators(path, data, label=asked)
+
+
 def test_pairs_without_a_partner_are_refused(tmp_path):
     with pytest.raises(DataError, match="give one label per input"):
         _pairs(tmp_path / "p.npz", teacher_x_train=np.zeros((59, 1, 4, 3), np.float32))

@@ -23,8 +23,8 @@ from hwkd.io.text_files import read_number
 STAGE = "train in full"
 _PROGRESS_FILE, _LOG_FILE = "progress.json", "log.txt"
 _POLL_S = 0.1
-# A training plans its own end; one that misses it is stopped after so much of its time, without
-# result.
+# A training plans its own end so much of its time before it is stopped, without a result: one that
+# is late on a busy machine may not take what the report needs.
 _GRACE_RATIO, _GRACE_S = 0.02, 0.5
 # One that starts later than the others needs about as long as they took.
 _WORTH_STARTING = 0.9
@@ -36,6 +36,7 @@ class _Running:
     folder: Path
     process: Child
     started_s: float
+    stop_s: float | None
 
 
 def _nothing() -> None:
@@ -76,8 +77,8 @@ def run_orders(
                 if end_s is not None and end_s - time.monotonic() < _WORTH_STARTING * longest_s:
                     waiting.clear()
                     break
-                order = waiting.pop(0).model_copy(update={"end_s": _end(end_s, slot_s)})
-                running.append(_start(run, nursery, order, descriptors))
+                stop_s = _stop_s(end_s, slot_s)
+                running.append(_start(run, nursery, waiting.pop(0), descriptors, stop_s))
             meanwhile()
             meanwhile = _nothing
             time.sleep(_POLL_S)
@@ -99,7 +100,8 @@ def write_progress(folder: Path, ratio: float) -> None:
     write_text(folder / _PROGRESS_FILE, json.dumps({"ratio": min(1.0, ratio)}))
 
 
-def _end(end_s: float | None, slot_s: float | None) -> float | None:
+def _stop_s(end_s: float | None, slot_s: float | None) -> float | None:
+    """Return when a training that starts now is stopped."""
     if end_s is None or slot_s is None:
         return end_s
     # The last round gets what rounding left over.
@@ -107,7 +109,21 @@ def _end(end_s: float | None, slot_s: float | None) -> float | None:
     return end_s if end_s - slot_end_s < slot_s / 2 else slot_end_s
 
 
-def _start(run: Path, nursery: Nursery, order: ArmOrder, descriptors: Sequence[int]) -> _Running:
+def _planned_end_s(stop_s: float | None) -> float | None:
+    """Return by when a training that starts now plans to be done."""
+    if stop_s is None:
+        return None
+    return stop_s - _GRACE_S - _GRACE_RATIO * (stop_s - time.monotonic())
+
+
+def _start(
+    run: Path,
+    nursery: Nursery,
+    order: ArmOrder,
+    descriptors: Sequence[int],
+    stop_s: float | None,
+) -> _Running:
+    order = order.model_copy(update={"end_s": _planned_end_s(stop_s)})
     folder = write_order(run, order)
     process = nursery.start(
         "hwkd.engine.arms.train_arm",
@@ -116,15 +132,11 @@ def _start(run: Path, nursery: Nursery, order: ArmOrder, descriptors: Sequence[i
         threads=threads_per_worker(order.processes),
         descriptors=descriptors,
     )
-    return _Running(order, folder, process, time.monotonic())
+    return _Running(order, folder, process, time.monotonic(), stop_s)
 
 
 def _is_late(entry: _Running) -> bool:
-    end_s = entry.order.end_s
-    if end_s is None:
-        return False
-    grace_s = _GRACE_S + _GRACE_RATIO * (end_s - entry.started_s)
-    return time.monotonic() > end_s + grace_s
+    return entry.stop_s is not None and time.monotonic() > entry.stop_s
 
 
 def _settle(entry: _Running) -> None:

@@ -39,6 +39,7 @@ class DistillRequest:
     epochs: int | None = None
     task: str | None = None
     data: str | None = None
+    label: str | None = None
     device: str | None = None
     teachers: tuple[str, ...] = ()
     teacher_weights: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from pathlib import Path
 from hwkd.core.choices import TASK
 from hwkd.core.errors import ConfigError
 from hwkd.core.progress import Progress
+from hwkd.core.reading import Reading
 from hwkd.core.run_record import DeviceRecord, RunRecord
 from hwkd.core.student import Layers, StudentSpec
 from hwkd.core.widened import widened
@@ -183,6 +184,7 @@ def _config_alone(request: DistillRequest, *teachers: str) -> SearchConfig:
         device="host",
         task=request.task or TASK,
         data=request.data,
+        reading=Reading(label=request.label),
         teacher=TeacherConfig(sources=teachers),
     )
 
@@ -198,7 +200,8 @@ def learned_without(run: RunRecord) -> str | None:
 
 def _config_of_run(request: DistillRequest, run: Path, *, needs_space: bool) -> SearchConfig:
     """Return the configuration of a run, once the Python files that are needed may run."""
-    for option, given in (("--task", request.task), ("--data", request.data)):
+    asked = (("--task", request.task), ("--data", request.data), ("--label", request.label))
+    for option, given in asked:
         if given is not None:
             raise ConfigError(
                 f"{option} {given}: goes with a student by itself; run {run} has its own, so leave "

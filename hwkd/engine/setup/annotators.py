@@ -1,4 +1,4 @@
-"""People as a teacher: how many of them chose each class, beside the examples in an NPZ file."""
+"""People as a teacher: how many of them chose each class, beside the examples in NPZ or CSV."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from hwkd.core.errors import TeacherError
 from hwkd.core.printable import printable
 from hwkd.engine.setup.transfer import prepared_inputs, require_same_classes
 from hwkd.tasks.base import SPLITS, TaskData
+from hwkd.tasks.csv_table import read_csv
 from hwkd.tasks.npz import read_arrays
+from hwkd.tasks.sources import reading
+from hwkd.tasks.text_table import is_table
 from hwkd.train.known_rows import KnownRows
 from hwkd.train.teacher_answers import AnswersTeacher
 from hwkd.train.top_answers import TopAnswers
@@ -23,38 +26,30 @@ _LEAST_SHARE = 1e-3
 _MOST_VOTES = 1e12
 
 
-def load_annotators(path: Path, data: TaskData) -> AnswersTeacher:
+def load_annotators(path: Path, data: TaskData, *, label: str | None = None) -> AnswersTeacher:
     """Open what annotators said as a teacher of the data that it is about.
 
     Args:
         path: NPZ file with `x_train` and `y_soft_train`, counts or shares of each class, shape
-            [n, classes]; likewise for other splits that it brings.
+            [n, classes]; likewise for other splits that it brings. Or a table with a column of
+            labels for each annotator.
+        label: those columns, with commas between them.
 
     Raises:
         DataError: if its inputs are not like those of the data.
-        TeacherError: if it has no such arrays, or they are no shares.
+        TeacherError: if it has no such arrays or columns, or they are no shares.
     """
-    arrays = read_arrays(path)
-    pairs = [
-        (arrays[f"x_{name}"], arrays[f"y_soft_{name}"])
-        for name in SPLITS
-        if f"x_{name}" in arrays and f"y_soft_{name}" in arrays
-    ]
-    if not pairs:
-        raise TeacherError(
-            f"--teacher {path}: holds {printable(', '.join(sorted(arrays)))}; expected x_train "
-            "and y_soft_train, the share of annotators for each class"
-        )
-    require_same_classes(arrays, data, where=f"--teacher {path}")
+    where = f"--teacher {path}"
+    pairs = _of_table(path, data, label) if is_table(path) else _of_archive(path, data)
     inputs, shares = [], []
     for given, said in pairs:
         if said.shape != (*given.shape[:1], data.num_outputs):
             raise TeacherError(
-                f"--teacher {path}: holds shapes {given.shape} and {said.shape}; expected the "
+                f"{where}: holds shapes {given.shape} and {said.shape}; expected the "
                 f"inputs of the data, and [n, {data.num_outputs}]"
             )
-        inputs.append(prepared_inputs(given, data.pipeline, where=f"--teacher {path}"))
-        shares.append(_shares(said, where=f"--teacher {path}"))
+        inputs.append(prepared_inputs(given, data.pipeline, where=where))
+        shares.append(_shares(said, where=where))
     logits = np.log(np.concatenate(shares))
     digest = hashlib.sha256(logits.tobytes())
     for part in inputs:
@@ -67,6 +62,49 @@ def load_annotators(path: Path, data: TaskData) -> AnswersTeacher:
         answers=TopAnswers.of(logits, None),
         rows=KnownRows(inputs),
     )
+
+
+def _of_archive(path: Path, data: TaskData) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """Return inputs and shares of each split that an NPZ file brings."""
+    arrays = read_arrays(path)
+    pairs = [
+        (arrays[f"x_{name}"], arrays[f"y_soft_{name}"])
+        for name in SPLITS
+        if f"x_{name}" in arrays and f"y_soft_{name}" in arrays
+    ]
+    if not pairs:
+        raise TeacherError(
+            f"--teacher {path}: holds {printable(', '.join(sorted(arrays)))}; expected x_train "
+            "and y_soft_train, the share of annotators for each class"
+        )
+    require_same_classes(arrays, data, where=f"--teacher {path}")
+    return pairs
+
+
+def _of_table(
+    path: Path, data: TaskData, label: str | None
+) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """Return inputs and how many of several columns chose each class of the data."""
+    with reading(path, takes="a CSV file with a column of labels for each annotator"):
+        table = read_csv(path, of_classes=True, label=label)
+    if table.votes is None:
+        raise TeacherError(
+            f"--teacher {path}: has one column of labels, {table.target}; name those of several "
+            "annotators, as --label anna,ben,carla"
+        )
+    votes = table.votes
+    if not set(votes.names) & set(data.class_names):
+        theirs, ours = (", ".join(each[:6]) for each in (votes.names, data.class_names))
+        raise TeacherError(
+            f"--teacher {path}: its annotators named {theirs}, and the classes of the data are "
+            f"{ours}; label both alike"
+        )
+    # What most say of no example at all is no class of the data.
+    counts = np.zeros((len(votes.counts), data.num_outputs), dtype=np.int64)
+    for at, name in enumerate(data.class_names):
+        if name in votes.names:
+            counts[:, at] = votes.counts[:, votes.names.index(name)]
+    return [(table.train.inputs, counts)]
 
 
 def _shares(said: NDArray[Any], *, where: str) -> NDArray[np.float32]:

@@ -121,7 +121,7 @@ def open_teachers(
         _, data = load_data(config.model_copy(update={"reading": reading}), progress=progress)
     pipeline = data.pipeline.record()
     members = [
-        _from_file(source, data, progress)
+        _from_file(source, data, config.reading.label, progress)
         or open_teacher(
             source,
             data,
@@ -159,16 +159,21 @@ def _require_halves(data: str | None) -> None:
         )
 
 
-def _from_file(source: str | None, data: TaskData, progress: Progress) -> _Single | None:
+def _from_file(
+    source: str | None, data: TaskData, label: str | None, progress: Progress
+) -> _Single | None:
     """Return a teacher that only some data have: votes, readers of texts, detectors; else None.
+
+    Args:
+        label: columns of a table with labels.
 
     Raises:
         TeacherError: if the data are others.
     """
     if source is None:
         return None
-    if source.lower().endswith(".npz"):
-        return load_annotators(Path(source), data)
+    if source.lower().endswith((".npz", ".csv", ".tsv")):
+        return load_annotators(Path(source), data, label=label)
     if source.lower().endswith(".toml"):
         return load_detector(
             Path(source),
