@@ -1,4 +1,4 @@
-"""Fits the latency of hwkd's own C and writes it into `devices/runtimes/hwkd-c.toml`.
+"""Fits latency and instructions of hwkd's own C and writes it into `devices/runtimes/hwkd-c.toml`.
 
 usage: python -m tools.refit_c [--check]
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from benchmarks.lib.c_fit import CORES, latency_model
+from benchmarks.lib.c_fit import CORES, instruction_forms, latency_model
 from hwkd.io.fact_files import parse_facts
 from tools.generated_part import with_generated
 from tools.refit import FOLDER, is_equal
@@ -22,11 +22,12 @@ _VERSION = "-O2, GCC 12.2"
 
 
 def core_fits() -> dict[str, dict[str, Any]]:
-    """Return core -> version and latency."""
+    """Return core -> version, latency and instructions."""
     return {
         core: {
             "version": _VERSION,
             "latency": {"int8": latency_model(core).model_dump(mode="json")},
+            "instructions": instruction_forms(core),
         }
         for core in sorted(CORES)
     }

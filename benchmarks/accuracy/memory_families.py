@@ -1,11 +1,12 @@
 """RAM and code of ST's runtimes on network families that no fit had seen, version by version.
 
 Which output lies over which input is not fitted. Fitted to published rows are how much working
-memory version 10 and later keep apart, and the laws of runtime RAM and code by operator and
-channel: each is fitted again without the family that it is tested on. Left out everywhere are rows
-that repeat an older version's, networks without a list of layers or with other weights than it has,
-and efficientnet on 7.3, whose list is that of another version; for code the st_yolo_lc rows of 8.1,
-which hold more than the network. Runtime RAM below 1 KiB is compared with 1 KiB.
+memory version 10 and later keep apart, and the laws of runtime RAM and code by operator, channel
+and form of operator: each is fitted again without the family that it is tested on. Left out
+everywhere are rows that repeat an older version's, networks without a list of layers or with other
+weights than it has, and efficientnet on 7.3, whose list is that of another version; for code the
+st_yolo_lc rows of 8.1, which hold more than the network. Runtime RAM below 1 KiB is compared with 1
+KiB.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from hwkd.core.memory_model import MemoryModel
 from hwkd.cost.fuse import fuse
 from hwkd.cost.memory import plan_memory
 from hwkd.cost.memory_slide import padded_copies
+from hwkd.cost.storage import forms_of
 from hwkd.io.runtime_files import load_runtime
 
 RUNTIMES = {
@@ -44,7 +46,11 @@ _Values = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZooRow:
-    """One published network on one version; sizes in bytes."""
+    """One published network on one version; sizes in bytes.
+
+    Attributes:
+        forms: of operator, each of which has a kernel; 0 where the version's law leaves them out.
+    """
 
     family: str
     model: str
@@ -53,6 +59,7 @@ class ZooRow:
     activation: float
     runtime: float
     code: float
+    forms: int
 
     @property
     def kept(self) -> tuple[float, ...]:
@@ -64,11 +71,11 @@ class ZooRow:
 
     @property
     def coded(self) -> tuple[float, ...]:
-        """What takes code: one, operators, output channels of convolutions."""
+        """What takes code: one, operators, output channels of convolutions, forms of operator."""
         shapes = [self.graph.tensors[op.outputs[0]].shape for op in self.graph.ops]
         pairs = zip(self.graph.ops, shapes, strict=True)
         channels = sum(shape[1] for op, shape in pairs if op.kind == "Conv")
-        return 1.0, len(self.graph.ops), channels
+        return 1.0, len(self.graph.ops), channels, self.forms
 
     def arena(self, memory: MemoryModel) -> float:
         """Return the activation RAM by some rules."""
@@ -103,6 +110,7 @@ def rows_of(runtime: str) -> list[ZooRow]:
                 family=row.get("family") or _family(row["model"]), model=row["model"], graph=graph,
                 memory=rules.memory_of(row["core"].lower()),
                 activation=activation, runtime=kept, code=code,
+                forms=len(forms_of(graph)) if rules.storage.per_form_code_bytes else 0,
             )
         )  # fmt: skip
     return found
@@ -162,6 +170,22 @@ def fit_law(amounts: _Values, wanted: _Values) -> _Values:
     return np.asarray(law)
 
 
+def left_out_code(runtime: str) -> tuple[list[ZooRow], _Values]:
+    """Return rows and predicted over published code; versions with one law are fitted together."""
+    own = load_runtime(runtime).storage
+    rows = [
+        (name, row)
+        for name in dict.fromkeys(RUNTIMES.values())
+        if load_runtime(name).storage == own
+        for row in rows_of(name)
+        if not (name == "x-cube-ai-8" and "yolo_lc" in row.model)
+    ]
+    of_both = [row for _, row in rows]
+    ratio = left_out_law(of_both, lambda r: r.coded, np.array([r.code for r in of_both]))
+    asked = [index for index, (name, _) in enumerate(rows) if name == runtime]
+    return [of_both[index] for index in asked], ratio[asked]
+
+
 def left_out(runtime: str) -> dict[str, tuple[list[ZooRow], _Values]]:
     """Return what -> the rows and predicted over published, each fitted without its family.
 
@@ -170,9 +194,8 @@ def left_out(runtime: str) -> dict[str, tuple[list[ZooRow], _Values]]:
     rows = rows_of(runtime)
     if len({row.family for row in rows}) < 3:
         return {}
-    code_rows = [r for r in rows if not (runtime == "x-cube-ai-8" and "yolo_lc" in r.model)]
     kept = left_out_law(rows, lambda r: r.kept, np.array([r.runtime for r in rows]))
-    code = left_out_law(code_rows, lambda r: r.coded, np.array([r.code for r in code_rows]))
+    code_rows, code = left_out_code(runtime)
     return {
         "activation RAM": (rows, left_out_activation(rows)),
         "runtime RAM": (rows, kept),

@@ -135,7 +135,24 @@ def sequences() -> Layers:
     return b.build()
 
 
+def remainders() -> Layers:
+    """Return dense layers over few pixels, whose number is no multiple of four."""
+    b = LayersBuilder((6, 1, 45))
+    x = b.conv("input", "wide_steps", 20, kernel=(1, 4), stride=(1, 4), padded=False)
+    x = b.conv(x, "eleven", 28, kernel=(1, 3))
+    x = b.conv(x, "eleven_alone", 36)
+    x = b.conv(x, "seven", 18, kernel=(1, 5), padded=False)
+    x = b.conv(x, "seven_alone", 40)
+    x = b.conv(x, "three", 22, kernel=(1, 3), stride=(1, 2), padded=False)
+    x = b.conv(x, "three_alone", 30)
+    x = b.conv(x, "three_again", 34, kernel=(1, 3))
+    x = b.conv(x, "two", 24, kernel=(1, 2), padded=False)
+    x = b.conv(x, "two_alone", 21)
+    b.classifier(b.conv(x, "one", 26, kernel=(1, 2), padded=False), 9)
+    return b.build()
+
+
 COUNTED: dict[str, Callable[[], Layers]] = {
     "maps": maps, "poolings": poolings, "groups": groups, "depthwise": depthwise, "small": small,
-    "sequences": sequences,
+    "sequences": sequences, "remainders": remainders,
 }  # fmt: skip

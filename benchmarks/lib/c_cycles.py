@@ -40,6 +40,7 @@ class CountedOp:
         core: that executed it.
         graph: the operator.
         amounts: words moved, products, branches, other instructions.
+        instructions: all of them; one may move several words.
         kernel: window, for example "3x1"; rows of one are left out together.
         cycles: on silicon; None where nobody published them.
     """
@@ -47,6 +48,7 @@ class CountedOp:
     core: str
     graph: OpGraph
     amounts: Array
+    instructions: float
     kernel: str
     cycles: float | None = None
 
@@ -65,6 +67,7 @@ def counted(core: str, kernels: str) -> tuple[CountedOp, ...]:
                 core=core,
                 graph=graph_of_row(row),
                 amounts=np.array([float(row[name]) for name in CLASSES]),
+                instructions=float(row["instructions"]),
                 kernel=row["kernel"],
                 cycles=fmean(cycles) if cycles else None,
             )

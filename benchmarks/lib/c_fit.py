@@ -29,6 +29,11 @@ _SOURCE = (
 _TAIL = 1.645
 # Classes that only counted kernels tell apart, in instructions of a Cortex-M4 as read from the
 # loops of `hwkd/deploy/to_c/kernels`; a start for the fit, so rounded.
+_PRODUCTS: dict[str, float] = {
+    "mac": 0.8, "mac_of_three": 1.0, "block_of_16": 6, "block_of_4": 3, "pair": 50,
+    "single_mac": 1.4, "single_rest": 0.5, "single_block": 5, "single_pair": 20, "output": 30,
+    "pixel": 50, "last_mac": 0.1,
+}  # fmt: skip
 _COUNTED: dict[str, dict[str, float]] = {
     "lined": {
         "tap": 9,
@@ -41,6 +46,18 @@ _COUNTED: dict[str, dict[str, float]] = {
         "block": 150,
         "call": 150,
     },
+    "gathered": {
+        **_PRODUCTS,
+        "row": 30,
+        "tap": 20,
+        "byte": 2,
+        "filled": 1,
+        "narrow_row": 10,
+        "narrow_tap": 10,
+        "narrow_byte": 2,
+        "call": 300,
+    },
+    "listed": {**_PRODUCTS, "byte": 2, "call": 100},
     "grouped": {"mac": 8, "tap": 25, "output": 30, "call": 200},
     "transposed": {"mac": 8, "tap": 40, "output": 80, "call": 200},
     "move": {"output": 12, "looked_up": 2, "filled": 0.5, "run": 25, "call": 150},
@@ -50,12 +67,12 @@ _COUNTED: dict[str, dict[str, float]] = {
     "softmax_rows": {"output": 40, "row": 40, "call": 100},
     "layer_norm": {"output": 35, "row": 150, "call": 100},
 }
-_CONV = {
-    amount: float(value)
-    for (name, amount), value in zip(COLUMNS, GENERIC, strict=True)
-    if name == "conv"
-}
-_PRIOR: Array = np.add(GENERIC, as_vector({**_COUNTED, "dilated": _CONV}))
+# Classes that the finer ones above leave nothing to.
+_REPLACED = ("pointwise", "conv", "depthwise", "dense", "softmax")
+_PRIOR: Array = np.add(
+    [value * (name not in _REPLACED) for (name, _), value in zip(COLUMNS, GENERIC, strict=True)],
+    as_vector(_COUNTED),
+)
 _CLASSES = frozenset(as_table(_PRIOR))
 # Standard deviation of the logarithm between boards of one core with one software: 5 to 15%.
 _BOARDS = 0.08
@@ -165,6 +182,12 @@ def measurements(core: str) -> list[Measurement]:
     """Return our operators with their instructions priced."""
     price = pricing(core).cycles
     return [_measurement(row, float(row.amounts @ price)) for row in counted(core, "hwkd")]
+
+
+def instruction_forms(core: str) -> dict[str, dict[str, float]]:
+    """Return instructions by operator class and amount of work."""
+    rows = [_measurement(row, row.instructions) for row in counted(core, "hwkd")]
+    return as_table(closed_forms(rows))
 
 
 def _measurement(row: CountedOp, cycles: float) -> Measurement:

@@ -8,6 +8,7 @@ from hwkd.api.common import (
     LabelOption,
     StoredStudent,
     TaskOption,
+    TeacherClassesOption,
     TeacherInputs,
     TeacherSeesOption,
     TeachersOption,
@@ -36,6 +37,7 @@ def answers(
     teachers: Annotated[TeachersOption, Here("Default: the one of the run.")] = (),
     teacher_weights: TeacherWeights = (),
     teacher_inputs: TeacherInputs = (),
+    teacher_classes: TeacherClassesOption = (),
     teacher_sees: TeacherSeesOption = None,
     trust: Trust = False,
     progress: "Progress | None" = None,
@@ -51,6 +53,7 @@ def answers(
     Raises:
         HwkdError: in one line, if the teacher cannot be had or its answers do not fit.
     """
+    from hwkd.api.teachers import class_lists, named_teachers
     from hwkd.core.progress import silent
     from hwkd.engine.distill.answers import write_teacher_answers
     from hwkd.engine.distill.request import DistillRequest
@@ -63,9 +66,10 @@ def answers(
         task=task,
         data=None if given is None else str(given),
         label=label,
-        teachers=tuple(teachers),
+        teachers=named_teachers(teachers),
         teacher_weights=tuple(str(path) for path in teacher_weights),
         teacher_inputs=tuple(teacher_inputs),
+        teacher_classes=class_lists(teacher_classes),
         teacher_sees=teacher_sees,
         trusts=trust,
     )

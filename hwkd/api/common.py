@@ -149,9 +149,9 @@ FeaturesOption: TypeAlias = Annotated[
 TeachersOption: TypeAlias = Annotated[
     Sequence[str],
     Option(
-        "model.onnx, answers.safetensors of `hwkd answers`, labels.npz with y_soft_train of "
-        "annotators or a CSV file whose --label names theirs, config.json of a text classifier of "
-        "transformers, or "
+        "model.onnx, a run or a student's folder, answers.safetensors of `hwkd answers`, "
+        "labels.npz with y_soft_train of annotators or a CSV file whose --label names theirs, "
+        "config.json of a text classifier of transformers, or "
         "package.module:factory; repeat to "
         "average the answers of several.",
         flag="teacher",
@@ -176,6 +176,16 @@ TeacherInputs: TypeAlias = Annotated[
         "mean=..,std=..; of several teachers one each, in their order. Default: normalised, as "
         "students see it.",
         flag="teacher-input",
+        panel=WHAT,
+    ),
+]
+TeacherClassesOption: TypeAlias = Annotated[
+    Sequence[str],
+    Option(
+        "Names of your teacher's outputs in their order, as apple,pear, where its classes are not "
+        "those of the data; of several teachers one each, same for the data's. Default: the "
+        "data's, and of a run's student its own.",
+        flag="teacher-classes",
         panel=WHAT,
     ),
 ]

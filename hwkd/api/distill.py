@@ -16,6 +16,7 @@ from hwkd.api.common import (
     SchemeOption,
     SeedOption,
     TaskOption,
+    TeacherClassesOption,
     TeacherInputs,
     TeacherSeesOption,
     TeachersOption,
@@ -69,6 +70,7 @@ def distill(
     ] = (),
     teacher_weights: TeacherWeights = (),
     teacher_inputs: TeacherInputs = (),
+    teacher_classes: TeacherClassesOption = (),
     teacher_sees: TeacherSeesOption = None,
     unlabelled: Unlabelled = None,
     made: Annotated[
@@ -192,6 +194,7 @@ def distill(
     from hwkd.api.listening import heard
     from hwkd.api.outcome import SearchOutcome
     from hwkd.api.search_config import share
+    from hwkd.api.teachers import class_lists, named_teachers
     from hwkd.api.track import require_trackers, tracked
     from hwkd.core.units import parse_duration_s
     from hwkd.engine.distill.run import DistillRequest, run_distillation
@@ -221,9 +224,10 @@ def distill(
         data=None if data is None else str(data),
         label=label,
         device=device,
-        teachers=tuple(teachers),
+        teachers=named_teachers(teachers),
         teacher_weights=tuple(str(path) for path in teacher_weights),
         teacher_inputs=tuple(teacher_inputs),
+        teacher_classes=class_lists(teacher_classes),
         teacher_sees=teacher_sees,
         unlabelled=None if unlabelled is None else Path(unlabelled),
         made=None if made is None else Path(made),

@@ -23,6 +23,8 @@ from hwkd.core.units import Duration
 
 if TYPE_CHECKING:
     from hwkd.api.profile_data import ModelProfile
+    from hwkd.core.device import Device
+    from hwkd.cost.features import FeatureNeed
 
 
 Period: TypeAlias = Annotated[
@@ -76,7 +78,8 @@ def profile(
     it is estimated. An Ethos-U takes int8 files and is costed by Arm's vela compiler (the extra
     `hwkd[ethos]`). Whether the network fits is said for each limit, those given and the device's
     own: its RAM, its flash and the latency that it aims at. An energy is a band: the interval of
-    the latency times the range of the published power.
+    the latency times the range of the published power. Of a run or student the features of its raw
+    samples are a layer of their own.
 
     Raises:
         ConfigError: if device, runtime, clock, dtype and patch do not go together.
@@ -92,17 +95,31 @@ def profile(
     from hwkd.io.student_folder import FLOAT_FILE, INT8_FILE, given_place, model_of
 
     names = (FLOAT_FILE,) if dtype == "float32" else (INT8_FILE, FLOAT_FILE)
-    path = model_of(given_place(model), *names)
+    place = given_place(model)
+    path = model_of(place, *names)
     limits = Limits(**limit_amounts(max_latency, max_ram, max_flash, max_weights, max_energy))
     clock_hz, on = frequency(clock, "--clock"), load_device(device, runtime=runtime)
     question = CostQuestion(
         device=on, runtime=runtime, clock_hz=clock_hz, dtype=dtype, streaming=streaming,
         patches=None if patch is None else Patches.parse(patch),
     )  # fmt: skip
-    found = profile_model(path, question, limits, risk, duty_cycle(period, sleep_power))
+    features = None if place.is_file() or streaming else _feature_need(place, on)
+    found = profile_model(path, question, limits, risk, duty_cycle(period, sleep_power), features)
     if plot is not None:
         _draw_memory(found, Path(plot))
     return found
+
+
+def _feature_need(folder: Path, device: "Device") -> "FeatureNeed | None":
+    """Return what the features of a student's raw samples take; None of one that has none."""
+    from hwkd.engine.setup.feature_need import feature_need
+    from hwkd.io.student_folder import holds_student, read_student, student_folder_of
+    from hwkd.signals.pipeline import Pipeline
+
+    if not holds_student(student_folder_of(folder)):
+        return None
+    run = read_student(folder).record.run
+    return None if run is None else feature_need(Pipeline.of(run.data.pipeline), device)
 
 
 def _draw_memory(found: "ModelProfile", path: Path) -> None:

@@ -12,6 +12,7 @@ from hwkd.core.measure import CostEstimate, Profile
 from hwkd.core.memory_stage import MemoryStage
 from hwkd.core.streaming import Stream
 from hwkd.cost.energy import EnergyBand
+from hwkd.cost.features import FeatureNeed
 from hwkd.cost.memory_order import OrderPlan
 from hwkd.trace.onnx_inputs import FixedInput
 
@@ -30,6 +31,10 @@ class ModelProfile:
         risk: end of the latency's interval that must stay inside its limit.
         energy: of one inference; None where it is not known.
         ram_interval_bytes: ends of the 90% interval of the peak; None where it was not tested.
+        features: what the features of a student's raw samples take, which are in all sums; None of
+            a file by itself, of a run of next frames, and where none are computed.
+        instructions: of the network in one inference, predicted; None where nobody counted the
+            runtime's kernels. Emulated ones are those of `hwkd verify`.
         stream: what a run takes, where it takes the next frames; all numbers are then of a run.
         daily_energy: of a day at the period that was asked for; None without one, or unknown.
     """
@@ -47,6 +52,8 @@ class ModelProfile:
     energy: EnergyBand | None = None
     daily_energy: EnergyBand | None = None
     ram_interval_bytes: tuple[int, int] | None = None
+    features: FeatureNeed | None = None
+    instructions: int | None = None
     stream: Stream | None = None
 
     @property
@@ -110,6 +117,38 @@ class ModelProfile:
         return found
 
     @property
+    def ram_parts(self) -> dict[str, int]:
+        """What the peak is made of, in bytes; activations hold scratch and gaps between tensors."""
+        runtime = self.stages[0].overhead_bytes if self.stages else 0
+        features = 0 if self.features is None else self.features.ram_bytes
+        return {
+            "activation_bytes": self.cost.peak_ram_bytes - runtime - features,
+            "runtime_bytes": runtime,
+            "feature_bytes": features,
+        }
+
+    @property
+    def flash_parts(self) -> dict[str, int]:
+        """What the flash is made of, in bytes."""
+        features = 0 if self.features is None else self.features.flash_bytes
+        return {
+            "weight_bytes": self.cost.weight_bytes,
+            "code_bytes": self.cost.flash_bytes - self.cost.weight_bytes - features,
+            "feature_bytes": features,
+        }
+
+    @property
+    def predicted_instructions(self) -> dict[str, int | None] | None:
+        """Instructions of network and features; None where the network's are not known."""
+        if self.instructions is None:
+            return None
+        of_features = None if self.features is None else self.features.instructions
+        return {
+            "network": self.instructions,
+            "features": None if of_features is None else round(of_features),
+        }
+
+    @property
     def per_frame(self) -> dict[str, float | None]:
         """What one frame costs, on average over a run; empty of a network that takes windows."""
         if self.stream is None:
@@ -145,7 +184,10 @@ class ModelProfile:
             },
             "peak_ram_bytes": cost.peak_ram_bytes,
             "peak_ram_interval_bytes": self.ram_interval_bytes and list(self.ram_interval_bytes),
+            "ram_parts": self.ram_parts,
             "flash_bytes": cost.flash_bytes,
+            "flash_parts": self.flash_parts,
+            "predicted_instructions": self.predicted_instructions,
             "energy_j": self.energy_j,
             "stream": self.stream and {**asdict(self.stream), "per_frame": self.per_frame},
             "energy": None if self.energy is None else asdict(self.energy),

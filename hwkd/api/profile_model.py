@@ -12,8 +12,10 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.graph import OpGraph
 from hwkd.core.limits import NO_LIMITS, Limits
 from hwkd.core.measure import CostEstimate
+from hwkd.core.memory_stage import MemoryStage
 from hwkd.cost.backend import CostQuestion, ModelFile, backend_of
 from hwkd.cost.energy import DutyCycle, EnergyBand, daily_energy, energy_band
+from hwkd.cost.features import FEATURES, FeatureNeed, with_features
 from hwkd.cost.memory_interval import ram_interval_bytes
 from hwkd.trace.onnx_file import Network, load_network
 
@@ -24,6 +26,7 @@ def profile_model(
     limits: Limits = NO_LIMITS,
     risk: Risk = "upper",
     duty: DutyCycle | None = None,
+    features: FeatureNeed | None = None,
 ) -> ModelProfile:
     """Read a network and cost it on a device, as its backend does.
 
@@ -32,6 +35,7 @@ def profile_model(
         limits: where one is None, the device's own holds; its latency is the one it aims at.
         risk: end of the latency's interval that must stay inside its limit.
         duty: how often it runs, for the energy of a day.
+        features: of raw samples, which run before it.
 
     Raises:
         ConfigError: if device, runtime, clock and dtype do not go together.
@@ -48,21 +52,22 @@ def profile_model(
     _refuse_mixed(question, network)
     file = ModelFile(path=model, graph=network.graph, dtype=network.dtype, costed_in=costed_in)
     found = backend.cost_file(file, question)
-    energy = _energy(found.cost, question)
+    cost = found.cost if features is None else with_features(found.cost, features)
+    energy = _energy(cost, question)
     daily = None
     if duty is not None:
-        if energy is None or found.cost.latency is None:
+        if energy is None or cost.latency is None:
             raise ConfigError(
                 f"--period: the energy of an inference with {found.cost.runtime} on {device.name} "
                 "is not known (no published power for this clock, or operators without a cost); "
                 "leave it out"
             )
-        daily = daily_energy(energy, found.cost.latency, duty)
+        daily = daily_energy(energy, cost.latency, duty)
     return ModelProfile(
         model=model.name,
-        cost=found.cost,
+        cost=cost,
         measured=found.measured,
-        stages=found.stages,
+        stages=found.stages if features is None else _before(found.stages, features),
         order=found.order,
         basis=backend.basis,
         inputs=network.inputs,
@@ -71,18 +76,35 @@ def profile_model(
         risk=risk,
         energy=energy,
         daily_energy=daily,
-        ram_interval_bytes=_ram_interval(found.cost, question),
+        ram_interval_bytes=_ram_interval(found.cost, question, features),
+        features=features,
+        instructions=found.instructions,
         stream=found.stream,
     )
 
 
-def _ram_interval(cost: CostEstimate, question: CostQuestion) -> tuple[int, int] | None:
+def _before(stages: tuple[MemoryStage, ...], features: FeatureNeed) -> tuple[MemoryStage, ...]:
+    """Return the stages of a network with that of its features before them."""
+    runtime = stages[0].overhead_bytes if stages else 0
+    first = MemoryStage(
+        op=FEATURES.lower(), kind=FEATURES, used_bytes=features.ram_bytes, held_bytes=0,
+        scratch_bytes=0, overhead_bytes=runtime,
+    )  # fmt: skip
+    return (first, *stages)
+
+
+def _ram_interval(
+    cost: CostEstimate, question: CostQuestion, features: FeatureNeed | None
+) -> tuple[int, int] | None:
     """Return the band of the peak; none where the working memory of an operator is not known."""
     if cost.unknown_kernels:
         return None
     kinds = {op.kind for op in cost.per_op if op.fused_into is None}
     memory = question.device.runtime(question.runtime).memory
-    return ram_interval_bytes(cost.peak_ram_bytes, memory, kinds)
+    ends, beside = ram_interval_bytes(cost.peak_ram_bytes, memory, kinds), features
+    if ends is None or beside is None:
+        return ends
+    return ends[0] + beside.ram_bytes, ends[1] + beside.ram_bytes
 
 
 def _energy(cost: CostEstimate, question: CostQuestion) -> EnergyBand | None:

@@ -36,6 +36,7 @@ from hwkd.api.common import (
     StrideOption,
     StudyOption,
     TaskOption,
+    TeacherClassesOption,
     TeacherInputs,
     TeachersOption,
     TeacherWeights,
@@ -123,6 +124,7 @@ def search(
     ] = (),
     teacher_weights: TeacherWeights = (),
     teacher_inputs: TeacherInputs = (),
+    teacher_classes: TeacherClassesOption = (),
     teacher_time: TeacherTimeOption = None,
     unlabelled: Unlabelled = None,
     spaces: SpacesOption = (),
@@ -221,8 +223,10 @@ def search(
         shared_place,
         size,
         whole_path,
+        whole_teacher,
         without_password,
     )
+    from hwkd.api.teachers import class_lists, named_teachers
     from hwkd.api.track import require_trackers, tracked
     from hwkd.engine.search.run import run_search
     from hwkd.engine.setup.config import SearchConfig
@@ -280,9 +284,10 @@ def search(
             "target_latency_s": seconds(target_latency, "--target-latency"),
         },
         "teacher": {
-            "sources": [whole_path(teacher, ".onnx") for teacher in teachers],
+            "sources": [whole_teacher(teacher) for teacher in named_teachers(teachers)],
             "weights": [str(Path(path).resolve()) for path in teacher_weights],
             "inputs": list(teacher_inputs),
+            "classes": class_lists(teacher_classes),
             "time_budget_s": seconds(teacher_time, "--teacher-time"),
         },
         "transfer": {"unlabelled": str(Path(unlabelled).resolve()) if unlabelled else None},

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwkd.core import catalog
 from hwkd.core.errors import ConfigError
+from hwkd.core.teacher_input import is_teacher_file
 from hwkd.core.units import (
     Duration,
     parse_bytes,
@@ -132,6 +133,11 @@ def default_spaces(task: str) -> tuple[str, ...]:
 def whole_path(text: str, suffix: str) -> str:
     """Make the name of a file absolute, so that the run can be resumed from another folder."""
     return str(Path(text).resolve()) if text.lower().endswith(suffix) else text
+
+
+def whole_teacher(source: str) -> str:
+    """Do so for a teacher that is a file; Python is found by its name."""
+    return str(Path(source).resolve()) if is_teacher_file(source) else source
 
 
 def shared_place(

@@ -139,7 +139,7 @@ def _peak_lines(found: ModelProfile) -> list[str]:
         f"{show.kib(stage.used_bytes)} read and written"
         f"{waiting}{scratch}, {show.kib(stage.overhead_bytes)} for the runtime"
     ]
-    gaps = found.cost.peak_ram_bytes - stage.total_bytes
+    gaps = found.cost.peak_ram_bytes - stage.total_bytes - found.ram_parts["feature_bytes"]
     if gaps > 0:
         lines.append(f"peak RAM is {show.kib(gaps)} above that: gaps that the planner leaves")
     order = found.order
@@ -153,11 +153,14 @@ def _peak_lines(found: ModelProfile) -> list[str]:
 
 def _totals(found: ModelProfile) -> WrappedTable:
     cost, basis, fit = found.cost, found.basis, found.fit
-    weights = show.kib(cost.weight_bytes)
-    rest = f"{basis.sizes}: {weights} weights, the rest {basis.rest_of_flash}"
+    parts = found.flash_parts
+    weights, code = show.kib(cost.weight_bytes), parts["code_bytes"]
+    rest = f"{basis.sizes}: {weights} weights"
+    rest += f", {show.kib(code)} {basis.rest_of_flash}" if code else ""
+    rest += _of_features(parts)
     rows: list[tuple[LimitName, str, str]] = [
         ("latency", _latency(found), _spread(found)),
-        ("ram", show.kib(cost.peak_ram_bytes), basis.sizes + _ram_ends(found)),
+        ("ram", show.kib(cost.peak_ram_bytes), _ram_origin(found)),
         ("flash", show.kib(cost.flash_bytes), rest),
         ("weights", weights, "counted"),
         (
@@ -177,6 +180,12 @@ def _totals(found: ModelProfile) -> WrappedTable:
         daily = found.daily_energy
         table.add_row("energy of a day", show.energy(daily.value_j), "", "", _band(daily))
     table.add_row("MACs", show.integer(cost.macs), "", "", _counted(cost))
+    instructions = found.predicted_instructions
+    if instructions is not None:
+        known = [count for count in instructions.values() if count is not None]
+        table.add_row(
+            "instructions", show.integer(sum(known)), "", "", _counted_forms(instructions)
+        )
     table.add_row("parameters", show.integer(cost.params), "", "", "counted")
     return table
 
@@ -187,11 +196,28 @@ def _counted(cost: CostEstimate) -> str:
     return f"counted, without {', '.join(sorted(strange))}" if strange else "counted"
 
 
-def _ram_ends(found: ModelProfile) -> str:
-    if found.ram_interval_bytes is None:
-        return ""
-    low, high = found.ram_interval_bytes
-    return f": {show.kib(low)} to {show.kib(high)} (90% interval)"
+def _counted_forms(instructions: dict[str, int | None]) -> str:
+    """Say where predicted instructions come from."""
+    features = instructions["features"]
+    said = "" if features is None else f", {show.integer(features)} of features"
+    return f"predicted from counted kernels{said}; `hwkd verify` counts them of the file"
+
+
+def _ram_origin(found: ModelProfile) -> str:
+    parts, said = found.ram_parts, found.basis.sizes
+    if found.ram_interval_bytes is not None:
+        low, high = found.ram_interval_bytes
+        said += f": {show.kib(low)} to {show.kib(high)} (90% interval)"
+    if not parts["runtime_bytes"] and not parts["feature_bytes"]:
+        return said
+    separator = ";" if found.ram_interval_bytes is not None else ":"
+    runtime = f", {show.kib(parts['runtime_bytes'])} runtime" if parts["runtime_bytes"] else ""
+    activations = show.kib(parts["activation_bytes"])
+    return f"{said}{separator} {activations} activations{runtime}{_of_features(parts)}"
+
+
+def _of_features(parts: dict[str, int]) -> str:
+    return f", {show.kib(parts['feature_bytes'])} features" if parts["feature_bytes"] else ""
 
 
 def _band(energy: EnergyBand | None) -> str:

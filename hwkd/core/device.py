@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from hwkd.core.choices import Dtype
 from hwkd.core.errors import ConfigError, UnknownNameError
@@ -47,9 +47,15 @@ WORK: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tap", "tap_of_nine", "pixel", "loaded", "moved", "row", "weight", "block", "call",
         ),
         "grouped": ("mac", "tap", "output", "call"),
-        "dilated": (
-            "mac", "block_of_4", "remainder", "output", "pixel", "tap", "padded_tap", "column",
-            "column_remainder", "padded_column", "weight", "streamed_mac", "call",
+        "gathered": (
+            "mac", "mac_of_three", "block_of_16", "block_of_4", "pair", "single_mac",
+            "single_rest", "single_block", "single_pair", "output", "pixel", "last_mac", "row",
+            "tap", "byte", "filled", "narrow_row", "narrow_tap", "narrow_byte", "call",
+        ),
+        "listed": (
+            "mac", "mac_of_three", "block_of_16", "block_of_4", "pair", "single_mac",
+            "single_rest", "single_block", "single_pair", "output", "pixel", "last_mac", "byte",
+            "call",
         ),
         "transposed": ("mac", "tap", "output", "call"),
         "move": ("output", "looked_up", "filled", "run", "call"),
@@ -119,6 +125,22 @@ class FormEvidence(_Finite):
     shared: tuple[float, ...] = ()
 
 
+def _known_amounts(table: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    for name, amounts in table.items():
+        if name not in WORK:
+            raise ValueError(str(UnknownNameError("operator class", name, WORK)))
+        for amount, value in amounts.items():
+            if amount not in WORK[name]:
+                raise ValueError(str(UnknownNameError(f"amount of {name}", amount, WORK[name])))
+            if value < 0:
+                raise ValueError(f"{name}.{amount} = {value}: what work takes is never negative")
+    return table
+
+
+# Operator class -> amount -> what one unit of it takes.
+WorkTable: TypeAlias = Annotated[dict[str, dict[str, float]], AfterValidator(_known_amounts)]
+
+
 class LatencyModel(_Finite):
     """Cycles of one inference as a sum of non-negative physical terms.
 
@@ -136,7 +158,7 @@ class LatencyModel(_Finite):
         source: where the measurements were published.
     """
 
-    cycles: dict[str, dict[str, float]]
+    cycles: WorkTable
     borrowed: tuple[str, ...] = ()
     fitted_on: str
     measurements: StoredInt = Field(ge=0)
@@ -147,19 +169,6 @@ class LatencyModel(_Finite):
     evidence: dict[str, FormEvidence] = Field(default_factory=dict)
     source: str = Field(min_length=1)
 
-    @field_validator("cycles")
-    @classmethod
-    def _amounts_are_known(cls, cycles: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-        for name, table in cycles.items():
-            if name not in WORK:
-                raise ValueError(str(UnknownNameError("operator class", name, WORK)))
-            for amount, value in table.items():
-                if amount not in WORK[name]:
-                    raise ValueError(str(UnknownNameError(f"amount of {name}", amount, WORK[name])))
-                if value < 0:
-                    raise ValueError(f"{name}.{amount} = {value}: cycles are never negative")
-        return cycles
-
 
 class Runtime(_Finite):
     """One inference stack on one core.
@@ -168,6 +177,8 @@ class Runtime(_Finite):
         name: as `--runtime` takes it, for example "esp-nn".
         version: software version that the numbers belong to.
         latency: dtype -> model; a dtype that is missing was never measured.
+        instructions: operator class -> amount -> instructions of int8 kernels on this core, both
+            named in `WORK`; empty where nobody counted them.
         fusion: which operators it never executes on their own.
         storage: what it puts in flash besides the weights.
         active_power_w: power drawn during an inference; None when nobody published it.
@@ -180,6 +191,7 @@ class Runtime(_Finite):
     name: str
     version: str
     latency: dict[Dtype, LatencyModel] = Field(default_factory=dict)
+    instructions: WorkTable = Field(default_factory=dict)
     fusion: FusionRules = FusionRules()
     memory: MemoryModel = MemoryModel()
     storage: StorageModel = StorageModel()

@@ -135,6 +135,8 @@ class StorageModel(StrictModel):
     Attributes:
         code_bytes: code and constants linked whatever the network.
         per_kind_code_bytes: kind -> code linked once when the network uses it.
+        per_form_code_bytes: kernel linked once for each form of operator (kind, window, data; as
+            `hwkd.cost.latency_terms` names it) that the network uses.
         per_op_bytes: generated code or description for each operator.
         per_output_channel_bytes: quantisation tables of an operator with weights.
         sources: field -> citation.
@@ -142,6 +144,7 @@ class StorageModel(StrictModel):
 
     code_bytes: float = Field(default=0, ge=0)
     per_kind_code_bytes: dict[str, float] = Field(default_factory=dict)
+    per_form_code_bytes: float = Field(default=0, ge=0)
     per_op_bytes: float = Field(default=0, ge=0)
     per_tensor_bytes: float = Field(default=0, ge=0)
     per_output_channel_bytes: float = Field(default=0, ge=0)

@@ -13,6 +13,8 @@ Scores: TypeAlias = dict[str, float]
 
 def primary_text(scores: Scores) -> str:
     """Return name and value of the first score, which is the primary metric's, for a terminal."""
+    if not scores:
+        return "not judged"
     name, value = next(iter(scores.items()))
     return f"{name} {value:.4f}"
 

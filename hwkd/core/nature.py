@@ -9,3 +9,5 @@ from typing import Literal, TypeAlias
 # labels are maps of their size and move with them, "boxes" those whose labels are boxes; "values"
 # may be anything.
 Nature: TypeAlias = Literal["values", "spectra", "motion", "text", "scenes", "boxes"]
+
+AXES = 3  # of a sensor of motion

@@ -202,6 +202,7 @@ class TeacherRecord(StrictModel):
             search go by; None when an older version searched.
         members: each network by itself; none in what older versions wrote.
         trained_within_s: bound on its training, which names it in the cache; None is no bound.
+        is_partial: one of its members does not know every class of the data.
     """
 
     kind: Literal["trained here", "onnx", "factory", "answers", "transformers"]
@@ -213,6 +214,7 @@ class TeacherRecord(StrictModel):
     identity: str | None = None
     members: tuple[TeacherMemberRecord, ...] = ()
     trained_within_s: float | None = None
+    is_partial: bool = False
 
     @model_validator(mode="before")
     @classmethod

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from hwkd.core.choices import Dtype
-from hwkd.core.device import LatencyModel
+from hwkd.core.device import LatencyModel, WorkTable
 from hwkd.core.memory_model import FusionRules, MemoryModel, StorageModel
 from hwkd.core.strict_model import StrictModel
 
@@ -20,10 +20,12 @@ class CoreFit(StrictModel):
 
     Attributes:
         latency: dtype -> model.
+        instructions: see `Runtime`.
     """
 
     version: str
     latency: dict[Dtype, LatencyModel] = Field(min_length=1)
+    instructions: WorkTable = Field(default_factory=dict)
 
 
 class RuntimeFile(StrictModel):

@@ -65,6 +65,7 @@ class FileCost:
         order: the order that needs the least memory; None where the backend does not choose it,
             and for networks too large to search.
         stream: what a run takes, where it takes the next frames.
+        instructions: predicted; None where nobody counted the runtime's kernels.
     """
 
     cost: CostEstimate
@@ -72,6 +73,7 @@ class FileCost:
     order: OrderPlan | None = None
     measured: Profile | None = None
     stream: Stream | None = None
+    instructions: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,7 +43,7 @@ def with_features(cost: CostEstimate, need: FeatureNeed) -> CostEstimate:
     """
     latency = _latency(need, cost.clock_hz)
     op = OpCost(
-        name="features", kind=FEATURES, macs=0,
+        name=FEATURES.lower(), kind=FEATURES, macs=0,
         latency_s=None if latency is None else latency.value_s,
         ram_bytes=need.ram_bytes, flash_bytes=need.flash_bytes,
     )  # fmt: skip

@@ -14,7 +14,8 @@ from math import prod
 from hwkd.core.graph import Op, Tensor
 from hwkd.core.kinds import kind_of
 from hwkd.core.line_buffer import DEPTHWISE_BLOCK, line_buffer
-from hwkd.cost.latency_terms import Work, op_work
+from hwkd.cost.dense_terms import gathered_work, listed_work
+from hwkd.cost.latency_terms import Work, channels_of, height_and_width, op_work
 
 # Taps that the kernel runs without a loop.
 _UNROLLED_TAPS = 9
@@ -57,7 +58,7 @@ def _move(op: Op, tensors: _Tensors) -> Work | None:
 def _repeated(sources: list[Tensor], target: Tensor) -> tuple[int, int]:
     """Every position of the larger map is a stretch of channels."""
     del sources
-    return target.elements, target.elements // _channels(target)
+    return target.elements, target.elements // channels_of(target)
 
 
 def _cut(sources: list[Tensor], target: Tensor) -> tuple[int, int]:
@@ -100,18 +101,10 @@ def _stretches(part: Tensor, whole: Tensor) -> int:
     return 1
 
 
-def _height_and_width(shape: tuple[int, ...]) -> tuple[int, int]:
-    return (shape[2], shape[3]) if len(shape) == 4 else (1, shape[-1])
-
-
-def _channels(tensor: Tensor) -> int:
-    return tensor.shape[1] if len(tensor.shape) > 1 else 1
-
-
 def _is_depthwise(op: Op, target: Tensor) -> bool:
     return op.weights == op.groups * op.kernel[0] * op.kernel[1] == op.macs // prod(
         target.shape[2:]
-    ) and op.groups == _channels(target)
+    ) and op.groups == channels_of(target)
 
 
 def _lined(op: Op, tensors: _Tensors) -> Work | None:
@@ -119,7 +112,7 @@ def _lined(op: Op, tensors: _Tensors) -> Work | None:
     target = tensors[op.outputs[0]]
     if op.groups == 1 or not _is_depthwise(op, target):
         return None
-    out = _height_and_width(target.shape)
+    out = height_and_width(target.shape)
     under = [step * (side - 1) + 1 for side, step in zip(op.kernel, op.dilation, strict=True)]
     over = (op.pads[0] + op.pads[2], op.pads[1] + op.pads[3])
     image = [
@@ -160,20 +153,10 @@ def _grouped(op: Op, tensors: _Tensors) -> Work | None:
     return Work("grouped", amounts, op.macs, depth, "Conv in groups")
 
 
-def _dilated(op: Op, tensors: _Tensors) -> Work | None:
-    """Count a dilated convolution as a dense one: each pixel is widened from where it lies."""
-    if op.groups > 1 or op.dilation == (1, 1):
-        return None
-    work = op_work(op, tensors)
-    if work is None or work.op_class != "conv":
-        return None
-    return work._replace(op_class="dilated", form="Conv dilated")
-
-
 def _transposed(op: Op, tensors: _Tensors) -> Work:
     """Count products, taps that meet an input, and outputs."""
     target = tensors[op.outputs[0]]
-    depth = op.weights // (_channels(target) * op.kernel[0] * op.kernel[1])
+    depth = op.weights // (channels_of(target) * op.kernel[0] * op.kernel[1])
     amounts = (op.macs, op.macs // max(depth, 1), target.elements, 1)
     per_output = max(op.macs // target.elements, 1)
     return Work("transposed", amounts, op.macs, per_output, "ConvTranspose")
@@ -185,7 +168,7 @@ def _largest(op: Op, tensors: _Tensors) -> Work | None:
     if op.kind != "MaxPool" or work is None:
         return None
     taps, outputs, calls = work.amounts
-    amounts = (taps, taps / _channels(tensors[op.outputs[0]]), outputs, calls)
+    amounts = (taps, taps / channels_of(tensors[op.outputs[0]]), outputs, calls)
     return work._replace(op_class="max_pool", amounts=amounts)
 
 
@@ -194,7 +177,7 @@ def _between(op: Op, tensors: _Tensors) -> Work | None:
     if not op.macs:
         return None
     outputs = tensors[op.outputs[0]].elements
-    pixels = outputs // _channels(tensors[op.outputs[0]])
+    pixels = outputs // channels_of(tensors[op.outputs[0]])
     return Work("resize", (outputs, pixels, 1), op.macs, op.macs // outputs, f"{op.kind} linear")
 
 
@@ -219,7 +202,13 @@ def _product(op: Op, tensors: _Tensors) -> Work | None:
 
 # Rule of `hwkd.core.kinds` -> finer classes of `hwkd.core.device.WORK` and what counts them.
 _FINER: Mapping[str, Mapping[str, _Rule]] = {
-    "conv": {"lined": _lined, "grouped": _grouped, "dilated": _dilated},
+    "conv": {
+        "lined": _lined,
+        "grouped": _grouped,
+        "gathered": gathered_work,
+        "listed": listed_work,
+    },
+    "dense": {"listed": listed_work},
     "transposed": {"transposed": _transposed},
     "copy": {"move": _move},
     "resize": {"move": _move, "resize": _between},

@@ -64,6 +64,7 @@ class _Fusion:
         self._producer: dict[str, str] = {}  # tensor -> operator
         self._alias: dict[str, str] = {}  # renamed tensor -> the one that exists
         self._added: dict[str, Tensor] = {}
+        self._as_image: set[str] = set()  # vectors that lie as the image that they were
         self.fused_into = dict.fromkeys(dead, "")
 
     def visit(self, op: Op) -> None:
@@ -90,6 +91,8 @@ class _Fusion:
                 op, inputs = self._merge_pad(host, op), host.inputs
         if rules.explicit_pads and op.pads != _NO_PADS and kind_of(op.kind).is_window:
             op, inputs = self._pad_explicitly(op, inputs)
+        if rules.strided and len(inputs) == 2 and kind_of(op.kind).work == "elementwise":
+            inputs = self._lying_alike(op, inputs)
         self._running[op.name] = op if inputs is op.inputs else with_changes(op, inputs=inputs)
         for name in op.outputs:
             self._producer[name] = op.name
@@ -130,6 +133,26 @@ class _Fusion:
         del self._running[pad.name]
         return with_changes(op, pads=(top, left, bottom, right))
 
+    def _lying_alike(self, op: Op, inputs: tuple[str, ...]) -> tuple[str, ...]:
+        """Copy the second operand where only one is an image whose channels lie side by side.
+
+        The output lies as the first.
+        """
+        tensors = self._graph.tensors
+        whole, other = (tensors[name].shape for name in op.inputs)
+        first, second = inputs
+        lies = [name in self._as_image or _is_image(tensors[name]) for name in inputs]
+        if lies[0]:
+            self._as_image.add(op.outputs[0])
+        if whole != other or lies[0] == lies[1]:
+            return inputs
+        copy = Tensor(name=f"{second}@{op.name}", shape=whole)
+        moved = Op(
+            name=f"{op.name}_relayout", kind="Transpose", inputs=(second,), outputs=(copy.name,)
+        )
+        self._running[moved.name], self._added[copy.name] = moved, copy
+        return first, copy.name
+
     def _pad_explicitly(self, op: Op, inputs: tuple[str, ...]) -> tuple[Op, tuple[str, ...]]:
         """Put a Pad before a window whose padding the runtime cannot express."""
         shape = self._graph.tensors[op.inputs[0]].shape
@@ -138,6 +161,12 @@ class _Fusion:
         pad, padded = pad_before(op, inputs[0], shape)
         self._running[pad.name], self._added[padded.name] = pad, padded
         return with_changes(op, pads=_NO_PADS), (padded.name,)
+
+
+def _is_image(tensor: Tensor) -> bool:
+    """Tell whether it has several channels at several places, which lie channels last."""
+    shape = tensor.shape
+    return len(shape) > 2 and shape[1] > 1 and tensor.elements > shape[0] * shape[1]
 
 
 def with_changes(

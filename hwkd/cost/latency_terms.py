@@ -65,7 +65,7 @@ def op_work(op: Op, tensors: Mapping[str, Tensor]) -> Work | None:
 @WORK_RULES.register("conv")
 def _conv(op: Op, tensors: Mapping[str, Tensor]) -> Work:
     shape = tensors[op.outputs[0]].shape
-    height, width = _height_and_width(shape)
+    height, width = height_and_width(shape)
     pixels = shape[0] * height * width
     outputs = shape[1] * pixels
     macs = op.macs
@@ -111,7 +111,7 @@ def _window_form(op_class: str, kernel: tuple[int, int], is_image: bool) -> str:
 def _taps_inside(op: Op, out_shape: tuple[int, ...]) -> int:
     """Count the (output, kernel) position pairs that read the image and not its padding."""
     top, left, bottom, right = op.pads
-    height, width = _height_and_width(out_shape)
+    height, width = height_and_width(out_shape)
     rows = height * op.kernel[0]
     columns = width * op.kernel[1]
     rows -= _outside(top, op.kernel[0], op.stride[0])
@@ -121,9 +121,14 @@ def _taps_inside(op: Op, out_shape: tuple[int, ...]) -> int:
     return out_shape[0] * max(rows, 0) * max(columns, 0)
 
 
-def _height_and_width(shape: tuple[int, ...]) -> tuple[int, int]:
+def height_and_width(shape: tuple[int, ...]) -> tuple[int, int]:
     """Return the spatial size; a signal (N, C, T) has height 1."""
     return (shape[2], shape[3]) if len(shape) == 4 else (1, shape[-1])
+
+
+def channels_of(tensor: Tensor) -> int:
+    """Return the channels of an image or signal, or the length of a vector."""
+    return tensor.shape[1] if len(tensor.shape) > 1 else 1
 
 
 def _outside(pad: int, kernel: int, stride: int) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hwkd.core.graph import FileFacts, Op, OpGraph, Tensor
 from hwkd.core.memory_model import StorageModel
+from hwkd.cost.latency_terms import op_work
 
 _BIAS_BYTES = 4
 # Kinds whose channels are axis 1, whatever follows it.
@@ -54,6 +55,8 @@ def plan_storage(graph: OpGraph, model: StorageModel, element_bytes: int) -> Sto
             code += model.per_output_channel_bytes * _channels(op, graph.tensors)
     per_kind = model.per_kind_code_bytes
     code += sum(size for kind, size in per_kind.items() if kind in kinds)
+    if model.per_form_code_bytes:
+        code += model.per_form_code_bytes * len(forms_of(graph))
     weight_bytes = sum(per_op.values())
     return StoragePlan(
         weight_bytes=weight_bytes,
@@ -61,6 +64,12 @@ def plan_storage(graph: OpGraph, model: StorageModel, element_bytes: int) -> Sto
         flash_bytes=weight_bytes + round(code),
         per_op_bytes=per_op,
     )
+
+
+def forms_of(graph: OpGraph) -> set[str]:
+    """Return the forms of operator in a graph, each of which a library has a kernel for."""
+    works = ((op, op_work(op, graph.tensors)) for op in graph.ops)
+    return {op.kind if work is None else work.form for op, work in works}
 
 
 def _own_bytes(op: Op, facts: FileFacts, element_bytes: int, seen: set[str]) -> int:

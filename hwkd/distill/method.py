@@ -187,6 +187,8 @@ class Method(Configured, ABC):
         pairs_layers: features arrive as chosen pairs; False gives every stage of both sides.
         pools: maps of different sizes are pooled to the smaller height and width.
         needs_positions: normalises each map over its positions, so one position has no gradient.
+        compares_raw_logits: reads more of a teacher's logits than their softmax, so that one which
+            rules a class out has no finite value for it.
         is_zero_at_teacher: the loss is 0 when the student's views equal the teacher's.
         usual_weight: weight of the term when the user gives none, with cross-entropy at 1.
         auxiliary_terms: beginnings of term names that train the method's own module only and
@@ -213,6 +215,7 @@ class Method(Configured, ABC):
     pairs_layers: ClassVar[bool] = True
     pools: ClassVar[bool] = True
     needs_positions: ClassVar[bool] = False
+    compares_raw_logits: ClassVar[bool] = False
     is_zero_at_teacher: ClassVar[bool] = True
     usual_weight: ClassVar[float] = 1.0
     auxiliary_terms: ClassVar[tuple[str, ...]] = ()

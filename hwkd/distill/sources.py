@@ -116,6 +116,26 @@ class CachedSource(StillSource):
         return Views(logits=shown.float(), embedding=embedding)
 
 
+class AnsweredSource(StillSource):
+    """Runs a teacher for what it shows inside, and looks up what it says of the data's classes."""
+
+    cached = None
+
+    def __init__(self, live: LiveSource, answers: CachedSource) -> None:
+        """Keep both."""
+        self._live = live
+        self._answers = answers
+
+    def start(self, student: nn.Module, data: TrainingSet) -> None:
+        """Start both."""
+        self._live.start(student, data)
+        self._answers.start(student, data)
+
+    def views(self, batch: Batch) -> Views:
+        """Return the layers of the one and the answers of the other."""
+        return replace(self._live.views(batch), logits=self._answers.views(batch).logits)
+
+
 class FunctionSource(StillSource):
     """Asks a function of arrays, such as an ONNX session, for logits."""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hwkd.core import catalog
+from hwkd.core.basis import ESTIMATED
 from hwkd.core.device import Device, core_key
 from hwkd.core.errors import ConfigError, HwkdError, UnknownNameError
 from hwkd.core.runtime_file import RuntimeFile
@@ -85,12 +86,30 @@ def parse_device(text: str, *, origin: str, beside: Path | None = None) -> Devic
     """
     data = parse_facts(text, origin)
     core, runtimes = core_key(str(data.get("core"))), data.get("runtimes", {})
+    if beside is not None and isinstance(data.get("core"), str):
+        _require_core(data, core, origin, beside)
     if isinstance(runtimes, dict):
         data["runtimes"] = {
             name: _completed(name, table, core, f"{origin}: runtimes.{name}", beside)
             for name, table in {**_fitted(core, beside), **runtimes}.items()
         }
     return _checked(data, origin)
+
+
+def _require_core(data: dict[str, Any], core: str, origin: str, beside: Path) -> None:
+    """Refuse a user's board whose core nobody described; what a plugin costs is its own affair."""
+    described = {*fact_names("core", beside)}
+    described |= {key for name in runtime_names(beside) for key in load_runtime(name, beside).cores}
+    if core in described or data.get("costed_by", ESTIMATED.name) != ESTIMATED.name:
+        return
+    known = {core_key(named): named for named in (load_device(n).core for n in device_names())}
+    if core in known:
+        return
+    unknown = UnknownNameError("core", data["core"], {*known.values()}, called=known)
+    raise ConfigError(
+        f"{origin}: {unknown} (one of your own is described in cores/{core}.toml beside this "
+        f"file, or timed in [cores.{core}] of a runtime: docs/devices.md)"
+    )
 
 
 def _checked(data: dict[str, Any], origin: str) -> Device:
@@ -157,7 +176,8 @@ def _said_of_core(table: dict[str, Any], fit: str, core: str) -> dict[str, Any]:
         dtype: {**model, "fitted_on": f"{model['fitted_on']}, of {fit_core} and not of {core}"}
         for dtype, model in table.get("latency", {}).items()
     }
-    return {**table, "latency": latency}
+    counted = {name: part for name, part in table.items() if name != "instructions"}
+    return {**counted, "latency": latency}
 
 
 def _fit_table(fit: str, place: str, beside: Path | None) -> dict[str, Any]:

@@ -36,12 +36,14 @@ class Split:
             head has them, shape [n, outputs].
         wholes: number of the recording that each example is cut from; None where there is none.
         nature: what the values are, where that says how inputs may be varied.
+        mirror_signs: of each channel in a mirror image of motion that keeps its class, if any.
     """
 
     inputs: NDArray[np.float32]
     labels: NDArray[Any]
     wholes: NDArray[np.int64] | None = None
     nature: Nature = "values"
+    mirror_signs: tuple[float, ...] = ()
 
     def __len__(self) -> int:
         """Number of examples."""

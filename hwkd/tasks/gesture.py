@@ -1,4 +1,4 @@
-"""Gestures and other motion: windows of recordings, judged one by one and by vote."""
+"""Gestures and other motion: windows of recordings, judged one by one and by recording."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ import numpy as np
 from hwkd.core.catalog import TASKS
 from hwkd.core.errors import ConfigError
 from hwkd.core.metric import Metric, led_by
+from hwkd.core.nature import AXES
 from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.tasks.base import Task, TaskData
 from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.classes_head import VOTED_METRICS, head_of_classes
-from hwkd.tasks.motion import AXES
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.tasks.recordings import RECORDING_FORMATS, group_of, read_recordings
 from hwkd.tasks.windows import cut_windows, split_windows
 
 WINDOW_S = 2.0
-# Of people never seen, statistics of short windows tell more than samples: on eight people of the
-# watch data, two at a time left out, .867 of windows of 8 s alone and .891 with copies that are
-# turned, faster or slower and mirrored (one seed; such pairs of people differ by up to .1).
-_FEATURES, _LEAST_FOR_FEATURES_S = "imu", 2.0
+# Movements end well below 12 Hz. Of people never seen, a network of samples of which each use is
+# another copy named .909 of the windows of 8 s of the watch data and .936 of the recordings, one of
+# three copies made before .900 and .936, one of statistics of short windows with such copies .897
+# and .929 (five pairs of people left out, equal samples or more; another seed differs by .02).
+_ENOUGH_HZ, _MOST_DECIMATED = 25.0, 16
 _KNOWN = frozenset(
     {"metric", "class_weights", "label", "split", "rate_hz", "window_s", "stride_s", "features"}
 )
@@ -33,7 +34,7 @@ _KNOWN = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class GestureTask:
-    """One label per window; a recording is what most of its windows say."""
+    """One label per window; a recording is what its windows together find likeliest."""
 
     name: str = "gesture"
     summary: str = "tell motions apart in recordings of sensors: CSV or NPZ, cut into windows"
@@ -65,8 +66,8 @@ class GestureTask:
         raw = split_windows(windows, found, names, split=reading.split, seed=split_seed)
         raw = checked_raw(replace(raw, notes=(*raw.notes, *notes)))
         head = head_of_classes(raw, metrics, reading)
-        if reading.features is None and _suits_features(raw, window_s):
-            reading = reading.model_copy(update={"features": _FEATURES})
+        if reading.features is None:
+            reading = reading.model_copy(update={"features": _features(raw)})
         return prepare(raw, head, reading, task=self.name, split_seed=split_seed, nature="motion")
 
     def labelled(
@@ -83,10 +84,12 @@ class GestureTask:
         )
 
 
-def _suits_features(raw: RawData, window_s: float) -> bool:
-    """Tell whether there are sensors of three axes, as whole numbers, in windows long enough."""
-    has_axes = raw.train.inputs.shape[1] % AXES == 0
-    return has_axes and raw.sample_rate_hz is not None and window_s >= _LEAST_FOR_FEATURES_S
+def _features(raw: RawData) -> str | None:
+    """Return samples at about 25 Hz where sensors of three axes give more, in whole numbers."""
+    factor = min(_MOST_DECIMATED, int((raw.sample_rate_hz or 0.0) / _ENOUGH_HZ))
+    if raw.train.inputs.shape[1] % AXES or factor < 2:
+        return None
+    return f"imu:statistics=no,magnitude=no,decimate={factor}"
 
 
 _TASK: Task = TASKS.register("gesture")(GestureTask())

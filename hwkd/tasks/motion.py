@@ -11,9 +11,9 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
+from hwkd.core.nature import AXES
 from hwkd.tasks.raw import RawSplit
 
-AXES = 3  # of a sensor of motion
 # How differently people wear a sensor, and how much faster, slower or stronger they move.
 _TURN_RAD, _TEMPO, _STRENGTH = 0.15, 0.1, 0.1
 # Copies beside each window; of a large set fewer, which has enough people of its own.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hwkd.core.errors import DataError
 from hwkd.core.head import Head
-from hwkd.core.nature import Nature
+from hwkd.core.nature import AXES, Nature
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.signals.features import RAW, Features, FittedFeatures, features_named
 from hwkd.signals.pipeline import Pipeline, applied, step_of
@@ -23,7 +23,7 @@ from hwkd.signals.steps.rfft import RealSpectrum
 from hwkd.signals.steps.standardise import Standardise
 from hwkd.tasks.base import Split, SplitName, TaskData
 from hwkd.tasks.feature_cache import features_of
-from hwkd.tasks.motion import AXES, copies_like, with_copies
+from hwkd.tasks.motion import copies_like, mirror_that_keeps_class, with_copies
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
 from hwkd.tasks.repeats import content_fingerprint, repeats
 from hwkd.tasks.split_differences import require_like_scaling
@@ -70,14 +70,20 @@ def prepare(
     data, copies = _with_copies(data, split_seed) if turned else (data, None)
     extracted = _extracted(data, front, is_whole=is_whole)
     moments, on_moments = _moments(extracted)
-    moments = _about_zero(moments) if _are_texts(front) else moments
+    nature = _nature(front, shape, nature, channels=extracted.train.inputs.shape[1])
+    if nature == "text":
+        moments = _about_zero(moments)
+    elif nature == "motion":
+        moments = _of_sensors(moments)
     scaled = _scaling(moments, reading, is_whole=is_whole, source=data.source)
     ends = (scaled, *recipe.after(shape))
     pipeline = _pipeline(data.train.inputs, (*front, *ends))
-    nature = _nature(front, shape, nature)
+    signs = _mirror_signs(data.train) if nature == "motion" else ()
     more = [] if copies is None else [("copies", _extracted_split(copies, front))]
     splits = {
-        name: replace(_applied(part, ends, f"{data.source}: {name}"), nature=nature)
+        name: replace(
+            _applied(part, ends, f"{data.source}: {name}"), nature=nature, mirror_signs=signs
+        )
         for name, part in (*extracted.given().items(), *more)
     }
     return TaskData(
@@ -138,6 +144,20 @@ def _about_zero(
     return (0.0,) * len(mean), tuple(map(math.hypot, mean, deviation))
 
 
+def _of_sensors(
+    moments: tuple[tuple[float, ...], tuple[float, ...]],
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean 0 and one root mean square for the axes of each sensor: vectors stay vectors."""
+    squares = np.square(moments).sum(axis=0).reshape(-1, AXES).mean(axis=1)
+    mean = (0.0,) * (AXES * len(squares))
+    return mean, tuple(np.repeat(np.sqrt(squares), AXES).tolist())
+
+
+def _mirror_signs(train: RawSplit) -> tuple[float, ...]:
+    signs = mirror_that_keeps_class(train)
+    return () if signs is None else tuple(signs.tolist())
+
+
 def _is_turned_before(front: tuple[Step, ...], shape: tuple[int, ...], raw: Nature) -> bool:
     """Tell whether motion is varied before its features; as samples it is while it is learned."""
     are_axes = raw == "motion" and shape[0] % AXES == 0
@@ -163,13 +183,16 @@ def _scaling(
     return given
 
 
-def _nature(front: tuple[Step, ...], shape: tuple[int, ...], raw: Nature) -> Nature:
+def _nature(
+    front: tuple[Step, ...], shape: tuple[int, ...], raw: Nature, *, channels: int
+) -> Nature:
     """Return what the network reads: spectra, motion along axes as it was sampled, ..."""
     if _are_texts(front):
         return "text"
     if any(isinstance(step, RealSpectrum) for step in front):
         return "spectra"
     are_axes = shape[0] % AXES == 0 and all(isinstance(step, StreamStep) for step in front)
+    are_axes = are_axes and channels == shape[0]  # without lengths of vectors beside them
     return "values" if raw == "motion" and not are_axes else raw
 
 

@@ -14,6 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from hwkd.core.boxes import CELL_PIXELS
+from hwkd.core.nature import AXES
 from hwkd.train.dataset import LabelledArrays
 from hwkd.train.seeding import derive_seed
 from hwkd.train.symmetry import Symmetry, symmetry_of
@@ -27,8 +28,8 @@ _SHIFT_BELOW_EXAMPLES = 20_000
 _SHIFT_FROM_PASSES, _PIXELS_PER_IMAGE_SHIFT = 20, 28
 # Of the bins and of the time of a spectrum, what is hidden at most: 8 of 40 bins, 10 of 49 frames.
 _MASKED_RATIO = 0.2
-# How differently people wear a sensor.
-_TURN_RAD = 0.2
+# How differently people wear a sensor, and how much faster, slower or stronger they move.
+_TURN_RAD, _TEMPO, _STRENGTH = 0.3, 0.2, 0.2
 # Of a text, the share of words that a training does not see.
 _DROPPED_RATIO = 0.3
 
@@ -49,6 +50,9 @@ class Augmentation:
             of the last two axes; none hides nothing (SpecAugment, arXiv:1904.08779).
         turn: standard deviation, in radians, of each component of the rotation by which each
             three channels are turned, as a sensor sits otherwise on another body.
+        tempo: natural logarithm of how much faster or slower motion is at most.
+        strength: standard deviation of the logarithm of what each three channels are multiplied by.
+        signs: of each channel in the mirror image that half of the motions become; none is none.
         dropped_ratio: share of the places along the last axis that become 0 in all channels, as
             the words of a text.
         cells: shifts are whole multiples of it, in pixels; 0 allows any.
@@ -62,6 +66,14 @@ class Augmentation:
     turn: float = 0.0
     dropped_ratio: float = 0.0
     cells: int = 0
+    tempo: float = 0.0
+    strength: float = 0.0
+    signs: tuple[float, ...] = ()
+
+    @property
+    def is_of_motion(self) -> bool:
+        """Whether motion changes, which `hwkd.train.motion` does."""
+        return max(self.turn, self.tempo, self.strength) > 0.0 or bool(self.signs)
 
     @property
     def changes_inputs(self) -> bool:
@@ -71,7 +83,8 @@ class Augmentation:
             or self.mirror
             or self.directions > 1
             or any(self.masks)
-            or max(self.noise, self.turn, self.dropped_ratio) > 0.0
+            or self.is_of_motion
+            or max(self.noise, self.dropped_ratio) > 0.0
         )
 
     def describe(self) -> str:
@@ -84,6 +97,9 @@ class Augmentation:
         if any(self.masks):
             parts.append("masks of up to {} bins and {} time steps".format(*self.masks))
         parts += [f"turns of {self.turn:g} rad"] if self.turn else []
+        parts += [f"tempo up to {self.tempo:.0%}"] if self.tempo else []
+        parts += [f"strength by {self.strength:.0%}"] if self.strength else []
+        parts += ["mirror images of bodies"] if self.signs else []
         parts += [f"{self.dropped_ratio:.0%} of the places dropped"] if self.dropped_ratio else []
         return " and ".join(parts) or "none"
 
@@ -103,7 +119,10 @@ def augment(
     if copy_seed is None or not augmentation.changes_inputs:
         return inputs
     generator = np.random.default_rng(derive_seed(copy_seed, "augment"))
-    copy = _shifted(inputs, augmentation.shift, generator)
+    if augmentation.is_of_motion:
+        copy = _moved_otherwise(inputs, augmentation, generator)
+    else:
+        copy = _shifted(inputs, augmentation.shift, generator)
     if augmentation.mirror:
         chosen = generator.random(len(inputs)) < 0.5
         if copy is inputs:
@@ -116,11 +135,6 @@ def augment(
         for quarter in (1, 2, 3):
             chosen = quarters == quarter
             copy[chosen] = np.rot90(copy[chosen], quarter, axes=(-2, -1))
-    if augmentation.turn:
-        turns = turned(generator.standard_normal((len(copy), 3)) * augmentation.turn)
-        copy = (turns[:, np.newaxis] @ copy.reshape(len(copy), -1, 3, copy.shape[-1])).reshape(
-            copy.shape
-        )
     if augmentation.noise:
         drawn = generator.standard_normal(copy.shape, dtype=np.float32)
         copy = copy + np.float32(augmentation.noise) * drawn
@@ -134,6 +148,23 @@ def augment(
             (drawn >= augmentation.dropped_ratio).astype(np.float32), -1, copy.ndim
         )
     return copy
+
+
+def _moved_otherwise(
+    inputs: NDArray[np.float32], augmentation: Augmentation, generator: np.random.Generator
+) -> NDArray[np.float32]:
+    import torch
+
+    from hwkd.train.motion import MotionDraws, varied_motion
+
+    draws = MotionDraws(
+        even=generator.random((len(inputs), 3)),
+        normal=generator.standard_normal((len(inputs), AXES + inputs.shape[1] // AXES)),
+    )
+    varied: NDArray[np.float32] = varied_motion(
+        torch.from_numpy(np.ascontiguousarray(inputs)), augmentation, draws
+    ).numpy()
+    return varied
 
 
 def kept_by_mask(
@@ -211,14 +242,15 @@ def choose_augmentation(
         return _of_spectra(data.inputs.shape, is_small=is_small)
     if data.nature == "text":
         return Augmentation(dropped_ratio=_DROPPED_RATIO)
+    if data.nature == "motion":
+        # Of people never seen, which no number of passes over a set of few makes known.
+        return Augmentation(
+            shift=tuple(round(size / _PIXELS_PER_SHIFT) for size in spatial),
+            turn=_TURN_RAD, tempo=_TEMPO, strength=_STRENGTH, signs=data.mirror_signs,
+        )  # fmt: skip
     shift = tuple(round(size / per_shift) * is_small for size in spatial)
     symmetry = symmetry_of(data) if symmetry is None else symmetry
-    return Augmentation(
-        shift=shift,
-        mirror=symmetry.mirror,
-        directions=symmetry.directions,
-        turn=_TURN_RAD if data.nature == "motion" and is_small else 0.0,
-    )
+    return Augmentation(shift=shift, mirror=symmetry.mirror, directions=symmetry.directions)
 
 
 def _of_spectra(shape: tuple[int, ...], *, is_small: bool) -> Augmentation:

@@ -16,10 +16,12 @@ import torch
 from torch import Tensor
 
 from hwkd.core.boxes import moved_boxes
+from hwkd.core.nature import AXES
 from hwkd.core.signals import moved
-from hwkd.train.augment import Augmentation, beside, kept_by_mask, turned
+from hwkd.train.augment import Augmentation, beside, kept_by_mask
 from hwkd.train.config import TrainConfig
 from hwkd.train.criteria import Batch
+from hwkd.train.motion import MotionDraws, varied_motion
 from hwkd.train.seeding import derive_seed
 
 
@@ -108,7 +110,9 @@ class BatchMaker:
             after row, shape [batch, height, width].
         """
         what, positions = self._augmentation, None
-        if not any(what.shift) and not what.mirror and what.directions == 1:
+        if what.is_of_motion:
+            batch = self._moved_otherwise(inputs.index_select(0, sample_ids))
+        elif not any(what.shift) and not what.mirror and what.directions == 1:
             batch = in_fast_layout(inputs.index_select(0, sample_ids))
         elif inputs.dim() == 4:
             height, width = inputs.shape[2:]
@@ -116,11 +120,6 @@ class BatchMaker:
             batch = _picked(inputs, sample_ids, positions)
         else:
             batch = self._moved_signals(inputs, sample_ids)
-        if what.turn > 0.0:
-            vectors = torch.randn(len(batch), 3, generator=self.generator).numpy() * what.turn
-            turns = torch.from_numpy(turned(vectors)).to(batch.device)[:, None]
-            axes = batch.reshape(len(batch), -1, 3, batch.shape[-1])
-            batch = (turns @ axes).reshape(batch.shape)
         if what.noise > 0.0:
             noise = torch.empty_like(batch, device="cpu").normal_(generator=self.generator)
             batch = batch.add(noise.to(batch.device), alpha=what.noise)
@@ -152,6 +151,13 @@ class BatchMaker:
             chosen = quarters == quarter
             places[chosen] = places[chosen].rot90(quarter, (1, 2))
         return places
+
+    def _moved_otherwise(self, batch: Tensor) -> Tensor:
+        sensors = batch.shape[1] // AXES
+        even = torch.rand(len(batch), 3, generator=self.generator)
+        normal = torch.randn(len(batch), AXES + sensors, generator=self.generator)
+        draws = MotionDraws(even=even.numpy(), normal=normal.numpy())
+        return varied_motion(batch, self._augmentation, draws)
 
     def _moved_signals(self, inputs: Tensor, sample_ids: Tensor) -> Tensor:
         picked = inputs.index_select(0, sample_ids)

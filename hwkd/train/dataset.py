@@ -31,6 +31,11 @@ class LabelledArrays(Protocol):
         """What inputs are, where that says how they may be varied."""
         ...
 
+    @property
+    def mirror_signs(self) -> tuple[float, ...]:
+        """Sign of each channel in a mirror image of motion that keeps its class; none is none."""
+        ...
+
 
 class Dataset(Protocol):
     """A data set with its splits and its identity."""

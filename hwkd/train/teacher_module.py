@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,10 @@ class ModuleTeacher:
     def num_outputs(self) -> int:
         """Number of outputs."""
         return self.head.size
+
+    def on(self, device: torch.device) -> ModuleTeacher:
+        """Return the teacher on a device; its module is moved."""
+        return replace(self, module=self.module.to(device), device=device)
 
     def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return outputs, of classes before softmax, shape [n, num_outputs]."""

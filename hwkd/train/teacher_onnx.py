@@ -168,5 +168,6 @@ def _check_output(session: Any, path: Path, head: Head) -> None:
     if shape and isinstance(shape[-1], int) and len(shape) == 2 and shape[-1] != head.size:
         raise TeacherError(
             f"--teacher {path}: has {shape[-1]} outputs; the data has {head.size} "
-            f"{head.kind.name}; give a teacher of these {head.kind.name}"
+            f"{head.kind.name}; give a teacher of these {head.kind.name}, or name all of its own "
+            "with --teacher-classes"
         )

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import torch
 
 from hwkd.core.errors import TeacherError
+from hwkd.core.head import Head
 from hwkd.core.progress import Progress, silent
 from hwkd.core.teacher_input import is_teacher_file
 from hwkd.train.dataset import Dataset
@@ -18,7 +19,7 @@ from hwkd.train.teacher_module import ModuleTeacher, load_factory_teacher
 from hwkd.train.teacher_onnx import OnnxTeacher, load_onnx_teacher
 from hwkd.train.teacher_trained import TeacherTraining, train_or_load_teacher
 
-# One teacher by itself.
+# One teacher by itself; of the first two kinds one may have other classes than the data.
 NetworkTeacher: TypeAlias = OnnxTeacher | ModuleTeacher | AnswersTeacher
 
 
@@ -28,6 +29,7 @@ def open_teacher(
     *,
     weights: Path | None = None,
     seen: SeenInput = AS_STUDENTS,
+    head: Head | None = None,
     training: TeacherTraining | None = None,
     device: torch.device,
     own_dir: Path | None = None,
@@ -42,6 +44,7 @@ def open_teacher(
         data: for its shape, classes and train split.
         weights: safetensors file for a factory.
         seen: what a teacher of the user's expects.
+        head: what the outputs of an ONNX file or a factory mean; None is those of the data.
         training: configuration of the trained teacher; None is the default one.
         own_dir: of a teacher trained here that is not worth keeping for other runs.
         check: called before every training step; raises to stop.
@@ -68,8 +71,10 @@ def open_teacher(
         return load_onnx_teacher(
             Path(source),
             input_shape=data.input_shape,
-            head=data.head,
+            head=head or data.head,
             seen=seen,
             accelerator=device.type,
         )
-    return load_factory_teacher(source, weights=weights, head=data.head, device=device, seen=seen)
+    return load_factory_teacher(
+        source, weights=weights, head=head or data.head, device=device, seen=seen
+    )

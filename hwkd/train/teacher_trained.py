@@ -150,7 +150,7 @@ class _Place:
 def _cache_key(data: Dataset, training: TeacherTraining) -> str:
     facts = asdict(training)
     # Teachers that were trained before a kind of augmentation was there keep their names.
-    for newer in ("masks", "turn", "dropped_ratio", "cells"):
+    for newer in ("masks", "turn", "dropped_ratio", "cells", "tempo", "strength", "signs"):
         if facts["augmentation"] and not facts["augmentation"][newer]:
             del facts["augmentation"][newer]
     how = [_RECIPE_VERSION, _FILE_VERSION, data.fingerprint, facts]

@@ -24,8 +24,9 @@ from hwkd.io.runtime_files import load_runtime
 
 KEYS = [
     "device", "runtime", "clock_hz", "dtype", "macs", "params", "latency", "peak_ram_bytes",
-    "peak_ram_interval_bytes", "flash_bytes", "energy_j", "stream", "energy", "daily_energy",
-    "per_op", "unsupported_ops", "fit", "fits", "reasons", "inputs", "notes",
+    "peak_ram_interval_bytes", "ram_parts", "flash_bytes", "flash_parts",
+    "predicted_instructions", "energy_j", "stream", "energy", "daily_energy", "per_op",
+    "unsupported_ops", "fit", "fits", "reasons", "inputs", "notes",
 ]  # fmt: skip
 
 
@@ -48,6 +49,38 @@ def test_json_has_the_fields_that_other_programs_read(
     latency = found["latency"]
     assert 0 < latency["low_s"] < latency["value_s"] < latency["high_s"]
     assert latency["basis"].startswith("estimated: tflm-cmsis-nn")
+
+
+@pytest.mark.parametrize("runtime", ["tflm-cmsis-nn", "x-cube-ai-8", "hwkd-c"])
+def test_parts_of_ram_and_flash_are_fields_and_add_up(
+    model: Path, runtime: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = profile(capsys, model, "--device", "cortex-m7", "--runtime", runtime)
+    ram, flash = found["ram_parts"], found["flash_parts"]
+    assert sum(ram.values()) == found["peak_ram_bytes"]
+    assert sum(flash.values()) == found["flash_bytes"]
+    assert ram["runtime_bytes"] > 0 < flash["code_bytes"]
+    assert ram["feature_bytes"] == flash["feature_bytes"] == 0
+    assert main(["profile", str(model), "--device", "cortex-m7", "--runtime", runtime]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "activations" in printed
+    assert " runtime" in printed
+    assert "code and tables" in printed
+
+
+def test_only_a_runtime_whose_kernels_were_counted_has_instructions(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small, fast = (
+        profile(capsys, model, "--device", core, "--runtime", "hwkd-c")["predicted_instructions"]
+        for core in ("cortex-m0plus", "cortex-m4")
+    )
+    # Two products an instruction at best, and less than one on a core without such.
+    assert small["network"] > 2 * MACS
+    assert MACS / 2 < fast["network"] < small["network"]
+    assert fast["features"] is None
+    other = profile(capsys, model, "--device", "cortex-m4")
+    assert other["predicted_instructions"] is None
 
 
 def test_the_ram_of_a_tested_runtime_is_a_band_and_wider_with_operators_never_seen() -> None:

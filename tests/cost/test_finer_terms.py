@@ -93,13 +93,80 @@ def test_groups_of_several_channels_or_filters_run_output_by_output(outputs: int
     assert (found["class"], found["tap"]) == ("grouped", outputs * 48 * 9)
 
 
-def test_holes_in_a_window_are_a_class_of_their_own() -> None:
-    sizes = {"kernel": (3, 3), "weights": 8 * 8 * 9, "macs": 8 * 8 * 9 * 36, "pads": (2, 2, 2, 2)}
-    shapes = (1, 8, 6, 6), (1, 8, 6, 6)
-    plain = amounts("Conv", *shapes, **sizes)
-    holes = amounts("Conv", *shapes, dilation=(2, 2), **sizes)
-    assert (plain.pop("class"), holes.pop("class")) == ("conv", "dilated")
-    assert plain == holes
+def _dense_conv(
+    image: tuple[int, int], channels: int, outputs: int, kernel: tuple[int, int],
+    stride: tuple[int, int] = (1, 1), pad: tuple[int, int] = (0, 0),
+    dilation: tuple[int, int] = (1, 1),
+) -> dict[str, Any]:  # fmt: skip
+    """Amounts of a dense convolution, with what walking over its windows finds."""
+    out = [
+        (size + 2 * p - d * (k - 1) - 1) // s + 1
+        for size, p, d, k, s in zip(image, pad, dilation, kernel, stride, strict=True)
+    ]
+    found = amounts(
+        "Conv", (1, channels, *image), (1, outputs, *out), kernel=kernel, stride=stride,
+        dilation=dilation, pads=(*pad, *pad), weights=outputs * channels * kernel[0] * kernel[1],
+        macs=outputs * channels * kernel[0] * kernel[1] * out[0] * out[1],
+    )  # fmt: skip
+    inside = pieces = 0
+    for y in range(out[0]):
+        for x in range(out[1]):
+            for ky in range(kernel[0]):
+                row = y * stride[0] - pad[0] + ky * dilation[0]
+                places = [x * stride[1] - pad[1] + k * dilation[1] for k in range(kernel[1])]
+                are_in = [0 <= place < image[1] for place in places]
+                if 0 <= row < image[0]:
+                    inside += sum(are_in)
+                    pieces += len(places) * (not all(are_in) or dilation[1] > 1)
+    return {**found, "walked": inside * channels, "walked_pieces": pieces, "out": out}
+
+
+@pytest.mark.parametrize(
+    ("image", "kernel", "stride", "pad", "dilation"),
+    [
+        ((9, 11), (3, 3), (1, 1), (1, 1), (1, 1)),
+        ((9, 11), (5, 7), (2, 3), (2, 4), (1, 1)),
+        ((1, 40), (1, 8), (1, 8), (0, 0), (1, 1)),
+        ((16, 24), (16, 3), (16, 1), (0, 0), (1, 1)),
+        ((6, 6), (3, 3), (1, 1), (2, 2), (2, 2)),
+        ((2, 3), (5, 5), (1, 1), (4, 4), (1, 1)),
+    ],
+)
+def test_a_dense_convolution_lists_what_its_windows_read(
+    image: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int],
+    pad: tuple[int, int], dilation: tuple[int, int],
+) -> None:  # fmt: skip
+    found = _dense_conv(image, 5, 3, kernel, stride, pad, dilation)
+    pixels = found["out"][0] * found["out"][1]
+    assert (found["class"], found["pixel"], found["row"]) == (
+        "gathered",
+        pixels,
+        pixels * kernel[0],
+    )
+    assert (found["byte"], found["tap"]) == (found["walked"], found["walked_pieces"])
+    assert found["byte"] + found["filled"] == pixels * kernel[0] * kernel[1] * 5
+
+
+def test_the_last_one_or_two_pixels_of_a_dense_layer_are_multiplied_alone() -> None:
+    found = {pixels: _dense_conv((1, pixels + 2), 4, 6, (1, 3)) for pixels in (1, 2, 3, 4, 9)}
+    products = 6 * 12
+    assert [one["single_mac"] for one in found.values()] == [products, 2 * products, 0, 0, products]
+    assert [one["mac"] // products for one in found.values()] == [0, 0, 0, 4, 8]
+    assert [one["mac_of_three"] // products for one in found.values()] == [0, 0, 3, 0, 0]
+    assert found[9]["pair"] == 2 * 3
+
+
+def test_channels_in_fours_are_widened_as_they_are_listed() -> None:
+    assert _dense_conv((6, 6), 8, 4, (3, 3))["narrow_byte"] == 0
+    assert _dense_conv((6, 6), 6, 4, (3, 3))["narrow_byte"] == 16 * 54
+    assert _dense_conv((6, 6), 8, 4, (3, 3), dilation=(2, 1))["narrow_byte"] == 8 * 72
+
+
+def test_a_vector_is_one_pixel_of_a_pointwise_convolution() -> None:
+    vector = amounts("Gemm", (1, 24), (1, 10), weights=240, macs=240)
+    pixel = amounts("Conv", (1, 24, 1, 1), (1, 10, 1, 1), weights=240, macs=240)
+    assert vector == pixel
+    assert (vector["class"], vector["single_mac"], vector["single_rest"]) == ("listed", 240, 48)
 
 
 def test_a_smaller_factor_begins_anew_for_each_pixel() -> None:

@@ -193,3 +193,20 @@ def test_a_pad_that_is_not_plain_zeros_around_the_image_stays() -> None:
         "Pad",
         "Conv",
     ]
+
+
+def test_only_a_strided_runtime_copies_an_operand_that_lies_otherwise_and_once() -> None:
+    image, vector = (1, 3, 4, 4), (1, 48)
+    shapes = {"x": image, "flat": vector, "y": vector, "gap": vector, "twice": vector}
+    ops = (
+        Op(name="view", kind="Reshape", inputs=("x",), outputs=("flat",)),
+        Op(name="dense", kind="Gemm", inputs=("flat",), outputs=("y",), weights=48 * 48, macs=2304),
+        Op(name="less", kind="Sub", inputs=("flat", "y"), outputs=("gap",)),
+        Op(name="more", kind="Add", inputs=("gap", "gap"), outputs=("twice",)),
+    )
+    tensors = {name: Tensor(name=name, shape=shape) for name, shape in shapes.items()}
+    graph = OpGraph(ops=ops, tensors=tensors, inputs=("x",), outputs=("twice",))
+    kinds = [op.kind for op in fuse(graph, load_runtime("hwkd-c").fusion).graph.ops]
+    assert kinds == ["Gemm", "Transpose", "Sub", "Add"]
+    kinds = [op.kind for op in fuse(graph, FusionRules(views=("Reshape",))).graph.ops]
+    assert kinds == ["Gemm", "Sub", "Add"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hwkd.core.graph import Op, OpGraph, Tensor
@@ -42,6 +44,14 @@ def test_code_is_linked_once_for_each_kind_and_tables_for_each_channel() -> None
     plan = plan_storage(small_network(), model, 1)
     assert plan.code_bytes == 1000 + 200 + 50 + 3 * 10 + 4 * 1 + (8 + 3) * 8
     assert plan.flash_bytes == plan.weight_bytes + plan.code_bytes
+
+
+def test_a_kernel_is_linked_once_for_each_form_of_operator() -> None:
+    graph = small_network()
+    doubled = replace(graph, ops=(*graph.ops, replace(graph.ops[0], name="again")))
+    model = StorageModel(per_form_code_bytes=100)
+    assert plan_storage(graph, model, 1).code_bytes == 300
+    assert plan_storage(doubled, model, 1).code_bytes == 300
 
 
 @pytest.mark.parametrize("runtime", runtime_names())

@@ -72,14 +72,28 @@ def test_each_of_several_teachers_has_its_weights_and_its_input():
     sources = ["m:f", "a.onnx", "m:g"]
     teacher = {"sources": sources, "weights": ["f.st", "g.st"], "inputs": ["raw", "unit", "signed"]}
     found = SearchConfig.checked({"device": "x", "teacher": teacher}, where="options").teacher
-    assert [(source, str(weights), seen.text) for source, weights, seen in found.members] == [
+    assert [(source, str(weights), seen.text) for source, weights, seen, _ in found.members] == [
         ("m:f", "f.st", "raw"),
         ("a.onnx", "None", "unit"),
         ("m:g", "g.st", "signed"),
     ]
     one = {"sources": sources, "inputs": ["unit"]}
     found = SearchConfig.checked({"device": "x", "teacher": one}, where="options").teacher
-    assert {seen.text for _, _, seen in found.members} == {"unit"}
+    assert {seen.text for _, _, seen, _ in found.members} == {"unit"}
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        ([["a", "b"]], "1 lists were given and 2 teachers; give one for each"),
+        ([["a", "a"], []], "--teacher-classes a,a: names 'a' twice"),
+        ([[], ["a", "b"]], "b.npz says itself what its answers are of; give same for it"),
+    ],
+)
+def test_classes_of_teachers_that_cannot_be_are_refused(classes, said):
+    teacher = {"sources": ["a.onnx", "b.npz"], "classes": classes}
+    with pytest.raises(ConfigError, match=said):
+        SearchConfig.checked({"device": "x", "teacher": teacher}, where="options")
 
 
 def test_a_run_of_an_older_version_keeps_its_one_teacher_and_its_weights():

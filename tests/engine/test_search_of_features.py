@@ -44,7 +44,7 @@ def prepared(tmp_path, motion, **changes):
 
 
 def test_each_setting_has_its_inputs_its_cost_and_its_bounds(tmp_path, motion):
-    found = prepared(tmp_path, motion)
+    found = prepared(tmp_path, motion, reading={"features": "imu"})
     context = make_context(found.config, found.task, found.transfer, None, found.settings)
     assert [each.features for each in found.settings][:2] == [
         "imu", "imu:window=200ms,stride=100ms",
@@ -79,9 +79,9 @@ def test_what_a_teacher_of_one_setting_cannot_do_is_refused(tmp_path, motion):
 def test_students_of_several_settings_go_the_whole_way(tmp_path, motion, capsys):
     folder = tmp_path / "run"
     hwkd.search(
-        device="cortex-m4", task="gesture", data=motion, group="subject", search_features=True,
-        trials=4, workers=1, spaces=["plain"], teacher_time="2s", brief_epochs=2, full_epochs=2,
-        controls=0, out=folder,
+        device="cortex-m4", task="gesture", data=motion, group="subject", features="imu",
+        search_features=True, trials=4, workers=1, spaces=["plain"], teacher_time="2s",
+        brief_epochs=2, full_epochs=2, controls=0, out=folder,
     )  # fmt: skip
     run, trials = read_run(folder)
     done = [record for record in trials if record.state == "completed"]

@@ -105,12 +105,35 @@ def test_a_wrong_file_is_one_line_with_file_and_key(given: str, instead: str, me
 @pytest.mark.parametrize("fit", ["cortex-m4.tflm-cmsis-nn", "cortex-m4/tflm-cmsis-nn"])
 def test_a_fit_of_another_core_says_so_in_its_basis(tmp_path: Path, fit: str) -> None:
     path = tmp_path / "board.toml"
-    for core, is_said in (("Cortex-M4", False), ("Cortex-M44", True), ("Cortex-M7", True)):
+    for core, is_said in (("Cortex-M4", False), ("Cortex-M33", True), ("Cortex-M7", True)):
         text = BOARD.replace("cortex-m4.tflm-cmsis-nn", fit).replace('"Cortex-M4"', f'"{core}"')
         path.write_text(text)
         (model,) = load_device(str(path)).runtimes["tflm-cmsis-nn"].latency.values()
         said = f"of cortex-m4 and not of {core.lower()}"
         assert (said in model.fitted_on) is is_said
+
+
+@pytest.mark.parametrize(
+    ("core", "near"),
+    [("Cortex-M44", "did you mean Cortex-M4"), ("M7", "did you mean Cortex-M7"), ("Zork", "known")],
+)
+def test_a_board_with_a_core_that_nobody_described_is_refused(
+    tmp_path: Path, core: str, near: str
+) -> None:
+    path = tmp_path / "board.toml"
+    path.write_text(BOARD.replace('"Cortex-M4"', f'"{core}"'))
+    with pytest.raises(ConfigError, match=f"unknown core '{core}'; {near}") as refused:
+        load_device(str(path))
+    assert f"cores/{core.lower()}.toml beside this file" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_core_of_ones_own_is_known_by_its_file_or_by_what_was_timed_on_it(tmp_path: Path) -> None:
+    path = tmp_path / "board.toml"
+    path.write_text(BOARD.replace('"Cortex-M4"', '"My-Core"'))
+    (tmp_path / "cores").mkdir()
+    (tmp_path / "cores" / "my-core.toml").write_text("described elsewhere")
+    assert load_device(str(path)).core_key == "my-core"
 
 
 def test_power_needs_a_source() -> None:

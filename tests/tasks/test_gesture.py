@@ -106,16 +106,18 @@ def test_no_window_reaches_over_a_gap_in_time(tmp_path):
     assert len(windows.values) == 4 * 6
 
 
-def test_a_recording_is_what_most_of_its_windows_say():
+def test_a_recording_is_what_its_windows_find_likeliest_on_average():
     head = ClassesHead(names=("a", "b"), metrics=VOTED_METRICS)
     outputs = np.array([[3, 0], [3, 0], [0, 9], [0, 1], [1, 0]], np.float32)
     labels, wholes = np.array([0, 0, 0, 1, 1]), np.array([7, 7, 7, 4, 4])
-    # The second recording is a tie of votes and of probabilities, which the first class takes.
+    # The second recording is a tie of probabilities, which the first class takes.
     found = head.scores(outputs, labels, wholes)
     assert found["accuracy"] == pytest.approx(3 / 5)
     assert found["recording accuracy"] == pytest.approx(1 / 2)
     outputs[3, 1] = 2.0  # the surer of two windows decides
     assert head.scores(outputs, labels, wholes)["recording accuracy"] == 1.0
+    outputs[:2, 0] = 0.1  # one sure window against two in doubt
+    assert head.scores(outputs, labels, wholes)["recording accuracy"] == 1 / 2
     assert list(found) == [metric.name for metric in VOTED_METRICS]
 
 

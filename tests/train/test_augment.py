@@ -81,8 +81,6 @@ def test_spectra_move_in_time_are_masked_and_never_mirrored(shape):
 
 def test_motion_is_turned_and_keeps_the_length_of_vectors():
     inputs = np.random.default_rng(0).normal(size=(20, 6, 56)).astype(np.float32)
-    data = Split(inputs=inputs, labels=np.arange(20) % 2, nature="motion")
-    assert choose_augmentation(data, passes=50) == Augmentation(shift=(4,), turn=0.2)
     policy = Augmentation(turn=0.2)
     batch = BatchMaker(policy, seed=0).draw(torch.from_numpy(inputs), torch.arange(20))[0].numpy()
     for copy in (augment(inputs, 0, policy), batch):
@@ -106,6 +104,55 @@ def test_examples_are_turned_each_as_a_whole_to_every_direction(directions, poss
         ]
         assert {tuple(each) for each in found} == {(quarter,) for quarter in possible}
     assert policy.changes_inputs
+
+
+SIGNS = (-1.0, 1.0, 1.0, 1.0, -1.0, -1.0)
+
+
+def test_motion_is_varied_however_long_it_is_learned():
+    inputs = np.random.default_rng(0).normal(size=(20, 6, 56)).astype(np.float32)
+    data = Split(inputs=inputs, labels=np.arange(20) % 2, nature="motion", mirror_signs=SIGNS)
+    wanted = Augmentation(shift=(4,), turn=0.3, tempo=0.2, strength=0.2, signs=SIGNS)
+    assert choose_augmentation(data, passes=1) == choose_augmentation(data) == wanted
+
+
+def copies_of(inputs, policy):
+    """Return both kinds of copies: a whole one, and a batch."""
+    ids = torch.arange(len(inputs))
+    batch = BatchMaker(policy, seed=0).draw(torch.from_numpy(inputs), ids)[0].numpy()
+    return augment(inputs, 0, policy), batch
+
+
+def test_half_of_the_motions_become_mirror_images():
+    inputs = np.random.default_rng(0).normal(size=(60, 6, 20)).astype(np.float32)
+    for copy in copies_of(inputs, Augmentation(signs=SIGNS)):
+        mirrored = inputs * np.array(SIGNS, np.float32)[:, None]
+        is_mirrored = np.abs(copy - mirrored).max(axis=(1, 2)) < 1e-5
+        is_kept = np.abs(copy - inputs).max(axis=(1, 2)) < 1e-5
+        assert (is_mirrored ^ is_kept).all()
+        assert 15 < is_mirrored.sum() < 45
+
+
+def test_a_sensor_is_stronger_or_weaker_as_a_whole():
+    inputs = np.random.default_rng(0).normal(size=(60, 6, 20)).astype(np.float32)
+    for copy in copies_of(inputs, Augmentation(strength=0.2)):
+        ratio = (copy / inputs).reshape(60, 2, -1)
+        np.testing.assert_allclose(ratio, ratio[:, :, :1].repeat(60, axis=2), rtol=1e-4)
+        assert 0.15 < np.log(ratio[:, :, 0]).std() < 0.25
+
+
+def test_tempo_changes_the_frequency_and_shift_the_moment():
+    wave = np.sin(2 * np.pi * 10 * np.arange(200) / 200).astype(np.float32)
+    inputs = np.broadcast_to(wave, (40, 3, 200)).copy()
+    for copy in copies_of(inputs, Augmentation(tempo=0.3)):
+        crossings = (np.diff(np.signbit(copy[:, 0]).astype(int)) != 0).sum(axis=1)
+        # exp(-.3) and exp(.3) of the 20 crossings; a faster one ends in what it was, backwards
+        assert crossings.min() >= 13 and 23 < crossings.max() <= 29
+    ramp = np.broadcast_to(np.arange(50, dtype=np.float32), (40, 3, 50)).copy()
+    for copy in copies_of(ramp, Augmentation(shift=(5,), strength=1e-6)):
+        middle = copy[:, 0, 10:40] - ramp[:, 0, 10:40]
+        np.testing.assert_allclose(middle, middle[:, :1].repeat(30, axis=1), atol=1e-3)
+        assert -5.001 < middle.min() < -3 and 3 < middle.max() < 5.001
 
 
 def test_digits_are_shifted_and_not_mirrored_and_signals_never_mirrored():

@@ -43,6 +43,7 @@ class LogitMse(LogitMethod):
     centred: bool = option(False, "ignore a constant added to a row of logits")
 
     name = "logit_mse"
+    compares_raw_logits = True
     formula = "mean (z_s − z_t)²"
     paper = "Ba and Caruana 2014, arXiv:1312.6184"
 

@@ -57,6 +57,7 @@ class StandardisedTargets(LogitMethod):
     temperature: float = option(2.0, "softening divisor of standardised logits", above=0)
 
     name = "lskd"
+    compares_raw_logits = True
     formula = "T² · mean KL(softmax(ẑ_t / T) ‖ softmax(ẑ_s / T)), ẑ = (z − mean) / deviation"
     paper = "Sun et al. 2024, arXiv:2403.01427"
     # Two standardised logits are always (+0.71, -0.71).

@@ -100,7 +100,7 @@ def _pair(trainings: Rungs, width: float) -> tuple[StudentFolder, StudentFolder]
     taught = replace(trainings.request, width=width)
     alone = replace(
         taught, methods=(NO_METHOD,), teachers=(), teacher_weights=(), teacher_inputs=(),
-        unlabelled=None,
+        teacher_classes=(), unlabelled=None,
     )  # fmt: skip
     return (
         trainings.trained(f"{width:g} with the teacher", taught),

@@ -148,7 +148,9 @@ class _Course:
 
 def _taught_by(student: StudentFolder, request: DistillRequest) -> DistillRequest:
     teachers = (str(student.file(FLOAT_FILE)),)
-    return replace(request, teachers=teachers, teacher_weights=(), teacher_inputs=())
+    return replace(
+        request, teachers=teachers, teacher_weights=(), teacher_inputs=(), teacher_classes=()
+    )
 
 
 def _sizes(resolved: ResolvedStudent, of: str, factors: Sequence[float]) -> list[Sized]:

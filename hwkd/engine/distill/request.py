@@ -44,6 +44,7 @@ class DistillRequest:
     teachers: tuple[str, ...] = ()
     teacher_weights: tuple[str, ...] = ()
     teacher_inputs: tuple[str, ...] = ()
+    teacher_classes: tuple[tuple[str, ...], ...] = ()
     teacher_sees: TeacherSees | None = None
     unlabelled: Path | None = None
     made: Path | None = None
@@ -124,6 +125,7 @@ def _teacher(request: DistillRequest) -> dict[str, Any]:
     asked: dict[str, Any] = {
         "weights": request.teacher_weights,
         "inputs": request.teacher_inputs,
+        "classes": request.teacher_classes,
         "sees": request.teacher_sees,
     }
     if request.teachers:

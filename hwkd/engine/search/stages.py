@@ -239,7 +239,8 @@ class SearchStages:
         self, run: RunRecord, teacher_error: float | None, records: Sequence[TrialRecord]
     ) -> RunRecord:
         teacher = run.teacher
-        if teacher is None or teacher_error is None:
+        # What one teaches that knows some classes, its score on all of them does not say.
+        if teacher is None or teacher_error is None or teacher.is_partial:
             goal = run.objective.model_copy(update={"beta": 0.0})
             return run.model_copy(update={"objective": goal})
         to_beat = error_to_beat(teacher_error, self.config)

@@ -169,8 +169,10 @@ def tested_teacher(
     stage: TeacherStage, record: TeacherRecord | None, data: TaskData, *, progress: Progress
 ) -> TeacherRecord | None:
     """Return the record with test scores, where there is a teacher that runs; once, at the end."""
-    if stage.teacher is None or record is None or record.scores.test_float is not None:
-        return record  # there is none, or an earlier call made it and only its outputs are here
+    if stage.teacher is None or record is None or record.scores.validation_float is None:
+        return record  # there is none, or it knows no class of the data
+    if record.scores.test_float is not None:
+        return record  # it, or an earlier call made it and only its outputs are here
     outputs = cached_logits(stage.teacher, data, split="test", progress=progress)
     found = data.scores("test", np.asarray(outputs, dtype=np.float32))
     scores = record.scores.model_copy(update={"test_float": found})

@@ -25,6 +25,7 @@ from hwkd.core.limits import Limits
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.core.strict_model import StoredInt, StrictModel, first_problem
+from hwkd.core.teacher_classes import AS_DATA, require_names
 from hwkd.core.teacher_input import TeacherInput, is_teacher_file
 from hwkd.io.text_files import MalformedTextError, read_toml
 
@@ -58,6 +59,8 @@ class TeacherConfig(StrictModel):
         weights: safetensors files, one for each factory in order; none leaves all their own.
         inputs: what teachers expect (`hwkd.core.teacher_input`), one for all or one for each; none
             is as students see it.
+        classes: names of the outputs of each teacher in order; no names are those of the data,
+            or what its file says.
         sees: "paired" is the other half of each example, arrays `teacher_x_*` of an NPZ file.
         time_budget_s: bound on training one; None leaves it to the size of the data.
     """
@@ -65,6 +68,7 @@ class TeacherConfig(StrictModel):
     sources: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
+    classes: tuple[tuple[str, ...], ...] = ()
     sees: TeacherSees = "students"
     time_budget_s: float | None = Field(default=None, gt=0)
 
@@ -97,11 +101,26 @@ class TeacherConfig(StrictModel):
             )
         for text in self.inputs:
             TeacherInput.parse(text)
+        if self.classes and len(self.classes) != len(self.sources):
+            raise ConfigError(
+                f"--teacher-classes: {len(self.classes)} lists were given and "
+                f"{len(self.sources)} teachers; give one for each --teacher in order, {AS_DATA} "
+                "for the data's own"
+            )
+        for names, source in zip(self.classes, self.sources, strict=False):
+            if not names:
+                continue
+            require_names(names, f"--teacher-classes {','.join(names[:6])}")
+            if is_teacher_file(source) and not source.lower().endswith(".onnx"):
+                raise ConfigError(
+                    f"--teacher-classes {','.join(names[:6])}: {source} says itself what its "
+                    f"answers are of; give {AS_DATA} for it"
+                )
         return self
 
     @property
-    def members(self) -> tuple[tuple[str, Path | None, TeacherInput], ...]:
-        """Source, weights and expected input of each."""
+    def members(self) -> tuple[tuple[str, Path | None, TeacherInput, tuple[str, ...]], ...]:
+        """Source, weights, expected input and classes of each."""
         weights = iter(self.weights)
         inputs = self.inputs * len(self.sources) if len(self.inputs) == 1 else self.inputs
         return tuple(
@@ -109,8 +128,9 @@ class TeacherConfig(StrictModel):
                 source,
                 None if is_teacher_file(source) else _path(next(weights, None)),
                 TeacherInput.parse(text) if text else TeacherInput(),
+                classes or (),
             )
-            for source, text in zip_longest(self.sources, inputs)
+            for source, text, classes in zip_longest(self.sources, inputs, self.classes)
         )
 
 

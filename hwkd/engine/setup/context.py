@@ -49,6 +49,7 @@ from hwkd.train.recipe import NetworkKind, TrainingRecipe, choose_recipe, networ
 from hwkd.train.seeding import derive_seed
 from hwkd.train.symmetry import Symmetry, symmetry_of
 from hwkd.train.teacher import Teacher, members_of
+from hwkd.train.teacher_matched import MatchedTeacher
 from hwkd.train.teacher_module import ModuleTeacher
 
 _T = TypeVar("_T", int, float)
@@ -216,7 +217,9 @@ class SearchContext:
             return self
         teacher = self.teacher
         if isinstance(teacher, ModuleTeacher):
-            teacher = replace(teacher, module=teacher.module.to(device), device=device)
+            teacher = teacher.on(device)
+        elif isinstance(teacher, MatchedTeacher) and isinstance(teacher.network, ModuleTeacher):
+            teacher = replace(teacher, network=teacher.network.on(device))
         everything = LoadedSet.of(self.everything.transfer, device)
         is_all_labelled = self.labelled is self.everything
         return replace(

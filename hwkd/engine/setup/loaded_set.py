@@ -15,7 +15,7 @@ from hwkd.core.signals import Signal
 from hwkd.core.teaching import TeacherSource
 from hwkd.distill.checks import logit_methods
 from hwkd.distill.criterion import needed_signals
-from hwkd.distill.sources import CachedSource, LiveSource
+from hwkd.distill.sources import AnsweredSource, CachedSource, LiveSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import Taps, discover_places
 from hwkd.engine.setup.transfer import TransferSet
@@ -23,6 +23,7 @@ from hwkd.train.augment import augment
 from hwkd.train.batches import TensorBatches
 from hwkd.train.logit_cache import logits_of_copies
 from hwkd.train.teacher import Teacher
+from hwkd.train.teacher_matched import MatchedTeacher
 from hwkd.train.teacher_module import ModuleTeacher
 
 _CACHED = frozenset({Signal.LOGITS})
@@ -85,10 +86,14 @@ def teacher_source(
         return None
     needs = needed_signals(needing)
     can_store = all(entry.method.cacheable for entry in needing)
-    is_module = isinstance(teacher, ModuleTeacher)
+    matched = teacher if isinstance(teacher, MatchedTeacher) else None
+    network = teacher if matched is None else matched.network
+    is_module = isinstance(network, ModuleTeacher)
+    if matched is not None:
+        _refuse_other_classes(matched, needing)
     if can_store and needs <= (_CACHED_OF_MODULE if is_module else _CACHED):
         return _cached_source(teacher, transfer, needs, device=device, progress=progress)
-    if not isinstance(teacher, ModuleTeacher):
+    if not isinstance(network, ModuleTeacher):
         names = ", ".join(entry.method.name for entry in needing)
         others = logit_methods(transfer.head.kind)
         raise TeacherError(
@@ -97,14 +102,38 @@ def teacher_source(
             f"(package.module:factory), let hwkd train one, or use {others}"
         )
     example = torch.from_numpy(np.array(transfer.train.inputs[:2])).to(device)
-    places = discover_places(teacher.module, teacher.seen.of_tensor(example))
+    places = discover_places(network.module, network.seen.of_tensor(example))
     if stages:
         places = replace(places, features=tuple(stages), preactivations=tuple(stages))
-    is_own = teacher.kind == "trained here"
-    return LiveSource(
-        teacher.module, places, needs, shown=teacher.seen.of_tensor,
-        outputs_of=None if is_own else teacher.head.of_teacher,
+    is_own = network.kind == "trained here"
+    live = LiveSource(
+        network.module, places, needs, shown=network.seen.of_tensor,
+        outputs_of=None if is_own else network.head.of_teacher,
     )  # fmt: skip
+    if matched is None:
+        return live
+    answers = _cached_source(teacher, transfer, _CACHED, device=device, progress=progress)
+    return AnsweredSource(live, answers)
+
+
+def _refuse_other_classes(teacher: MatchedTeacher, needing: Sequence[WeightedMethod]) -> None:
+    """Refuse methods that mean nothing where some classes of the data are none of the teacher's.
+
+    Raises:
+        TeacherError: names them.
+    """
+    unfit = [
+        entry.method.name
+        for entry in needing
+        if Signal.INPUTS in entry.method.needs
+        or (teacher.known is not None and entry.method.compares_raw_logits)
+    ]
+    if unfit:
+        raise TeacherError(
+            f"teacher {teacher.name}: has other classes than the data, and method "
+            f"{', '.join(unfit)} compares raw outputs or their gradients; use kd, or a method on "
+            "features as fitnet"
+        )
 
 
 def needs_live_teacher(methods: Sequence[WeightedMethod]) -> bool:
@@ -130,8 +159,9 @@ def _cached_source(
         progress=progress,
     )
     embedding = None
-    if isinstance(teacher, ModuleTeacher) and Signal.EMBEDDING in needs:
-        embedding = [_embedding(teacher, copy, progress) for copy in copies_on(device, transfer)]
+    network = teacher.network if isinstance(teacher, MatchedTeacher) else teacher
+    if isinstance(network, ModuleTeacher) and Signal.EMBEDDING in needs:
+        embedding = [_embedding(network, copy, progress) for copy in copies_on(device, transfer)]
     return CachedSource(
         [torch.from_numpy(np.array(z)).to(device) for z in logits], embedding=embedding
     )

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -18,33 +17,27 @@ from hwkd.core.metric import ScoresRecord
 from hwkd.core.progress import Progress
 from hwkd.core.run_record import TeacherMemberRecord, TeacherRecord
 from hwkd.core.teacher_input import TeacherInput
-from hwkd.engine.setup.annotators import load_annotators
 from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.open_member import SingleTeacher, Wanted, known_part, open_member
 from hwkd.engine.setup.resolve import load_data
 from hwkd.engine.setup.teacher_doubts import find_doubt
 from hwkd.engine.setup.text_teacher import TextTeacher
 from hwkd.engine.setup.transfer import TransferSet
-from hwkd.language.model_folder import CONFIG_FILE
-from hwkd.language.text_classifier import TextClassifier, open_text_classifier
-from hwkd.signals.texts import as_text
-from hwkd.tasks.base import SPLITS, TaskData
-from hwkd.train.known_rows import KnownRows
+from hwkd.language.text_classifier import TextClassifier
+from hwkd.tasks.base import TaskData
 from hwkd.train.logit_cache import cached_logits, logits_of_copies
 from hwkd.train.teacher import Teacher, TeacherKind, require_knowledge
-from hwkd.train.teacher_detector import DetectorTeacher, load_detector
-from hwkd.train.teacher_input import seen_input
-from hwkd.train.teacher_open import NetworkTeacher, open_teacher
+from hwkd.train.teacher_detector import DetectorTeacher
+from hwkd.train.teacher_matched import MatchedTeacher, answers_of
 from hwkd.train.teacher_paired import PairedTeacher
 from hwkd.train.teacher_trained import TeacherTraining
-
-_Single: TypeAlias = NetworkTeacher | TextTeacher | TextClassifier | DetectorTeacher
 
 
 @dataclass(frozen=True, kw_only=True)
 class EnsembleTeacher:
     """The mean answer of several teachers; see `hwkd.train.teacher.Teacher`."""
 
-    members: tuple[_Single, ...] = field(repr=False)
+    members: tuple[SingleTeacher, ...] = field(repr=False)
     head: Head = field(repr=False)
 
     @property
@@ -80,6 +73,8 @@ class EnsembleTeacher:
 
     def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what they say together, shape [n, num_outputs]."""
+        if any(isinstance(member, MatchedTeacher) for member in self.members):
+            return answers_of(self.members, inputs, self.head)
         return self.head.mean_of([member.logits(inputs) for member in self.members])
 
 
@@ -93,7 +88,7 @@ def open_teachers(
     own_dir: Path | None = None,
     progress: Progress,
     check: Callable[[], None] = lambda: None,
-) -> _Single | PairedTeacher | EnsembleTeacher:
+) -> SingleTeacher | PairedTeacher | EnsembleTeacher:
     """Open the teachers of a configuration, or train one where it names none.
 
     Args:
@@ -119,14 +114,11 @@ def open_teachers(
         _require_halves(config.data)
         reading = config.reading.model_copy(update={"half": "teacher"})
         _, data = load_data(config.model_copy(update={"reading": reading}), progress=progress)
-    pipeline = data.pipeline.record()
     members = [
-        _from_file(source, data, config.reading.label, progress)
-        or open_teacher(
-            source,
+        open_member(
+            Wanted(source, weights, expected, classes),
+            config,
             data,
-            weights=weights,
-            seen=seen_input(expected, pipeline),
             training=TeacherTraining(
                 seed=config.seed, time_budget_s=budget_s, must_finish=must_finish
             ),
@@ -135,12 +127,19 @@ def open_teachers(
             progress=progress,
             check=check,
         )
-        for source, weights, expected in (wanted.members or ((None, None, TeacherInput()),))
+        for source, weights, expected, classes in (
+            wanted.members or ((None, None, TeacherInput(), ()),)
+        )
     ]
     if wanted.sees == "paired":
-        alone = TextTeacher | TextClassifier | DetectorTeacher
+        alone = TextTeacher | TextClassifier | DetectorTeacher | MatchedTeacher
         networks = [one for one in members if not isinstance(one, alone)]
-        return PairedTeacher.of(networks, data, ours)  # of a pair, no half is texts or boxes
+        if len(networks) < len(members):  # of a pair, no half is texts or boxes
+            raise TeacherError(
+                "--teacher-sees paired: takes a teacher of the classes of the data; leave "
+                "--teacher-classes out"
+            )
+        return PairedTeacher.of(networks, data, ours)
     if len(members) == 1:
         return members[0]
     return EnsembleTeacher(members=tuple(members), head=data.head)
@@ -159,42 +158,8 @@ def _require_halves(data: str | None) -> None:
         )
 
 
-def _from_file(
-    source: str | None, data: TaskData, label: str | None, progress: Progress
-) -> _Single | None:
-    """Return a teacher that only some data have: votes, readers of texts, detectors; else None.
-
-    Args:
-        label: columns of a table with labels.
-
-    Raises:
-        TeacherError: if the data are others.
-    """
-    if source is None:
-        return None
-    if source.lower().endswith((".npz", ".csv", ".tsv")):
-        return load_annotators(Path(source), data, label=label)
-    if source.lower().endswith(".toml"):
-        return load_detector(
-            Path(source),
-            input_shape=data.input_shape,
-            head=data.head,
-            pipeline=data.pipeline.record(),
-        )
-    if Path(source).name.lower() != CONFIG_FILE:
-        return None
-    if data.texts is None:
-        raise TeacherError(
-            f"--teacher {source}: is a transformer that reads texts, and the data are none; give "
-            "--task text, or answers in a file"
-        )
-    texts = [as_text(row[0]) for name in SPLITS for row in data.texts[name]]
-    rows = KnownRows([data.split(name).inputs for name in SPLITS])
-    return open_text_classifier(Path(source), texts, rows, data.head, progress=progress)
-
-
 def judge_teacher(
-    teacher: _Single | PairedTeacher | EnsembleTeacher,
+    teacher: SingleTeacher | PairedTeacher | EnsembleTeacher,
     transfer: TransferSet,
     *,
     progress: Progress,
@@ -207,7 +172,8 @@ def judge_teacher(
     data = transfer.data
     members = teacher.members if isinstance(teacher, EnsembleTeacher) else (teacher,)
     judged = tuple(_member(member, data, progress) for member in members)
-    scores = data.scores("validation", _validation(teacher, data, progress))
+    is_heard = any(member.scores.validation_float for member in judged)
+    outputs = _validation(teacher, data, progress)
     logits_of_copies(
         teacher,
         transfer,
@@ -218,31 +184,41 @@ def judge_teacher(
     return TeacherRecord(
         kind=teacher.kind,
         description=teacher.description,
-        scores=ScoresRecord(validation_float=scores),
+        scores=ScoresRecord(
+            validation_float=data.scores("validation", outputs) if is_heard else None
+        ),
         seconds=0.0,
         from_cache=teacher.is_from_cache,
         identity=teacher.identity,
         members=judged,
+        is_partial=any(isinstance(m, MatchedTeacher) and m.known is not None for m in members),
     )
 
 
 def _member(
-    teacher: _Single | PairedTeacher, data: TaskData, progress: Progress
+    teacher: SingleTeacher | PairedTeacher, data: TaskData, progress: Progress
 ) -> TeacherMemberRecord:
     """Refuse one that is at chance level, by its name; say how good it is and what is odd."""
     outputs = _validation(teacher, data, progress)
-    # What a half of a pair is shown is not what the data shows; an adapter says what is right.
+    if isinstance(teacher, MatchedTeacher) and teacher.known is not None:
+        data, outputs = known_part(teacher, data, outputs)
+    # What a half of a pair is shown is not what the data shows; an adapter says what is right, and
+    # so do names.
     doubt = None
-    if not isinstance(teacher, PairedTeacher | TextTeacher | DetectorTeacher):
+    if not isinstance(teacher, PairedTeacher | TextTeacher | DetectorTeacher | MatchedTeacher):
         doubt = find_doubt(teacher, data, outputs, progress=progress)
     remedy = None if doubt is None else doubt.remedy
-    require_knowledge(teacher, data, validation_outputs=outputs, remedy=remedy)
+    is_heard = not isinstance(teacher, MatchedTeacher) or bool(teacher.classes)
+    if is_heard:
+        require_knowledge(teacher, data, validation_outputs=outputs, remedy=remedy)
     return TeacherMemberRecord(
         name=teacher.name,
         kind=teacher.kind,
         description=teacher.description,
         input=teacher.seen.text,
-        scores=ScoresRecord(validation_float=data.scores("validation", outputs)),
+        scores=ScoresRecord(
+            validation_float=data.scores("validation", outputs) if is_heard else None
+        ),
         identity=teacher.identity,
         doubt=None if doubt is None else doubt.line,
     )

@@ -1,0 +1,26 @@
+"""Teachers as a user names them: folders stand for the student in them, texts for lists."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def named_teachers(sources: Sequence[str]) -> tuple[str, ...]:
+    """Return sources of teachers; a run or a student's folder becomes its `student.json`."""
+    from hwkd.io.student_folder import DESCRIPTION_FILE, student_folder_of
+
+    def named(source: str) -> str:
+        place = Path(source)
+        return str(student_folder_of(place) / DESCRIPTION_FILE) if place.is_dir() else source
+
+    return tuple(named(str(source)) for source in sources)
+
+
+def class_lists(texts: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Return the names of the outputs of each teacher.
+
+    Raises:
+        ConfigError: if one is no list of names.
+    """
+    from hwkd.core.teacher_classes import teacher_classes
+
+    return tuple(teacher_classes(text) for text in texts)

@@ -1,0 +1,74 @@
+"""Motion as others might have made it: worn otherwise, slower or stronger, by the other hand.
+
+Inputs are normalised so that a sensor's three axes share their scale and 0 stays 0, so what happens
+to vectors may happen to them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hwkd.core.nature import AXES
+from hwkd.train.augment import Augmentation, turned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MotionDraws:
+    """What is drawn for n examples.
+
+    Attributes:
+        even: from 0 to 1, shape [n, 3]: tempo, moment and mirror.
+        normal: of deviation 1, shape [n, 3 + sensors]: rotation, and strength of each sensor.
+    """
+
+    even: NDArray[np.floating]
+    normal: NDArray[np.floating]
+
+
+def varied_motion(batch: Tensor, what: Augmentation, draws: MotionDraws) -> Tensor:
+    """Return one varied copy of every example.
+
+    Args:
+        batch: shape [n, 3 x sensors, time].
+        what: its shift, tempo, signs, turn and strength; the rest is left to others.
+    """
+    count, channels, time = batch.shape
+    tempo = np.exp((2 * draws.even[:, :1] - 1) * what.tempo)
+    most = what.shift[0] if what.shift else 0
+    moved = _played(batch, tempo, (2 * draws.even[:, 1:2] - 1) * most)
+    if what.signs:
+        is_mirrored = torch.from_numpy(draws.even[:, 2] < 0.5).to(batch.device)[:, None, None]
+        signs = moved.new_tensor(what.signs)[:, None]
+        moved = torch.where(is_mirrored, moved * signs, moved)
+    turns = torch.from_numpy(turned(draws.normal[:, :AXES] * what.turn)).to(batch.device)
+    strength = np.exp(what.strength * draws.normal[:, AXES:]).astype(np.float32)
+    axes = turns[:, None] @ moved.reshape(count, -1, AXES, time)
+    scaled = axes * torch.from_numpy(strength).to(batch.device)[:, :, None, None]
+    return scaled.reshape(count, channels, time)
+
+
+def _played(batch: Tensor, tempo: NDArray[np.floating], moves: NDArray[np.floating]) -> Tensor:
+    """Return examples played faster about their middle, and later; lines join the samples.
+
+    What is missing at an end is what is there, backwards.
+
+    Args:
+        tempo: samples of the input for one of the result, shape [n, 1], > 0.
+        moves: samples, shape [n, 1].
+    """
+    last = batch.shape[2] - 1
+    places = np.abs((np.arange(last + 1) - last / 2) * tempo + last / 2 + moves)
+    places = np.clip(np.where(places > last, 2 * last - places, places), 0, last)
+    before = np.floor(places).astype(np.int64)
+    share = torch.from_numpy((places - before).astype(np.float32)).to(batch.device)[:, None]
+
+    def at(indices: NDArray[np.int64]) -> Tensor:
+        wide = torch.from_numpy(indices).to(batch.device)[:, None]
+        return batch.gather(2, wide.expand(batch.shape))
+
+    return torch.lerp(at(before), at(np.minimum(before + 1, last)), share)
