@@ -17,7 +17,7 @@ from hwkd.core.boxes import CELL_PIXELS
 from hwkd.core.nature import AXES
 from hwkd.train.dataset import LabelledArrays
 from hwkd.train.seeding import derive_seed
-from hwkd.train.symmetry import Symmetry, symmetry_of
+from hwkd.train.symmetry import Symmetry, places_of_turns, symmetry_of
 
 _PIXELS_PER_SHIFT = 14
 # Large sets are passed over few times: on 54,000 Fashion-MNIST examples five epochs reach .924
@@ -42,8 +42,8 @@ class Augmentation:
         shift: largest displacement per spatial axis, in pixels or time steps, >= 0; the border
             value fills what moves in.
         mirror: flip half of the examples left to right (images only).
-        directions: that examples are turned to, one as likely as another: 2 turns half of them
-            upside down, 4 by a quarter, too (square images only), 1 none.
+        directions: that images are turned to, one as likely as another, evenly around: 2 turns half
+            of them upside down, 1 none; more than 2 need a square.
         noise: standard deviation of normal noise on every value, in units of the normalised
             inputs, >= 0.
         masks: most neighbouring bins, and most time steps, of a spectrum that become 0, the mean;
@@ -92,7 +92,7 @@ class Augmentation:
         parts = ["shift up to " + " x ".join(map(str, self.shift))] if any(self.shift) else []
         parts += ["mirror"] if self.mirror else []
         if self.directions > 1:
-            parts.append("half turns" if self.directions == 2 else "quarter turns")
+            parts.append(f"turns to {self.directions} directions")
         parts += [f"noise of {self.noise:g}"] if self.noise else []
         if any(self.masks):
             parts.append("masks of up to {} bins and {} time steps".format(*self.masks))
@@ -129,12 +129,10 @@ def augment(
             copy = inputs.copy()
         copy[chosen] = copy[chosen][..., ::-1]
     if augmentation.directions > 1:
-        copy = copy.copy() if copy is inputs else copy
-        quarters = generator.integers(0, augmentation.directions, size=len(inputs))
-        quarters *= 4 // augmentation.directions
-        for quarter in (1, 2, 3):
-            chosen = quarters == quarter
-            copy[chosen] = np.rot90(copy[chosen], quarter, axes=(-2, -1))
+        turns = generator.integers(0, augmentation.directions, size=len(inputs))
+        places = places_of_turns(*copy.shape[2:], directions=augmentation.directions)[turns]
+        flat = copy.reshape(*copy.shape[:2], -1)
+        copy = np.take_along_axis(flat, places[:, np.newaxis], axis=2).reshape(copy.shape)
     if augmentation.noise:
         drawn = generator.standard_normal(copy.shape, dtype=np.float32)
         copy = copy + np.float32(augmentation.noise) * drawn

@@ -23,6 +23,7 @@ from hwkd.train.config import TrainConfig
 from hwkd.train.criteria import Batch
 from hwkd.train.motion import MotionDraws, varied_motion
 from hwkd.train.seeding import derive_seed
+from hwkd.train.symmetry import places_of_turns
 
 
 class BatchStream(Protocol):
@@ -145,12 +146,9 @@ class BatchMaker:
         directions = self._augmentation.directions
         if directions == 1:
             return places
-        quarters = torch.randint(directions, (count,), generator=self.generator)
-        quarters *= 4 // directions
-        for quarter in (1, 2, 3):
-            chosen = quarters == quarter
-            places[chosen] = places[chosen].rot90(quarter, (1, 2))
-        return places
+        turns = torch.randint(directions, (count,), generator=self.generator).numpy()
+        turned = places_of_turns(height, width, directions=directions)[turns]
+        return places.flatten(1).gather(1, torch.from_numpy(turned)).view_as(places)
 
     def _moved_otherwise(self, batch: Tensor) -> Tensor:
         sensors = batch.shape[1] // AXES

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -26,8 +27,11 @@ _PROBE_EXAMPLES, _TURNED_EXAMPLES = 2_000, 600
 _PROBE_FEATURES = 1_024
 # Of fewer, no answer about directions is sure enough.
 _FEWEST_TO_TURN = 200
-_PATCHES, _PATCH, _LARGEST_SIDE = 96, 5, 32
+_PATCHES, _PATCH, _LARGEST_SIDE, _CHUNK = 48, 5, 32, 256
 _RIDGE = 0.1
+_QUARTERS, _ANY_ANGLE = 4, 32
+# Both are between pixels, so that neither is told by being smoother.
+_ANGLES = (math.pi / 16, math.pi / 4)
 # Share of rightly told directions that is taken for guessing, beyond what luck gives.
 _TOLD_MARGIN, _DEVIATIONS = 0.03, 3.0
 
@@ -38,8 +42,8 @@ class Symmetry:
 
     Attributes:
         mirror: left and right changed.
-        directions: ways to lie that cannot be told apart: 1 has an upright position, 2 may be
-            upside down, 4 may be turned by any quarter.
+        directions: ways to lie that cannot be told apart, evenly around: 1 has an upright position,
+            2 may be upside down, 4 may be turned by any quarter, 32 by any angle.
     """
 
     mirror: bool = False
@@ -51,6 +55,23 @@ def symmetry_of(data: LabelledArrays) -> Symmetry:
     if data.inputs.ndim != 4 or data.labels.ndim != 1 or data.nature == "spectra":
         return Symmetry()
     return Symmetry(mirror=mirror_keeps_class(data), directions=_directions(data))
+
+
+@cache
+def places_of_turns(height: int, width: int, *, directions: int) -> NDArray[np.int64]:
+    """Return where each pixel of a turned picture comes from, shape [directions, height * width].
+
+    Pixels are counted row after row; what is nearest to a place is taken, at the border too.
+    """
+    rows, columns = np.mgrid[:height, :width]
+    down, right = rows - (height - 1) / 2, columns - (width - 1) / 2
+    places = []
+    for angle in 2 * math.pi * np.arange(directions) / directions:
+        cosine, sine = math.cos(angle), math.sin(angle)
+        row = np.rint((height - 1) / 2 + cosine * down + sine * right).clip(0, height - 1)
+        column = np.rint((width - 1) / 2 + cosine * right - sine * down).clip(0, width - 1)
+        places.append((row * width + column).ravel())
+    return np.array(places, dtype=np.int64)
 
 
 def mirror_keeps_class(data: LabelledArrays) -> bool:
@@ -100,7 +121,8 @@ class _Seen:
     def features(self, pictures: Tensor) -> Tensor:
         """Return what they say of pictures, shape [n, features]."""
         found = []
-        for part in pictures.split(256):
+        for start in range(0, len(pictures), _CHUNK):
+            part = pictures[start : start + _CHUNK]
             answers = functional.conv2d(part, self._patches, stride=2)
             sides = torch.cat([answers.relu(), (-answers).relu()], dim=1)
             found.append(functional.adaptive_avg_pool2d(sides, 3).flatten(1))
@@ -121,30 +143,44 @@ def _directions(data: LabelledArrays) -> int:
     turns = (2, 1) if height == width else (2,)
     directions = 1
     for quarters in turns:
-        if _is_told(seen, inputs, labels, known, asked, quarters):
-            break
+        if _is_told(seen, inputs, torch.rot90(inputs, quarters, (2, 3)), labels, known, asked):
+            return directions
         directions *= 2
+    if directions == _QUARTERS and not _is_told(
+        seen, *(_in_disc(inputs, angle) for angle in _ANGLES), labels, known, asked
+    ):
+        return _ANY_ANGLE
     return directions
+
+
+def _in_disc(pictures: Tensor, angle: float) -> Tensor:
+    """Return pictures turned by an angle, in radians, without what lies in their corners."""
+    count, channels, side, _ = pictures.shape
+    cosine, sine = math.cos(angle), math.sin(angle)
+    turn = torch.tensor([[cosine, -sine, 0.0], [sine, cosine, 0.0]]).expand(count, 2, 3)
+    grid = functional.affine_grid(turn, [count, channels, side, side], align_corners=False)
+    is_inside = grid.square().sum(-1) < 1.0
+    found = functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+    return found * is_inside[:, None]
 
 
 def _is_told(
     seen: _Seen,
-    inputs: Tensor,
+    plain: Tensor,
+    turned: Tensor,
     labels: NDArray[np.int64],
     known: slice,
     asked: slice,
-    quarters: int,
 ) -> bool:
-    """Tell whether pictures that are turned can be told from others, better than by luck.
+    """Tell whether turned pictures can be told from plain ones, better than by luck.
 
     Each class has a classifier of its own, by least squares: arrows that point up and arrows that
     point down are the same pictures turned, and yet not of the same class.
     """
-    turned = torch.rot90(inputs, quarters, (2, 3))
     is_class = torch.from_numpy(np.eye(int(labels.max()) + 1, dtype=np.float32)[labels])
 
     def of(part: slice) -> tuple[Tensor, Tensor]:
-        features = torch.cat([seen.features(inputs[part]), seen.features(turned[part])])
+        features = torch.cat([seen.features(plain[part]), seen.features(turned[part])])
         answers = torch.cat([-is_class[part], is_class[part]])
         return features, answers
 

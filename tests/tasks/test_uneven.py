@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hwkd.core.reading import Reading
+from hwkd.tasks.classes_head import ClassesHead
 from hwkd.tasks.classification import ClassifyTask
 
 
@@ -55,4 +56,5 @@ def test_classes_count_alike_in_training_where_they_do_in_the_metric(
     x = np.random.default_rng(0).normal(size=(200, 6))
     np.savez(path, x_train=x, y_train=labels.astype(int))
     head = ClassifyTask().data(path, Reading(class_weights=weights, metric=metric)).head
+    assert isinstance(head, ClassesHead)
     assert head.weights == pytest.approx(expected)

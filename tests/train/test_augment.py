@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -104,6 +106,22 @@ def test_examples_are_turned_each_as_a_whole_to_every_direction(directions, poss
         ]
         assert {tuple(each) for each in found} == {(quarter,) for quarter in possible}
     assert policy.changes_inputs
+
+
+def test_pictures_are_turned_to_every_angle_about_their_middle():
+    # A bright pixel a radius of 6 from the middle, far from the border, stays at that distance.
+    pictures = np.zeros((300, 1, 17, 17), np.float32)
+    pictures[:, 0, 8, 13:16] = 1
+    policy = Augmentation(directions=32)
+    for view in copies_of(pictures, policy):
+        rows, columns = np.mgrid[-8:9, -8:9]
+        found = [(row[0] > 0) for row in view]
+        angles = [math.atan2(rows[on].mean(), columns[on].mean()) for on in found]
+        radii = [np.hypot(rows[on], columns[on]).mean() for on in found]
+        np.testing.assert_allclose(radii, 6, atol=0.4)
+        turns = np.array(angles) / (2 * np.pi / 32)
+        np.testing.assert_allclose(turns, turns.round(), atol=0.3)
+        assert len(set(turns.round().astype(int) % 32)) == 32
 
 
 SIGNS = (-1.0, 1.0, 1.0, 1.0, -1.0, -1.0)

@@ -22,15 +22,25 @@ def arrows(quarters, labels, side=(16, 16)):
     return Split(inputs=pictures.astype(np.float32), labels=np.asarray(labels))
 
 
-ANY = RANDOM.integers(0, 4, 600)
+def discs(count):
+    """Pictures of noise and a soft disc at the same distance from the middle, at any angle."""
+    angles = RANDOM.uniform(0, 2 * np.pi, count)[:, None, None]
+    down, right = np.mgrid[-7.5:8, -7.5:8]
+    squares = (down - 4 * np.sin(angles)) ** 2 + (right - 4 * np.cos(angles)) ** 2
+    pictures = 2 * np.exp(-squares / 6) + 0.3 * RANDOM.normal(size=(count, 16, 16))
+    return Split(inputs=pictures[:, None].astype(np.float32), labels=np.arange(count) % 2)
+
+
+ANY = RANDOM.integers(0, 4, 1200)
 
 
 @pytest.mark.parametrize(
     ("split", "directions"),
     [
-        pytest.param(arrows(ANY, RANDOM.integers(0, 2, 600)), 4, id="any way up"),
-        pytest.param(arrows(0 * ANY, RANDOM.integers(0, 2, 600)), 1, id="upright"),
-        pytest.param(arrows(2 * (ANY % 2), RANDOM.integers(0, 2, 600)), 2, id="or upside down"),
+        pytest.param(arrows(ANY, RANDOM.integers(0, 2, 1200)), 4, id="any way up"),
+        pytest.param(discs(1200), 32, id="at any angle"),
+        pytest.param(arrows(0 * ANY, RANDOM.integers(0, 2, 1200)), 1, id="upright"),
+        pytest.param(arrows(2 * (ANY % 2), RANDOM.integers(0, 2, 1200)), 2, id="or upside down"),
         # As many of each direction as in the first set, but the direction is the class.
         pytest.param(arrows(ANY, ANY), 1, id="the direction is the class"),
         pytest.param(arrows(ANY[:100], ANY[:100] % 2), 1, id="too few to tell"),
