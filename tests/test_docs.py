@@ -49,7 +49,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 SHORT_CALL: dict[str, Any] = {
     "trials": 2, "brief_epochs": 1, "full_epochs": 1, "controls": 0, "workers": 1,
-    "teacher_time": "500ms",
+    "teacher_time": "500ms", "spaces": ["narrow_deep"],
 }  # fmt: skip
 EMULATION = ("qemu-system-arm", "arm-none-eabi-gcc")
 SHORTENED = {

@@ -25,6 +25,8 @@ MAP50 = Metric(name="mAP@50", unit="ratio", direction="max")
 MAP50_95 = Metric(name="mAP@50:95", unit="ratio", direction="max")
 F1 = Metric(name="F1", unit="ratio", direction="max")
 COUNT = Metric(name="count error", unit="things a picture", direction="min")
+# The logit of a probability of .1, as that of centre points (arXiv:1904.07850) begins.
+RARE = -2.19
 EDGES = ("left", "top", "right", "bottom")
 
 

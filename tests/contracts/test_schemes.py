@@ -232,7 +232,7 @@ def test_peers_permuted_lose_permuted() -> None:
     def terms(values) -> list[float]:
         signals = {f"{n}.logits": v for n, v in zip(names, values, strict=True)}
         found = edge_terms(phase.edges, signals, labels)
-        return [float(found[f"cross_entropy {n}"] + found[f"peers {n}"]) for n in names]
+        return [float(found[f"labels {n}"] + found[f"peers {n}"]) for n in names]
 
     assert terms([z[2], z[0], z[1]]) == pytest.approx([terms(z)[i] for i in (2, 0, 1)])
 

@@ -324,7 +324,8 @@ class SearchContext:
         recipe = self.recipe(layers, samples=samples)
         if budget_s is not None:
             begun = time.monotonic()
-            module = build_module(layers, seed=seed).to(self.accelerator)
+            module = build_module(layers, seed=seed, kind=self.data.head.kind)
+            module = module.to(self.accelerator)
             trial = recipe.config(epochs=1, seed=seed)
             known = self.labelled
             pace = measure_pace(module, known.copies[0], known.labels, self.data.head, trial)

@@ -246,7 +246,7 @@ def test_the_exported_folder_runs_and_says_what_a_frame_costs(model, tmp_path, c
 def test_an_emulated_core_streams_from_raw_samples_and_needs_what_was_predicted(
     core, text, shape, rate_hz, tmp_path
 ):
-    signals = tried_signals(6, *shape)
+    signals = tried_signals(3, *shape)
     pipeline = made_pipeline(text, signals, rate_hz)
     channels, frames = pipeline.apply(signals[:1]).shape[1:]
     path = quantise(network(channels, frames), tmp_path, "net")
