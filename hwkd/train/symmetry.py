@@ -146,10 +146,10 @@ def _directions(data: LabelledArrays) -> int:
         if _is_told(seen, inputs, torch.rot90(inputs, quarters, (2, 3)), labels, known, asked):
             return directions
         directions *= 2
-    if directions == _QUARTERS and not _is_told(
-        seen, *(_in_disc(inputs, angle) for angle in _ANGLES), labels, known, asked
-    ):
-        return _ANY_ANGLE
+    if directions == _QUARTERS:
+        slight, half = (_in_disc(inputs, angle) for angle in _ANGLES)
+        if not _is_told(seen, slight, half, labels, known, asked):
+            return _ANY_ANGLE
     return directions
 
 
