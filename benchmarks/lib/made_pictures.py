@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+_Part: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]
 _SIDE, _LARGE = 32, 128
 _SHAPES = ("bar", "circle", "cross", "corner", "ring", "square", "star", "triangle")
 _SHAPES_EACH, _SHAPES_TEST = 300, 125
@@ -33,20 +35,22 @@ class MadeSet:
 
 def shapes(random: np.random.Generator) -> MadeSet:
     """Return eight kinds of things on clutter, at any place, angle, size and colour."""
-    parts = []
-    for each in (_SHAPES_EACH, _SHAPES_TEST):
+
+    def made(each: int) -> _Part:
         labels = np.tile(np.arange(len(_SHAPES)), each)
-        parts += [np.stack([_thing(label, random) for label in labels]), labels]
-    return MadeSet("shapes", "accuracy", *parts)
+        return np.stack([_thing(label, random) for label in labels]), labels
+
+    return MadeSet("shapes", "accuracy", *made(_SHAPES_EACH), *made(_SHAPES_TEST))
 
 
 def defects(random: np.random.Generator) -> MadeSet:
     """Return grey waves of any direction, one in twenty with a scratch."""
-    parts: list[NDArray[np.generic]] = []
-    for _ in range(2):
+
+    def made() -> _Part:
         labels = (random.random(_TEXTURES) < _DEFECT_SHARE).astype(np.int64)
-        parts += [np.stack([_texture(bool(label), random) for label in labels]), labels]
-    return MadeSet("defects", "balanced accuracy", *parts)
+        return np.stack([_texture(bool(label), random) for label in labels]), labels
+
+    return MadeSet("defects", "balanced accuracy", *made(), *made())
 
 
 MADE: Mapping[str, Callable[[np.random.Generator], MadeSet]] = {
@@ -68,8 +72,9 @@ def _thing(label: int, random: np.random.Generator) -> NDArray[np.uint8]:
     mask = _mask(_SHAPES[label], int(random.integers(18, 40)))
     moved = tuple(random.integers(-20, 21, 2).tolist())
     mask = mask.rotate(random.uniform(0, 360), translate=moved)
-    while sum(abs(a - b) for a, b in zip(paint := colour(), ground, strict=True)) < 90:
-        pass
+    paint = ground
+    while sum(abs(a - b) for a, b in zip(paint, ground, strict=True)) < 90:
+        paint = colour()
     picture.paste(Image.new("RGB", picture.size, paint), (0, 0), mask)
     picture = picture.filter(ImageFilter.GaussianBlur(random.uniform(0, 2.5)))
     small = np.asarray(picture.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR), np.float64)
@@ -125,4 +130,5 @@ def _texture(has_scratch: bool, random: np.random.Generator) -> NDArray[np.uint8
         along = np.abs(np.sin(angle) * (down - y) + np.cos(angle) * (right - x))
         depth = random.choice([-1, 1]) * random.uniform(25, 60)
         grey = grey + depth * np.exp(-np.square(across)) * (along < random.uniform(2.5, 6))
-    return np.clip(grey, 0, 255).astype(np.uint8)[np.newaxis]
+    picture: NDArray[np.uint8] = np.clip(grey, 0, 255).astype(np.uint8)[np.newaxis]
+    return picture

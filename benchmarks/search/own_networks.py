@@ -5,8 +5,8 @@ usage: python -m benchmarks.search.own_networks [--sets shapes defects] [--seeds
 
 The network by hand is plain PyTorch and nothing of hwkd: four dense 3x3 convolutions with batch
 normalisation, a classifier on the mean of the map, AdamW with a warm-up and a cosine, flips,
-quarter turns and shifts, and weights of classes where one is rare. It is trained on all that is not test,
-for as many **processor seconds as the search took** in all, so that a busy machine compares both
+quarter turns and shifts, and weights of classes where one is rare. It is trained on all that is
+not test, for as many **processor seconds as the search took** in all, so that a busy machine compares both
 alike. Both are judged on the same test set of made examples: the search's student in 8 bits, the
 network by hand in floats. The sets:
 
@@ -135,7 +135,7 @@ def trained_by_hand(made: MadeSet, seconds: float, seed: int) -> float:
                 group["lr"] = RATE * rate
             optimiser.zero_grad()
             loss = functional.cross_entropy(net(varied(inputs[chosen])), labels[chosen], weights)
-            loss.backward()
+            torch.autograd.backward(loss)
             optimiser.step()
     net.eval()
     with torch.no_grad():
