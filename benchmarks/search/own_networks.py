@@ -6,9 +6,9 @@ usage: python -m benchmarks.search.own_networks [--sets shapes defects] [--seeds
 The network by hand is plain PyTorch and nothing of hwkd: four dense 3x3 convolutions with batch
 normalisation, a classifier on the mean of the map, AdamW with a warm-up and a cosine, flips,
 quarter turns and shifts, and weights of classes where one is rare. It is trained on all that is
-not test, for as many **processor seconds as the search took** in all, so that a busy machine compares both
-alike. Both are judged on the same test set of made examples: the search's student in 8 bits, the
-network by hand in floats. The sets:
+not test, for as many processor seconds as the search took in all, so that a busy machine compares
+both alike. Both are judged on the same test set of made examples: the search's student in 8 bits,
+the network by hand in floats. The sets:
 
 - shapes: eight kinds of things, 300 of each, on clutter, at any place, angle, size and colour.
 - defects: textures of grey waves, one in twenty with a scratch; judged by balanced accuracy.
