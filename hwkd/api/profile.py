@@ -50,6 +50,11 @@ SleepPower: TypeAlias = Annotated[
 ]
 
 
+Plot: TypeAlias = Annotated[
+    str | Path | None, Option("Also draw the memory over time into this .png or .svg.")
+]
+
+
 @declares_options
 def profile(
     model: Annotated[
@@ -75,9 +80,7 @@ def profile(
     period: Period = None,
     sleep_power: SleepPower = None,
     training: Training = None,
-    plot: Annotated[
-        str | Path | None, Option("Also draw the memory over time into this .png or .svg.")
-    ] = None,
+    plot: Plot = None,
 ) -> "ModelProfile":
     """Predict latency, RAM, flash and energy of a network on a device, layer by layer.
 

@@ -8,15 +8,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from support.staged import CLASSES, config, data, state_equal, student
 
-from hwkd.core.augmented import augmented, inner_layers
 from hwkd.core.catalog import SCHEMES
 from hwkd.core.cohort import STUDENT, Average, Trained
 from hwkd.core.errors import ConfigError, HwkdError
-from hwkd.core.student import Layer, Layers
-from hwkd.core.teaching import TrainingSet
-from hwkd.core.widened import widened
+from hwkd.core.student import Layer
 from hwkd.deploy.to_onnx import folded_weights
 from hwkd.distill.scheme import edge_terms, label_edge
 from hwkd.distill.scheme_sources import AverageSource
@@ -24,7 +21,6 @@ from hwkd.distill.scheme_spec import control_of, parse_scheme, require_sound
 from hwkd.engine.arms.evaluation import student_bytes
 from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.arms.scheme_course import require_possible, train_scheme
-from hwkd.engine.arms.scheme_stages import SchemeData
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.discovery import discover
 from hwkd.nn.build import build_module
@@ -32,61 +28,15 @@ from hwkd.nn.cohort import Cohort
 from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.tasks.classes_head import ClassesHead
 from hwkd.tasks.values_head import ValuesHead
-from hwkd.train.batches import TensorBatches
 from hwkd.train.checkpoint import Checkpoints
-from hwkd.train.config import TrainConfig
 from hwkd.train.loop import predict_logits
 
 discover("hwkd.distill.schemes")
 NAMES = SCHEMES.names()
-CLASSES = 4
-
-
-def student() -> Layers:
-    """Return a small convolution student with two stages."""
-
-    def conv(name: str, source: str, channels: int, size: int, stride: int) -> Layer:
-        return Layer(
-            name=name, kind="conv", inputs=(source,), shape=(channels, size, size), kernel=(3, 3),
-            stride=(stride, stride), pads=(1, 1, 1, 1), norm=True, activation="relu",
-        )  # fmt: skip
-
-    layers = (
-        conv("stem", "input", 4, 6, 1),
-        conv("first", "stem", 4, 3, 2),
-        conv("second", "first", 8, 3, 1),
-        Layer(name="pool", kind="global_avg_pool", inputs=("second",), shape=(8, 1, 1)),
-        Layer(name="embedding", kind="reshape", inputs=("pool",), shape=(8,)),
-        Layer(name="logits", kind="linear", inputs=("embedding",), shape=(CLASSES,)),
-    )
-    taps = {"stage1": "first", "stage2": "second", "embedding": "embedding"}
-    return Layers(input_shape=(1, 6, 6), layers=layers, taps=taps)
-
-
-def data(samples: int = 64) -> SchemeData:
-    generator = torch.Generator().manual_seed(3)
-    labels = torch.arange(samples) % CLASSES
-    inputs = torch.randn(samples, 1, 6, 6, generator=generator) + labels[:, None, None, None]
-    training = TrainingSet(
-        copies=[inputs], labels=labels, head=ClassesHead.numbered(CLASSES), batch_size=16
-    )
-    return SchemeData(
-        training=training, batches=TensorBatches([inputs], labels), held_inputs=inputs[:24],
-        held_labels=labels[:24],
-    )  # fmt: skip
-
-
-def config(**changes) -> TrainConfig:
-    return replace(TrainConfig(epochs=4, batch_size=16, learning_rate=3e-3, seed=5), **changes)
 
 
 def arm_of(name: str, *, is_control: bool = False) -> Arm:
     return Arm(name="scheme", scheme=SCHEMES.get(name)(), is_control=is_control)
-
-
-def state_equal(ours: nn.Module, theirs: nn.Module) -> bool:
-    pairs = zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True)
-    return all(torch.equal(a, b) for a, b in pairs)
 
 
 @pytest.fixture(autouse=True)
@@ -390,95 +340,3 @@ def test_an_exit_that_the_student_does_not_have_is_refused() -> None:
     (phase,) = SCHEMES.get("byot")(exits=3).phases()
     with pytest.raises(ConfigError, match="an exit on stage 3; the student has 2 stages"):
         Cohort([role for role in phase.roles if isinstance(role, Trained)], student(), seed=0)
-
-
-def test_widened_network_keeps_inputs_and_outputs() -> None:
-    wide = widened(student(), 2.0)
-    assert [layer.shape[0] for layer in wide.layers] == [8, 8, 16, 16, 16, CLASSES]
-    assert build_module(wide, seed=0)(torch.randn(2, 1, 6, 6)).shape == (2, CLASSES)
-
-
-def _inverted() -> Layers:
-    """Return an inverted bottleneck that is added to what it reads, between a stem and a mean."""
-
-    def conv(name: str, source: str, channels: int, kernel: int, groups: int = 1) -> Layer:
-        return Layer(
-            name=name, kind="conv", inputs=(source,), shape=(channels, 6, 6), groups=groups,
-            kernel=(kernel, kernel), pads=(kernel // 2,) * 4, norm=True, activation="relu",
-        )  # fmt: skip
-
-    layers = (
-        conv("stem", "input", 4, 3),
-        conv("expand", "stem", 8, 1),
-        conv("deep", "expand", 8, 3, groups=8),
-        conv("project", "deep", 4, 1),
-        Layer(name="sum", kind="add", inputs=("stem", "project"), shape=(4, 6, 6)),
-        Layer(name="pool", kind="global_avg_pool", inputs=("sum",), shape=(4, 1, 1)),
-        Layer(name="embedding", kind="reshape", inputs=("pool",), shape=(4,)),
-        Layer(name="logits", kind="linear", inputs=("embedding",), shape=(CLASSES,)),
-    )
-    taps = {"stage1": "sum", "embedding": "embedding"}
-    return Layers(input_shape=(1, 6, 6), layers=layers, taps=taps)
-
-
-def test_expansion_widens_what_only_a_depthwise_convolution_reads() -> None:
-    assert inner_layers(_inverted()) == {"expand"}
-    assert inner_layers(student()) == frozenset()
-    large = augmented(_inverted(), width=1.0, expansion=2.0, depth=0)
-    assert [layer.shape[0] for layer in large.layers] == [4, 16, 16, 4, 4, 4, 4, CLASSES]
-    assert [layer.groups for layer in large.layers][2] == 16
-
-
-def test_depth_adds_residual_blocks_behind_a_stage() -> None:
-    deep = augmented(_inverted(), width=1.0, expansion=1.0, depth=2)
-    names = [layer.name for layer in deep.layers]
-    assert names.index("sum") + 7 == names.index("pool")
-    assert next(layer for layer in deep.layers if layer.name == "pool").inputs == ("sum__deeper1",)
-    module = build_module(deep, seed=0).eval()
-    base = build_module(_inverted(), seed=0).eval()
-    for name in ("sum__deeper0_point", "sum__deeper1_point"):  # blocks that say nothing
-        for tensor in (module.steps[name].norm.weight, module.steps[name].norm.bias):
-            torch.nn.init.zeros_(tensor)
-    for name, step in base.steps.items():
-        step.load_state_dict(module.steps[name].state_dict())
-    inputs = torch.randn(2, 1, 6, 6)
-    torch.testing.assert_close(module(inputs), base(inputs))
-
-
-def test_weights_of_all_forms_reach_the_student_and_what_is_around_it() -> None:
-    (phase,) = SCHEMES.get("netaug")(widest=1.5, expansion=2.0, depth=1).phases()
-    cohort = Cohort(list(phase.roles), _inverted(), seed=0)
-    wide, base = cohort.parts["wide"], cohort.parts[STUDENT]
-    weights = [*base.parameters(), *wide.parameters()]
-    reached = [False] * len(weights)
-    for _ in range(12):  # forms are drawn
-        logits = wide(base, torch.randn(4, 1, 6, 6))
-        pulled = torch.autograd.grad(logits.square().sum(), weights, allow_unused=True)
-        reached = [r or g is not None for r, g in zip(reached, pulled, strict=True)]
-    assert all(reached)
-
-
-def test_statistics_of_an_augmented_student_are_those_of_its_last_weights() -> None:
-    arm = Arm(name="scheme", scheme=parse_scheme("netaug:plain=0.5"))
-    module, _ = train_scheme(student(), data(), config(), arm=arm)
-    inputs = data().training.copies[0]
-    stem = module.steps["stem"]
-    shown = stem.core(inputs)
-    parts = torch.split(shown, data().training.batch_size)
-    mean = torch.stack([part.mean((0, 2, 3)) for part in parts]).mean(0)
-    torch.testing.assert_close(stem.norm.running_mean, mean, rtol=1e-4, atol=1e-5)
-
-
-def test_expansion_is_refused_where_nothing_is_inside() -> None:
-    with pytest.raises(ConfigError, match="nothing is larger than the student"):
-        parse_scheme("netaug:widest=1")
-
-
-def test_the_student_of_an_augmented_network_is_its_first_channels() -> None:
-    (phase,) = SCHEMES.get("netaug")().phases()
-    cohort = Cohort(list(phase.roles), student(), seed=0)
-    wide = cohort.parts["wide"]
-    base = dict(cohort.parts[STUDENT].named_parameters())
-    logits = wide(cohort.parts[STUDENT], torch.randn(4, 1, 6, 6))
-    pulled = torch.autograd.grad(logits.square().sum(), list(base.values()), allow_unused=True)
-    assert all(gradient is not None for gradient in pulled)

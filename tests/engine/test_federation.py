@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from contracts.test_schemes import config, data, state_equal, student
 from safetensors.torch import load, save
+from support.staged import config, data, state_equal, student
 
 from hwkd.core.errors import ConfigError
 from hwkd.distill.scheme_spec import parse_scheme
@@ -49,7 +49,7 @@ CLIENT = f"""
 import sys, torch
 torch.set_num_threads(1)
 sys.path.insert(0, {str(TESTS)!r})
-from contracts.test_schemes import config, data, student
+from support.staged import config, data, student
 from hwkd.distill.scheme_spec import parse_scheme
 from hwkd.engine.distill.federation import take_part
 from hwkd.io.calls import asking
