@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from support.staged import CLASSES, config, data, student
@@ -13,10 +15,12 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.student import Layer, Layers
 from hwkd.distill.scheme_spec import parse_scheme
 from hwkd.engine.arms.recipes import Arm
-from hwkd.engine.arms.scheme_course import train_scheme
+from hwkd.engine.arms.scheme_course import require_possible, train_scheme
+from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.discovery import discover
 from hwkd.nn.build import build_module
 from hwkd.nn.cohort import Cohort
+from hwkd.tasks.classes_head import ClassesHead
 
 discover("hwkd.distill.schemes")
 
@@ -93,5 +97,11 @@ def test_statistics_of_an_augmented_student_are_those_of_its_last_weights() -> N
 
 
 def test_expansion_is_refused_where_nothing_is_inside() -> None:
+    arm = Arm(name="scheme", scheme=parse_scheme("netaug:expansion=2"))
+    config = SearchConfig(device="host", scheme={"scheme": "netaug"})
+    run = SimpleNamespace(config=config, data=SimpleNamespace(head=ClassesHead.numbered(CLASSES)))
+    require_possible(arm, _inverted(), run)
+    with pytest.raises(ConfigError, match="inside inverted bottlenecks, and this student has none"):
+        require_possible(arm, student(), run)
     with pytest.raises(ConfigError, match="nothing is larger than the student"):
         parse_scheme("netaug:widest=1")
