@@ -64,8 +64,8 @@ def test_depth_adds_residual_blocks_behind_a_stage() -> None:
     module = build_module(deep, seed=0).eval()
     base = build_module(_inverted(), seed=0).eval()
     for name in ("sum__deeper0_point", "sum__deeper1_point"):  # blocks that say nothing
-        for tensor in (module.steps[name].norm.weight, module.steps[name].norm.bias):
-            torch.nn.init.zeros_(tensor)
+        for parameter in ("norm.weight", "norm.bias"):
+            torch.nn.init.zeros_(module.steps[name].get_parameter(parameter))
     for name, step in base.steps.items():
         step.load_state_dict(module.steps[name].state_dict())
     inputs = torch.randn(2, 1, 6, 6)
@@ -89,11 +89,11 @@ def test_statistics_of_an_augmented_student_are_those_of_its_last_weights() -> N
     arm = Arm(name="scheme", scheme=parse_scheme("netaug:plain=0.5"))
     module, _ = train_scheme(student(), data(), config(), arm=arm)
     inputs = data().training.copies[0]
-    stem = module.steps["stem"]
-    shown = stem.core(inputs)
+    stem = module.get_submodule("steps.stem")
+    shown = stem.get_submodule("core")(inputs)
     parts = torch.split(shown, data().training.batch_size)
     mean = torch.stack([part.mean((0, 2, 3)) for part in parts]).mean(0)
-    torch.testing.assert_close(stem.norm.running_mean, mean, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(stem.get_buffer("norm.running_mean"), mean, rtol=1e-4, atol=1e-5)
 
 
 def test_expansion_is_refused_where_nothing_is_inside() -> None:
