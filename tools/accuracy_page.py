@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Container
 from pathlib import Path
 from types import ModuleType
 
@@ -33,8 +34,10 @@ from benchmarks.lib.results import read_results
 from benchmarks.lib.stacks import STACKS, Stack, stack_named
 from benchmarks.lib.verdict import Target
 from hwkd.core.device import LatencyModel
+from hwkd.core.kinds import OPERATORS, kind_of
 from hwkd.cost.fit.validate import summarise
 from hwkd.io.device_catalog import load_device
+from hwkd.io.runtime_files import load_runtime
 from tools.accuracy_plots import plot_models, plot_operators
 from tools.refit import latency_model
 
@@ -287,14 +290,19 @@ def _stack_section(stack: Stack) -> list[str]:
         f"({model.interval.calibrated_on})",
         f"- borrowed: {', '.join(model.borrowed) or 'nothing'}",
         f"- fitted range: {_ranges(model)}",
-        f"- never timed: {_never_timed(model)}",
+        f"- never timed: {_never_timed(model, load_runtime(stack.runtime).fusion.activations)}",
         "",
         *_fold_table(held, float(np.log(model.interval.high_ratio)) / 1.645),
     ]
 
 
-def _never_timed(model: LatencyModel) -> str:
+def _never_timed(model: LatencyModel, free: Container[str]) -> str:
+    """Return the forms without a row, and the activations that are not even listed."""
+    if not model.evidence:
+        return "nothing listed"
     names = [form for form, known in model.evidence.items() if not known.rows]
+    curves = [name for name in OPERATORS.names() if kind_of(name).work == "activation"]
+    names += [name for name in curves if name not in model.evidence and name not in free]
     return ", ".join(name for name in names if not name.startswith("other ")) or "nothing listed"
 
 

@@ -164,6 +164,16 @@ class ModelProfile:
             "energy_j": None if energy is None else energy / frames,
         }
 
+    @property
+    def _evidence(self) -> dict[str, dict[str, float]]:
+        """Shares of an estimated latency that rest on little, by what and by why."""
+        found = None if self.measured is not None else self.cost.latency
+        return {
+            "never_timed": {} if found is None else dict(found.never_timed),
+            "borrowed": {} if found is None else dict(found.borrowed),
+            "weak_shares": {} if found is None else dict(found.weak_shares),
+        }
+
     def op_latency_s(self) -> dict[str, float | None]:
         """Return operator -> seconds, estimated or measured with the profiler on."""
         if self.measured is not None:
@@ -184,6 +194,7 @@ class ModelProfile:
             "params": cost.params,
             "latency": {
                 "value_s": value_s, "low_s": low_s, "high_s": high_s, "basis": self.latency_basis,
+                **self._evidence,
             },
             "peak_ram_bytes": cost.peak_ram_bytes,
             "peak_ram_interval_bytes": self.ram_interval_bytes and list(self.ram_interval_bytes),

@@ -316,6 +316,8 @@ def _cautions(found: ModelProfile) -> list[str]:
             lines.append(f"{shown} is {found.reasons[name]}")
     if cost.latency is not None and cost.latency.never_timed:
         lines.append(show.never_timed_text(cost.latency))
+    if cost.latency is not None and cost.latency.borrowed:
+        lines.append(show.borrowed_text(cost.latency))
     if cost.latency is not None and cost.latency.is_extrapolated:
         lines.append("part of the network lies outside what was measured: the interval is widened")
     if found.measured is not None:

@@ -21,6 +21,8 @@ class LatencyEstimate:
         is_extrapolated: the graph lies outside the range the model was fitted on.
         never_timed: form of operator that nobody timed on this runtime and core -> its share of
             the latency.
+        borrowed: operator class whose cycles are another fit's, as no row holds it -> its share of
+            the latency.
         weak_shares: why the evidence is weak, as "outside the fitted range" -> its share of the
             latency; shares too small to widen the interval are left out.
     """
@@ -33,6 +35,7 @@ class LatencyEstimate:
     basis: str
     is_extrapolated: bool = False
     never_timed: dict[str, float] = field(default_factory=dict)
+    borrowed: dict[str, float] = field(default_factory=dict)
     weak_shares: dict[str, float] = field(default_factory=dict)
 
     def at_s(self, risk: Risk) -> float:

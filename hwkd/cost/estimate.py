@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hwkd.core.device import Device, LatencyModel, Runtime
@@ -158,16 +158,16 @@ def _latency(
         high_s=sum(part.high_s for part in parts),
         basis="; ".join(part.basis for part in parts),
         is_extrapolated=any(part.is_extrapolated for part in parts),
-        never_timed={
-            form: share * part.value_s / total_s
-            for part in parts
-            for form, share in part.never_timed.items()
-        },
-        weak_shares={
-            why: sum(part.weak_shares.get(why, 0.0) * part.value_s for part in parts) / total_s
-            for why in dict.fromkeys(why for part in parts for why in part.weak_shares)
-        },
+        never_timed=_shares([(part.never_timed, part.value_s / total_s) for part in parts]),
+        borrowed=_shares([(part.borrowed, part.value_s / total_s) for part in parts]),
+        weak_shares=_shares([(part.weak_shares, part.value_s / total_s) for part in parts]),
     )
+
+
+def _shares(parts: Sequence[tuple[Mapping[str, float], float]]) -> dict[str, float]:
+    """Return shares of a whole from shares of its parts and the part that each is of it."""
+    names = dict.fromkeys(name for shares, _ in parts for name in shares)
+    return {name: sum(shares.get(name, 0.0) * of for shares, of in parts) for name in names}
 
 
 def _per_op(

@@ -52,13 +52,16 @@ def with_features(cost: CostEstimate, need: FeatureNeed) -> CostEstimate:
         unsupported = {**unsupported, FEATURES: 1}
     whole = cost.latency
     if whole is not None and latency is not None:
+        share = _share(latency, whole)
         whole = replace(
             whole,
             value_s=whole.value_s + latency.value_s,
             low_s=whole.low_s + latency.low_s,
             high_s=whole.high_s + latency.high_s,
             basis=f"{whole.basis}; {latency.basis}",
-            never_timed={**whole.never_timed, FEATURES: _share(latency, whole)},
+            never_timed={**_part(whole.never_timed, share), FEATURES: share},
+            borrowed=_part(whole.borrowed, share),
+            weak_shares=_part(whole.weak_shares, share),
         )
     energy_j = cost.energy_j
     if energy_j is not None and cost.latency is not None and whole is not None:
@@ -76,6 +79,11 @@ def with_features(cost: CostEstimate, need: FeatureNeed) -> CostEstimate:
 
 def _share(latency: LatencyEstimate, network: LatencyEstimate) -> float:
     return latency.value_s / (latency.value_s + network.value_s)
+
+
+def _part(shares: Mapping[str, float], features: float) -> dict[str, float]:
+    """Return shares of a network as those of network and features."""
+    return {name: share * (1 - features) for name, share in shares.items()}
 
 
 def _latency(need: FeatureNeed, clock_hz: float) -> LatencyEstimate | None:

@@ -19,7 +19,9 @@ from hwkd.cost.finer_terms import priced_work
 from hwkd.cost.latency_terms import Work
 
 Weakness: TypeAlias = Literal[
-    "outside the fitted range", "in grouped or transposed convolutions, priced as depthwise ones"
+    "outside the fitted range",
+    "in classes borrowed from another fit",
+    "in grouped or transposed convolutions, priced as depthwise ones",
 ]
 # Each end of the interval moves by this (as a natural logarithm) times the share of the latency
 # that rests on weak evidence, beside what else is uncertain.
@@ -29,6 +31,7 @@ _WIDENING: Mapping[Weakness, float] = {
     # the others has a standard deviation of 0.09 to 0.23 by class, so 1.645 x 0.23 = 0.38 covers
     # 90%.
     "outside the fitted range": 0.4,
+    "in classes borrowed from another fit": 0.4,
     # Nobody published times of convolutions with several groups of several channels. The same work
     # as a plain convolution costs, on nine of ten of our stacks, between a sixth and six times of
     # what it costs as a depthwise one, and libraries do it either way, or by a reference kernel.
@@ -176,6 +179,8 @@ class LatencyTable:
         if distance <= _NEAR:
             return OpCycles(cycles, form)
         why = "outside the fitted range"
+        if work.op_class in self.model.borrowed:
+            why = "in classes borrowed from another fit"
         return OpCycles(cycles, form, why, _WIDENING[why] * min(log(distance) / log(_FAR), 1.0))
 
 
@@ -209,7 +214,8 @@ def with_interval(model: LatencyModel, spent: Spent, basis: str) -> LatencyEstim
         high_s=value_s * exp(hypot(high, log(1.0 + above), widening)),
         basis=basis,
         is_extrapolated=bool(weak or untimed),
-        never_timed={form.partition(", ")[0]: share for form, share in untimed.items()},
+        never_timed=_by_name(untimed),
+        borrowed=_borrowed(table, by_form),
         weak_shares=weak,
     )
 
@@ -231,6 +237,27 @@ def _never_timed(table: LatencyTable, by_form: Mapping[str, float]) -> dict[str,
             if known is not None and not known.rows:
                 found[form] = share
     return found
+
+
+def _by_name(shares: Mapping[str, float]) -> dict[str, float]:
+    """Add up the shares of forms of one name: a MatMul by weights and one of two maps are two."""
+    found: dict[str, float] = {}
+    for form, share in shares.items():
+        name = form.partition(", ")[0]
+        found[name] = found.get(name, 0.0) + share
+    return found
+
+
+def _borrowed(table: LatencyTable, by_form: Mapping[str, float]) -> dict[str, float]:
+    """Return the shares of the classes that no row of the fit holds, the small ones left out."""
+    borrowed = table.model.borrowed
+    found: dict[str, float] = {}
+    for form, share in by_form.items() if borrowed else ():
+        known = table.band(form).evidence
+        op_class = form.rpartition(", other ")[2] if known is None else known.op_class
+        if op_class in borrowed:
+            found[op_class] = found.get(op_class, 0.0) + share
+    return {op_class: share for op_class, share in found.items() if share > _NEGLIGIBLE}
 
 
 def _band(model: LatencyModel, form: str, share: float) -> str:

@@ -193,4 +193,6 @@ def _all_caveats(run: RunRecord, best: TrialRecord | None, drawn: str | None) ->
         )
     if cost is not None and cost.latency is not None and cost.latency.never_timed:
         found.append(f"Of the best student, {fmt.never_timed_text(cost.latency)}.")
+    if cost is not None and cost.latency is not None and cost.latency.borrowed:
+        found.append(f"Of the best student, {fmt.borrowed_text(cost.latency)}.")
     return tuple(dict.fromkeys(found))

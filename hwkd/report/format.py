@@ -150,7 +150,16 @@ def evidence_text(latency: LatencyEstimate | None) -> str:
         return ""
     weak = " and ".join(f"{share:.0%} of it {why}" for why, share in latency.weak_shares.items())
     untimed = never_timed_text(latency) if latency.never_timed else ""
-    return "".join(f"; {text}" for text in (weak, untimed) if text)
+    borrowed = borrowed_text(latency) if latency.borrowed else ""
+    return "".join(f"; {text}" for text in (weak, untimed, borrowed) if text)
+
+
+def borrowed_text(latency: LatencyEstimate) -> str:
+    """Return what share of a latency rests on another fit's cycles, with the classes of work."""
+    return (
+        f"{sum(latency.borrowed.values()):.0%} of the latency rests on classes of work that no "
+        f"row of this fit holds, borrowed from another one: {', '.join(latency.borrowed)}"
+    )
 
 
 def never_timed_text(latency: LatencyEstimate) -> str:

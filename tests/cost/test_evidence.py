@@ -10,6 +10,8 @@ import pytest
 from benchmarks.lib.published import graph_of
 from hwkd.core.device import Interval
 from hwkd.core.errors import ConfigError
+from hwkd.core.graph import Op, OpGraph, Tensor
+from hwkd.core.measure import LatencyEstimate
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.fit.describe import describe_fit
 from hwkd.cost.fit.design import Measurement
@@ -84,6 +86,48 @@ def test_the_band_of_an_untimed_form_reaches_the_total_by_its_share() -> None:
     reach = math.exp(1.645 * math.hypot(unknown.spread, *unknown.shared))
     assert timed.high_s < half.high_s <= 0.5 * timed.high_s + 0.5 * reach
     assert half.low_s < timed.low_s < half.value_s == 1.0
+
+
+def test_two_forms_of_one_name_are_added_and_what_is_borrowed_is_named() -> None:
+    found = fit("ic01", "kws01")[0]
+    row = Measurement(name="ic01", graph=graph_of("ic01"), cycles=1.0, group="ic01")
+    model = describe_fit(
+        found.cycles_per_unit, [row], fitted_on="t", source="t", error_ratio=None, validation="",
+        interval=Interval(low_ratio=1.0, high_ratio=1.0, calibrated_on=""),
+        evidence=found.evidence,
+    )  # fmt: skip
+    parts = {"MatMul, other matmul": 0.2, "MatMul, other dense": 0.5, "conv 3x3": 0.3}
+    latency = with_interval(model, Spent(by_form=parts), "b")
+    assert latency.never_timed == {"MatMul": pytest.approx(0.7)}
+    assert "matmul" in model.borrowed  # the row holds none
+    assert latency.borrowed == {"matmul": pytest.approx(0.2)}
+
+
+@pytest.mark.parametrize("kind", ["HardSwish", "HardSigmoid"])
+@pytest.mark.parametrize(
+    ("device", "runtime"),
+    [("cortex-m7", "x-cube-ai-8"), ("cortex-m4", "x-cube-ai-10"), ("cortex-m33", "st-edge-ai-4")],
+)
+def test_a_curve_that_nobody_timed_costs_something_and_says_so(
+    device: str, runtime: str, kind: str
+) -> None:
+    def latency_of(act: str) -> LatencyEstimate:
+        tensors = {name: Tensor(name=name, shape=(1, 32, 24, 24)) for name in "xyz"}
+        conv = Op(
+            name="c", kind="Conv", inputs=("x",), outputs=("y",), macs=32 * 32 * 576,
+            weights=1024, biases=32, kernel=(1, 1),
+        )  # fmt: skip
+        after = Op(name="a", kind=act, inputs=("y",), outputs=("z",))
+        graph = OpGraph(ops=(conv, after), tensors=tensors, inputs=("x",), outputs=("z",))
+        found = estimate_cost(graph, load_device(device), runtime=runtime).latency
+        assert found is not None
+        return found
+
+    fused, own = latency_of("Relu"), latency_of(kind)
+    assert kind not in fused.never_timed
+    assert own.value_s > 1.05 * fused.value_s
+    assert own.high_s / own.value_s > fused.high_s / fused.value_s
+    assert own.never_timed[kind] == pytest.approx(1 - fused.value_s / own.value_s)
 
 
 def test_helium_is_a_device_whose_untimed_operators_are_named() -> None:

@@ -54,6 +54,10 @@ def test_features_are_a_part_of_latency_ram_and_flash(pipeline):
     assert whole.latency.low_s < whole.latency.value_s < whole.latency.high_s
     assert "never timed" in whole.latency.basis
     assert whole.latency.never_timed[FEATURES] == pytest.approx(took / whole.latency_s)
+    alone_s = alone.latency_s
+    for name, share in alone.latency.never_timed.items():
+        part = whole.latency.never_timed[name]
+        assert part * whole.latency_s == pytest.approx(share * alone_s)
 
 
 def test_a_limit_that_the_network_alone_keeps_is_exceeded_with_features(pipeline):

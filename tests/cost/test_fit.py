@@ -19,6 +19,7 @@ from hwkd.cost.fit.prior import GENERIC, typical_stack
 from hwkd.cost.fit.solve import Spread, fit_cycles
 from hwkd.cost.fit.validate import fold_of, interval_ratios, summarise
 from hwkd.cost.graph import build_graph
+from hwkd.cost.latency import LatencyTable, Spent, with_interval
 
 MODELS = ("ad01", "ic01", "kws01", "vww01", "sww01")
 WIDE = Spread(common=1.5, per_class=1.0, per_amount=1.0)
@@ -173,6 +174,35 @@ def test_calibration_starts_from_what_is_known_of_each_form() -> None:
     assert done.model.evidence["pointwise"].factor == 2.0
     assert done.model.evidence["pointwise"].spread == 0
     assert done.model.evidence["conv 7x7"] == evidence["conv 7x7"]
+
+
+def test_what_a_calibration_measured_counts_as_timed_and_what_it_lacks_is_borrowed() -> None:
+    evidence = {
+        f"other {name}": FormEvidence(op_class=name, rows=0, spread=0.6)
+        for name in ("activation", "depthwise", "conv", "pointwise")
+    }
+    rows = [
+        row
+        for row in measured(GENERIC)
+        if {op.kind for op in row.graph.ops} <= {"HardSwish", "Softmax"}
+        or any(op.groups > 1 and op.kernel == (5, 5) for op in row.graph.ops)
+    ]
+    stack = replace(known()[0], evidence=evidence)
+    model = calibrate_model(rows, [stack], kind="auto", fitted_on="t", source="t").model
+    assert not stack.evidence.keys() & {"HardSwish", "depthwise 5x5"}
+    for form, op_class in (("HardSwish", "activation"), ("depthwise 5x5", "depthwise")):
+        assert model.evidence[form].op_class == op_class
+        assert model.evidence[form].rows > 0
+        assert model.evidence[form].spread == 0
+    row = next(row for row in rows if row.graph.ops[0].kind == "HardSwish")
+    cost = LatencyTable.of(model).op_cycles(row.graph.ops[0], row.graph.tensors)
+    assert cost is not None
+    assert cost.cycles == pytest.approx(row.cycles, rel=0.05)
+    spent = Spent()
+    spent.add(cost)
+    assert not with_interval(model, spent, "b").never_timed
+    assert model.evidence["other conv"].rows == 0
+    assert {"conv", "pointwise"} <= set(model.borrowed)
 
 
 def test_few_rows_that_a_fit_misses_widen_its_interval() -> None:

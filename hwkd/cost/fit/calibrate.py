@@ -237,17 +237,27 @@ def _seen(
     measurements: Sequence[Measurement],
     priced: Container[str],
 ) -> dict[str, FormEvidence]:
-    """Return the evidence after measurements: what they hold is as sure as their interval says."""
+    """Return the evidence after measurements: what they hold is as sure as their interval says.
+
+    A form that they hold and the evidence did not list was priced as the others of its class, at a
+    factor of 1, and is listed from now on.
+    """
+    if not evidence:
+        return {}
     works = [
         priced_work(op, row.graph.tensors, priced) for row in measurements for op in row.graph.ops
     ]
-    rows = Counter(work.form for work in works if work is not None)
-    return {
-        form: known.model_copy(update={"rows": rows[form], "spread": 0.0, "shared": ()})
-        if rows[form]
-        else known
-        for form, known in evidence.items()
-    }
+    counted = [work for work in works if work is not None]
+    classes = {work.form: work.op_class for work in counted}
+    rows = Counter(work.form for work in counted)
+    seen = {
+        form: FormEvidence(
+            op_class=classes[form], rows=count, spread=0.0,
+            factor=evidence[form].factor if form in evidence else 1.0,
+        )
+        for form, count in rows.items()
+    }  # fmt: skip
+    return {**evidence, **seen}
 
 
 def _spread(design: Design, kind: FitKind) -> Spread | None:
