@@ -122,15 +122,23 @@ class OpGraph:
 
     @property
     def params(self) -> int:
-        """Weights and biases, in elements; what operators share counts once."""
+        """Weights, biases and vectors that are added or multiplied, in elements.
+
+        What operators share counts once; a single number is an option and no parameter.
+        """
         seen: set[str] = set()
         total = 0
         for op in self.ops:
             facts = op.facts
+            vector = op.constants if op.constants > 1 else 0
             if facts is None:
-                total += op.weights + op.biases
+                total += op.weights + op.biases + vector
                 continue
-            for count, key in ((op.weights, facts.weight_key), (op.biases, facts.bias_key)):
+            for count, key in (
+                (op.weights, facts.weight_key),
+                (op.biases, facts.bias_key),
+                (vector, facts.constant_key),
+            ):
                 if not key or key not in seen:
                     total += count
                 seen.add(key)
