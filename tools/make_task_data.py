@@ -4,7 +4,7 @@ python -m tools.make_task_data TASK OUT
 
 TASK is anomaly (Shuttle, 49,097 rows, from river, BSD-3), gesture (140 recordings of a watch by
 10 people, from seglearn, BSD-3), text (Reuters R8, see `tools.text_data`; for tests alone),
-segment or detect (composed scenes, see `tools.scene_data`), draw (outlines and clothes, see
+segment, detect or count (composed scenes, see `tools.scene_data`), draw (outlines and clothes, see
 `tools.picture_data`), language (speeches, see `tools.language_data`), keyword (ten digits that
 several engines speak, see `tools.spoken_data`) or wake-word ("hey computer", see
 `tools.wake_data`). OUT is the CSV file, of spoken data and texts the folder, to write. Packages of
@@ -30,7 +30,7 @@ import numpy as np
 
 from tools.language_data import make_language
 from tools.picture_data import make_draw
-from tools.scene_data import make_detect, make_segment
+from tools.scene_data import make_count, make_detect, make_segment
 from tools.spoken_data import make_keyword
 from tools.text_data import make_text
 from tools.wake_data import make_wake_word
@@ -95,7 +95,7 @@ def make_task_data(task: str, out: Path) -> Path:
         subprocess.CalledProcessError: if the package cannot be downloaded.
     """
     made = {
-        "detect": make_detect, "draw": make_draw, "keyword": make_keyword,
+        "count": make_count, "detect": make_detect, "draw": make_draw, "keyword": make_keyword,
         "language": make_language, "segment": make_segment, "wake-word": make_wake_word,
     }  # fmt: skip
     if task in made:

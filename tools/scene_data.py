@@ -1,35 +1,33 @@
-"""Composes pictures with masks or boxes: cut-outs of Tux Paint on grounds of coloured noise.
+"""Composes pictures with masks or boxes: things with outlines on grounds of coloured noise.
 
-The cut-outs come from the Debian package tuxpaint-stamps-default (GPL-2; for tests alone). Each of
-them, and each ground, is in one split only. Masks hold 0 for the ground and a number for each of
-the folders of `CLASSES`; boxes are around what is seen of a thing.
-
-Of some classes only 27 cut-outs are for training, too few to tell what others look like. Boxes are
-learned from more scenes, in which things are turned, stretched and lit otherwise each time, and
-from drawings of the Debian package openclipart-png (public domain) beside the cut-outs.
+Each of the things of `tools.scene_things`, and each ground, is in one split only. Masks hold 0 for
+the ground and a number for each of `CLASSES`; boxes are around what is seen of a thing. Things of
+training are turned, stretched and lit otherwise in each scene.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-STAMPS = Path("/usr/share/tuxpaint/stamps")
-PACKAGE = "tuxpaint-stamps-default"
-CLASSES = ("animals", "food", "plants", "town", "vehicles")
+from tools.scene_things import KINDS, read_things
+
+CLASSES = tuple(kind.name for kind in KINDS)
 _SEGMENT_SIDE, _DETECT_SIDE = 64, 96
-_SCENES = {"train": 3_000, "val": 500, "test": 800}
-_SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}  # of the cut-outs of each class
+_SCENES = {"train": 12_000, "val": 500, "test": 800}
 _SIZES = (22, 46)  # longest side of a cut-out, in pixels of a scene of 64x64
 _MOST_OBJECTS = 3
 _SOLID = 128  # alpha from which on a pixel is the thing's
 _LEAST_SEEN = 0.3  # share of a thing that must be seen for it to have a box
+# Deviations by which things of training are varied: of sides and light as logarithms.
+_STRETCH, _TURN_DEG, _LIGHT, _GAMMA, _SATURATION = 0.12, 12.0, 0.08, 0.25, (0.3, 1.4)
 _COARSE = (2, 4, 8, 16)  # positions a side of the noise that grounds are made of
 
 
@@ -37,34 +35,47 @@ def make_segment(out: Path) -> Path:
     """Write the folder for `--task segment`.
 
     Raises:
-        ValueError: if the package with the cut-outs is not installed.
+        ValueError: if a package with things is not installed.
     """
-    for split, random, stamps in _splits("segment"):
+    for split, cast in _splits():
         for part in ("images", "masks"):
             (out / split / part).mkdir(parents=True, exist_ok=True)
         for scene in range(_SCENES[split]):
-            picture, owners, things = _scene(stamps, random, _SEGMENT_SIDE)
-            picture.save(out / split / "images" / f"{scene:04}.png")
+            picture, owners, things = _scene(cast, _SEGMENT_SIDE)
+            picture.save(out / split / "images" / f"{scene:05}.png")
             numbers = np.array([0, *(label + 1 for label, _ in things)], np.uint8)
-            Image.fromarray(numbers[owners]).save(out / split / "masks" / f"{scene:04}.png")
+            Image.fromarray(numbers[owners]).save(out / split / "masks" / f"{scene:05}.png")
     (out / "classes.txt").write_text("\n".join(("ground", *CLASSES)) + "\n", encoding="utf-8")
     return out
 
 
 def make_detect(out: Path) -> Path:
-    """Write the folder for `--task detect` and `--task count`: grey pictures and COCO files.
+    """Write the folder for `--task detect`: grey pictures and COCO files.
 
     Raises:
-        ValueError: if the package with the cut-outs is not installed.
+        ValueError: if a package with things is not installed.
     """
-    categories = [{"id": label, "name": name} for label, name in enumerate(CLASSES)]
-    for split, random, stamps in _splits("detect"):
+    return _make_boxes(out, CLASSES)
+
+
+def make_count(out: Path) -> Path:
+    """Write the folder for `--task count`: the same, but a thing is a thing of whatever class.
+
+    Raises:
+        ValueError: if a package with things is not installed.
+    """
+    return _make_boxes(out, ("thing",))
+
+
+def _make_boxes(out: Path, names: tuple[str, ...]) -> Path:
+    categories = [{"id": label, "name": name} for label, name in enumerate(names)]
+    for split, cast in _splits():
         (out / split).mkdir(parents=True, exist_ok=True)
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
         for scene in range(_SCENES[split]):
-            picture, owners, things = _scene(stamps, random, _DETECT_SIDE)
-            name = f"{split}{scene:04}.png"
+            picture, owners, things = _scene(cast, _DETECT_SIDE)
+            name = f"{split}{scene:05}.png"
             picture.convert("L").save(out / split / name)
             images.append({"id": scene, "file_name": name, "width": _DETECT_SIDE,
                            "height": _DETECT_SIDE})  # fmt: skip
@@ -75,52 +86,46 @@ def make_detect(out: Path) -> Path:
                 left, top = int(columns.min()), int(rows.min())
                 bbox = [left, top, int(columns.max()) + 1 - left, int(rows.max()) + 1 - top]
                 annotations.append({"id": len(annotations), "image_id": scene, "iscrowd": 0,
-                                    "category_id": label, "bbox": bbox,
+                                    "category_id": min(label, len(names) - 1), "bbox": bbox,
                                     "area": bbox[2] * bbox[3]})  # fmt: skip
         content = {"images": images, "annotations": annotations, "categories": categories}
         (out / f"{split}.json").write_text(json.dumps(content) + "\n", encoding="utf-8")
     return out
 
 
-def _splits(task: str) -> Iterator[tuple[str, np.random.Generator, list[list[Path]]]]:
-    """Yield each split with what its scenes are drawn by and the cut-outs of each class."""
-    if not STAMPS.is_dir():
-        raise ValueError(f"{task} needs the package {PACKAGE}; install it with apt")
-    stamps = _stamps(np.random.default_rng(0))
+@dataclass(frozen=True, kw_only=True)
+class _Cast:
+    """What the scenes of a split are composed of.
+
+    Attributes:
+        things: of each class.
+        random: what is drawn by.
+        is_varied: things look otherwise each time.
+    """
+
+    things: list[list[Image.Image]]
+    random: np.random.Generator
+    is_varied: bool
+
+
+def _splits() -> Iterator[tuple[str, _Cast]]:
+    """Yield the splits and what their scenes are composed of."""
+    things = read_things()
     for number, split in enumerate(_SCENES, 1):
-        yield split, np.random.default_rng(number), stamps[split]
+        random = np.random.default_rng(number)
+        yield split, _Cast(things=things[split], random=random, is_varied=split == "train")
 
 
-def _stamps(random: np.random.Generator) -> dict[str, list[list[Path]]]:
-    """Return the cut-outs of each split and class."""
-    found: dict[str, list[list[Path]]] = {split: [] for split in _SCENES}
-    for name in CLASSES:
-        files = [file for file in sorted((STAMPS / name).rglob("*.png")) if _is_cut_out(file)]
-        order = random.permutation(len(files))
-        start = 0.0
-        for split, share in _SHARES.items():
-            first, start = round(start * len(files)), start + share
-            found[split].append([files[at] for at in order[first : round(start * len(files))]])
-    return found
-
-
-def _is_cut_out(file: Path) -> bool:
-    try:
-        with Image.open(file) as image:
-            return image.has_transparency_data
-    except UnidentifiedImageError:
-        return False
-
-
-def _scene(
-    stamps: list[list[Path]], random: np.random.Generator, side: int
-) -> tuple[Image.Image, NDArray[np.uint8], list[tuple[int, int]]]:
+def _scene(cast: _Cast, side: int) -> tuple[Image.Image, NDArray[np.uint8], list[tuple[int, int]]]:
     """Return a picture, whose each pixel is (0 the ground's), and (class, pixels) of the things."""
+    random = cast.random
     picture, owners = _ground(random, side), np.zeros((side, side), np.uint8)
     things: list[tuple[int, int]] = []
     for _ in range(int(random.integers(1, _MOST_OBJECTS + 1))):
         label = int(random.integers(len(CLASSES)))
-        stamp = _cut_out(stamps[label][int(random.integers(len(stamps[label])))], random, side)
+        stamp = cast.things[label][int(random.integers(len(cast.things[label])))]
+        stamp = _sized(stamp, random, side)
+        stamp = _varied(stamp, random) if cast.is_varied else stamp
         left, top = (int(random.integers(-size // 4, side - 3 * size // 4)) for size in stamp.size)
         picture.paste(stamp, (left, top), stamp)
         whole = Image.new("L", (side, side))
@@ -131,13 +136,29 @@ def _scene(
     return picture, owners, things
 
 
-def _cut_out(file: Path, random: np.random.Generator, side: int) -> Image.Image:
-    stamp = Image.open(file).convert("RGBA")
-    stamp = stamp.crop(stamp.getchannel("A").getbbox())
-    scale = int(random.integers(*_SIZES)) * side / _SEGMENT_SIDE / max(stamp.size)
-    width, height = (max(1, round(scale * size)) for size in stamp.size)
-    stamp = stamp.resize((width, height), Image.Resampling.BILINEAR)
-    return stamp.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if random.random() < 0.5 else stamp
+def _sized(thing: Image.Image, random: np.random.Generator, side: int) -> Image.Image:
+    scale = int(random.integers(*_SIZES)) * side / _SEGMENT_SIDE / max(thing.size)
+    width, height = (max(1, round(scale * size)) for size in thing.size)
+    thing = thing.resize((width, height), Image.Resampling.BILINEAR)
+    return thing.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if random.random() < 0.5 else thing
+
+
+def _varied(thing: Image.Image, random: np.random.Generator) -> Image.Image:
+    """Return a thing stretched, turned, and with other colours and light."""
+    stretch = np.exp(random.normal(0, _STRETCH, 2))
+    width, height = (max(1, round(n * by)) for n, by in zip(thing.size, stretch, strict=True))
+    thing = thing.resize((width, height), Image.Resampling.BILINEAR)
+    thing = thing.rotate(float(random.normal(0, _TURN_DEG)), Image.Resampling.BILINEAR, expand=True)
+    thing = thing.crop(thing.getchannel("A").getbbox())
+    colours = np.asarray(thing, np.float32)[..., :3] / 255
+    grey = colours.mean(axis=-1, keepdims=True)
+    colours = grey + (colours - grey) * np.float32(random.uniform(*_SATURATION))
+    light = np.exp(random.normal(0, _LIGHT, 3) + random.normal(0, 2 * _LIGHT))
+    colours = np.clip(colours * light.astype(np.float32), 0, 1)
+    colours **= np.float32(np.exp(random.normal(0, _GAMMA)))
+    varied = Image.fromarray((255 * colours).round().astype(np.uint8))
+    varied.putalpha(thing.getchannel("A"))
+    return varied
 
 
 def _ground(random: np.random.Generator, side: int) -> Image.Image:

@@ -1,10 +1,11 @@
 """Anomalies of a machine and gestures of people never seen, from the package's data to int8.
 
 python -m benchmarks.accuracy.sensors [--only anomaly|gesture] [--seed 0] [--quick]
+       [--trials 12] [--full-epochs N]
 
 Data comes from `tools.make_task_data`. Networks are searched within the budget of their task, and
 what is judged is the int8 file on the test split. Takes about ten minutes; with `--quick`, which
-compares three networks instead of twelve, about three.
+compares three networks instead of twelve, about three. `--full-epochs` shortens the last trainings.
 """
 
 from __future__ import annotations
@@ -36,21 +37,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=sorted(OPTIONS))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--trials", type=int, default=12, help="networks to compare")
+    parser.add_argument("--full-epochs", type=int, help="of the last trainings")
     parser.add_argument("--quick", action="store_true", help="compare three networks")
     arguments = parser.parse_args()
     targets: list[Target] = []
+    trials = 3 if arguments.quick else arguments.trials
     for task in [arguments.only] if arguments.only else sorted(OPTIONS):
-        targets += _judged(task, _scores(task, arguments.seed, is_quick=arguments.quick))
+        scores = _scores(task, arguments.seed, trials=trials, epochs=arguments.full_epochs)
+        targets += _judged(task, scores)
     return report(targets)
 
 
-def _scores(task: str, seed: int, *, is_quick: bool) -> dict[str, float]:
+def _scores(task: str, seed: int, *, trials: int, epochs: int | None) -> dict[str, float]:
     """Return what the shipped student reaches on test in int8."""
     with tempfile.TemporaryDirectory() as folder:
         data = make_task_data(task, Path(folder) / f"{task}.csv")
         found = hwkd.search(
-            "cortex-m4", task=task, data=data, seed=seed, workers=1, trials=3 if is_quick else 12,
-            out=Path(folder) / "run", **OPTIONS[task],
+            "cortex-m4", task=task, data=data, seed=seed, workers=1, trials=trials,
+            full_epochs=epochs, out=Path(folder) / "run", **OPTIONS[task],
         )  # fmt: skip
         if found.best is None or found.best.scores.test_int8 is None:
             raise RuntimeError(f"{task}: no student was tested")

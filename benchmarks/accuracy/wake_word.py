@@ -1,6 +1,7 @@
 """A wake word of voices never heard, among sentences and sound-alikes, in int8.
 
-python -m benchmarks.accuracy.wake_word [--data HEY] [--timeout 30min | --quick] [--seed 0]
+python -m benchmarks.accuracy.wake_word [--data HEY] [--timeout 30min | --trials N | --quick]
+       [--full-epochs N] [--labels-alone] [--seed 0]
 
 Data comes from `tools.make_task_data wake-word`; an existing folder of it is not made again. The
 search keeps to the task's budget of weights, 20 kB; threshold and smoothing are chosen on two
@@ -12,28 +13,24 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import hwkd
+from benchmarks.lib.effort import add_effort, effort_of
 from benchmarks.lib.verdict import Target, report
 from tools.make_task_data import make_task_data
-
-QUICK: dict[str, Any] = {"trials": 2, "methods": ["none"]}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--timeout", default="30min")
-    parser.add_argument("--quick", action="store_true", help="compare two networks, no teacher")
+    add_effort(parser)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    effort = QUICK if arguments.quick else {"timeout": arguments.timeout}
     with tempfile.TemporaryDirectory() as folder:
         data = arguments.data or make_task_data("wake-word", Path(folder) / "hey")
         found = hwkd.search(
             "cortex-m4", task="wake-word", data=data, window="1.5s", max_false_accepts="0.5/h",
-            seed=arguments.seed, workers=1, out=Path(folder) / "run", **effort,
+            seed=arguments.seed, workers=1, out=Path(folder) / "run", **effort_of(arguments),
         )  # fmt: skip
         if found.best is None or found.best.scores.test_int8 is None:
             raise RuntimeError("no student was tested")

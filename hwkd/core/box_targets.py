@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # Of a box's side, the deviation of the bell around its centre; in cells, at least.
 _SPREAD_RATIO, _LEAST_SPREAD = 1 / 6, 0.4
 # How high the bell is where a cell learns the edges of a box.
-_OWNED_FROM = 0.3
+OWNED_FROM = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def wanted_outputs(
     high = bells if sureness is None else bells * sureness[..., None, None]
     heat = (high[:, :, None] * of_class[..., None, None]).amax(dim=1)
     area = ((x1 - x0) * (y1 - y0))[..., None, None]
-    smallest = area.where(bells >= _OWNED_FROM, area.new_tensor(float("inf"))).min(dim=1)
+    smallest = area.where(bells >= OWNED_FROM, area.new_tensor(float("inf"))).min(dim=1)
     owned = smallest.values.isfinite()
     chosen = smallest.indices.flatten(1)
     ends = [edge.gather(1, chosen).view(owned.shape) for edge in (x0, y0, x1, y1)]

@@ -60,6 +60,8 @@ class OutputKind:
         mirror_swaps: two outputs that change places in a mirror image, as left and right.
         edges: how many outputs, the last, are edges of things, whose boxes are the targets; None
             where outputs are about no things.
+        begins_at: what outputs, but for edges, should be before any training: 0, or the logit of
+            how seldom there is something, from which rare things are learned in less time.
         plain_training: what training on targets alone is called.
         answers: names of what is decided, where that is no output by its name.
         divergence_unit: of `Head.divergence`.
@@ -83,6 +85,17 @@ class OutputKind:
     cell_pixels: int = 1
     mirror_swaps: tuple[int, int] | None = None
     edges: int | None = None
+    begins_at: float = 0.0
+
+    def begin(self, bias: Tensor | None) -> None:
+        """Set the bias of outputs to what they begin at.
+
+        Source:
+            Lin et al. 2017, arXiv:1708.02002, section 4.1: else that nothing is there is all that
+            a network learns at first.
+        """
+        if bias is not None and self.begins_at:
+            bias.detach()[: len(bias) - (self.edges or 0)] = self.begins_at
 
 
 OUTPUT_KINDS: Registry[OutputKind] = Registry("kind of output")

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from hwkd.core.head import OutputKind
 from hwkd.core.kinds import LAYER_KINDS, is_rectifier
 from hwkd.core.student import Activation, Layer, Layers
 from hwkd.nn.functions import FUNCTIONS, activation_function
@@ -23,11 +24,12 @@ def alone_or_all(outputs: tuple[Tensor, ...]) -> Outputs:
     return outputs[0] if len(outputs) == 1 else outputs
 
 
-def build_module(layers: Layers, seed: int) -> StudentModule:
+def build_module(layers: Layers, seed: int, *, kind: OutputKind | None = None) -> StudentModule:
     """Build a student with random weights.
 
     Args:
         seed: decides the weights; torch's global generator is neither read nor moved.
+        kind: of the outputs, where they do not begin at 0.
 
     Returns:
         A module in training mode on the CPU in the channels-last layout, which is the faster one
@@ -42,6 +44,9 @@ def build_module(layers: Layers, seed: int) -> StudentModule:
     for step in module.steps.values():
         if isinstance(step, Weighted):
             step.reset(generator)
+    last = module.steps[layers.heads[0]]
+    if kind is not None and isinstance(last, Weighted):
+        kind.begin(last.core.bias)
     # torch's stubs lack this overload of `to`.
     for weight in module.parameters():
         if weight.dim() == 4:

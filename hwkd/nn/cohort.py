@@ -31,6 +31,7 @@ from hwkd.core.cohort import (
     Wide,
 )
 from hwkd.core.errors import ConfigError
+from hwkd.core.head import OutputKind
 from hwkd.core.student import Layers
 from hwkd.core.widened import made_dense, widened
 from hwkd.nn.build import StudentModule, build_module
@@ -65,7 +66,13 @@ class Cohort(nn.Module):
     """
 
     def __init__(
-        self, roles: Sequence[Trained], layers: Layers, *, seed: int, scales_trunk: bool = False
+        self,
+        roles: Sequence[Trained],
+        layers: Layers,
+        *,
+        seed: int,
+        scales_trunk: bool = False,
+        kind: OutputKind | None = None,
     ) -> None:
         """Build every role.
 
@@ -74,6 +81,7 @@ class Cohort(nn.Module):
             layers: of the student.
             seed: of the student's weights; the others' follow from it.
             scales_trunk: what branches send into their trunk is divided by their number.
+            kind: of the outputs, where they do not begin at 0.
 
         Raises:
             ConfigError: if a stage is asked for that the student does not have.
@@ -82,6 +90,7 @@ class Cohort(nn.Module):
         self._layers = layers
         self._roles = {role.name: role for role in roles}
         self._seed = seed
+        self._kind = kind
         self._scales_trunk = scales_trunk
         self._cuts: dict[str, Cut] = {}
         self._tails: dict[str, Layers] = {}
@@ -200,7 +209,7 @@ class Cohort(nn.Module):
         if isinstance(role, Network):
             layers = widened(self._layers, role.width)
             layers = made_dense(layers) if role.is_dense else layers
-            return build_module(layers, seed=self._seed + _SEED_STEP * role.draw)
+            return build_module(layers, seed=self._seed + _SEED_STEP * role.draw, kind=self._kind)
         if isinstance(role, Branch):
             cut = self._cut(role.of)
             tail = widened(cut.tail, role.width)

@@ -6,7 +6,7 @@ from hwkd.core.boxes import CELL_PIXELS
 from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.head import OUTPUT_KINDS, CAnswer, Head, OutputKind
 from hwkd.tasks.things_c import things_answer
-from hwkd.tasks.things_head import COUNT, EDGES, F1, MAP50, MAP50_95, ThingsHead
+from hwkd.tasks.things_head import COUNT, EDGES, F1, MAP50, MAP50_95, RARE, ThingsHead
 
 BOX_METRICS = (MAP50, MAP50_95, F1, COUNT)
 
@@ -50,6 +50,7 @@ _BOXES = OutputKind(
     cell_pixels=CELL_PIXELS,
     mirror_swaps=(-4, -2),
     edges=len(EDGES),
+    begins_at=RARE,
 )
 OUTPUT_KINDS.register(_BOXES.name)(_BOXES)
 

@@ -9,7 +9,7 @@ from hwkd.core.boxes import CELL_PIXELS
 from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.head import OUTPUT_KINDS, CAnswer, Head, OutputKind
 from hwkd.tasks.things_c import things_answer
-from hwkd.tasks.things_head import COUNT, F1, ThingsHead
+from hwkd.tasks.things_head import COUNT, F1, RARE, ThingsHead
 
 POINT_METRICS = (F1, COUNT)
 
@@ -51,6 +51,7 @@ _POINTS = OutputKind(
     of_maps=True,
     cell_pixels=CELL_PIXELS,
     edges=0,
+    begins_at=RARE,
 )
 OUTPUT_KINDS.register(_POINTS.name)(_POINTS)
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hwkd.core.box_targets import wanted_outputs
+from hwkd.core.box_targets import OWNED_FROM, wanted_outputs
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _EDGE_WEIGHT = 0.2
+_TINY = 1e-6
+# That a thing is there is learned long before which it is: the focal loss says little where all
+# classes are as unsure. At a weight of 1, mAP@50 .230 instead of .204 after 48,000 pictures.
+_WHICH_WEIGHT = 0.5
 
 
 def thing_loss(
@@ -18,7 +22,8 @@ def thing_loss(
     """Return the mean over pictures of what their cells get wrong, by the number of their boxes.
 
     Classes: the focal loss of centre points. Edges: 1 minus the generalised intersection over
-    union, and a little of the distance, which has a gradient where a distance is negative.
+    union, and a little of the distance, which has a gradient where a distance is negative. Beside
+    them, where things are, the cross-entropy of which class it is.
 
     Source:
         Zhou et al. 2019, arXiv:1904.07850, equation 1; Rezatofighi et al. 2019, arXiv:1902.09630.
@@ -34,6 +39,8 @@ def thing_loss(
     others = -((1 - wanted.heat) ** 4 * there.exp() ** 2 * absent)
     wrong = centres.where(is_centre, others).flatten(1).sum(dim=1)
     lost = wrong / (boxes[..., 0] >= 0).sum(dim=1).clamp(min=1)
+    if classes > 1:
+        lost = lost + _WHICH_WEIGHT * _which(logits, wanted.heat)
     if outputs.shape[1] > classes:
         edges = outputs[:, classes:]
         off = 1 - _generalised_overlap(edges.clamp(min=0.0), wanted.edges)
@@ -47,6 +54,21 @@ def thing_loss(
     return total
 
 
+def _which(logits: Tensor, heat: Tensor) -> Tensor:
+    """Return the mean cross-entropy of each picture's classes where there are things, [batch].
+
+    Args:
+        logits: shape [batch, classes, height, width], as `heat`.
+        heat: how near the middle of a thing is, by which cells count.
+    """
+    from torch.nn import functional
+
+    near, label = heat.max(dim=1)
+    counts = (near * (near >= OWNED_FROM)).flatten(1)
+    off = functional.cross_entropy(logits, label, reduction="none").flatten(1)
+    return (off * counts).sum(dim=1) / counts.sum(dim=1).clamp(min=_TINY)
+
+
 def _generalised_overlap(ours: Tensor, theirs: Tensor) -> Tensor:
     """Return it for boxes about one centre, each given by four distances, [batch, 4, ...]."""
 
@@ -56,6 +78,5 @@ def _generalised_overlap(ours: Tensor, theirs: Tensor) -> Tensor:
     shared = area(ours.minimum(theirs))
     whole = area(ours) + area(theirs) - shared
     around = area(ours.maximum(theirs))
-    tiny = 1e-6
-    overlap: Tensor = (shared + tiny) / (whole + tiny) - (around - whole) / (around + tiny)
+    overlap: Tensor = (shared + _TINY) / (whole + _TINY) - (around - whole) / (around + _TINY)
     return overlap

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.boxes import BOX_VALUES, UNKNOWN
-from hwkd.core.decision_record import Confusion, DecisionRecord
+from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.head import Knowledge, OutputKind
 from hwkd.core.metric import Metric, Scores
 from hwkd.tasks.numbers_out import NumbersOut
@@ -25,6 +25,8 @@ MAP50 = Metric(name="mAP@50", unit="ratio", direction="max")
 MAP50_95 = Metric(name="mAP@50:95", unit="ratio", direction="max")
 F1 = Metric(name="F1", unit="ratio", direction="max")
 COUNT = Metric(name="count error", unit="things a picture", direction="min")
+# The logit of a probability of .1, as that of centre points (arXiv:1904.07850) begins.
+RARE = -2.19
 EDGES = ("left", "top", "right", "bottom")
 
 
@@ -120,11 +122,6 @@ class ThingsHead(NoCorrection, NumbersOut):
         """Return the error of seeing nothing."""
         nothing = np.full((len(targets), self.size, 1, 1), -np.inf, dtype=np.float32)
         return float(self.errors(nothing, targets).mean())
-
-    def confusion(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Confusion:
-        """Return nothing: what is taken for what depends on where."""
-        del outputs, targets
-        return ()
 
     def decide(
         self,

@@ -172,8 +172,10 @@ def build_teacher_net(
         kind: of the outputs, where they may be maps.
     """
     if kind is not None and kind.of_maps:
-        net = _CellNet if kind.cell_pixels > 1 else _MapNet
-        return _in_fast_layout(net(input_shape[0], config.width, num_outputs))
+        make = _CellNet if kind.cell_pixels > 1 else _MapNet
+        net = make(input_shape[0], config.width, num_outputs)
+        kind.begin(net.classifier.bias)
+        return _in_fast_layout(net)
     is_image = len(input_shape) == 3
     longest = _LONGEST_SIDE_AFTER_STEM if is_image else _LONGEST_TIME_AFTER_STEM
     stride = 1

@@ -153,7 +153,10 @@ def _cache_key(data: Dataset, training: TeacherTraining) -> str:
     for newer in ("masks", "turn", "dropped_ratio", "cells", "tempo", "strength", "signs"):
         if facts["augmentation"] and not facts["augmentation"][newer]:
             del facts["augmentation"][newer]
-    how = [_RECIPE_VERSION, _FILE_VERSION, data.fingerprint, facts]
+    # So do those whose outputs begin at 0, as all once did.
+    begins_at = data.head.kind.begins_at
+    beginning = [begins_at] if begins_at else []
+    how = [_RECIPE_VERSION, _FILE_VERSION, data.fingerprint, facts, *beginning]
     text = json.dumps(how, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -14,7 +14,7 @@ def test_other_bytes_than_the_known_ones_are_refused(task):
 
 
 def test_an_unknown_task_is_refused_before_anything_is_downloaded(tmp_path):
-    with pytest.raises(ValueError, match="expected one of anomaly, gesture, detect"):
+    with pytest.raises(ValueError, match="expected one of anomaly, gesture, count, detect"):
         make_task_data("music", tmp_path / "x.csv")
 
 

@@ -11,6 +11,9 @@ import torch.nn.functional as F  # noqa: N812
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.student import Layer, Layers
 from hwkd.nn.build import build_module
+from hwkd.tasks.boxes_head import boxes_head
+from hwkd.tasks.points_head import points_head
+from hwkd.tasks.things_head import ThingsHead
 
 
 def every_kind() -> Layers:
@@ -143,3 +146,15 @@ def test_a_copy_trains_on_its_own() -> None:
     twin(x).sum().backward()
     assert all(parameter.grad is None for parameter in module.parameters())
     torch.testing.assert_close(module.eval()(x), build_module(every_kind(), seed=0).eval()(x))
+
+
+@pytest.mark.parametrize("head", [boxes_head(("a", "b")), points_head(("a", "b"))])
+def test_things_begin_as_seldom_as_one_in_ten_and_edges_at_nothing(head: ThingsHead) -> None:
+    builder = LayersBuilder((1, 16, 16))
+    x = builder.conv(builder.image, "stem", 8, kernel=3, stride=8, activation="relu")
+    builder.conv(x, "logits", head.size, norm=False)
+    began = build_module(builder.build(), seed=0, kind=head.kind).eval()
+    outputs = began(torch.zeros(1, 1, 16, 16))[0]
+    assert torch.sigmoid(outputs[:2]).mean().item() == pytest.approx(0.1, abs=0.001)
+    assert not outputs[2:].any()
+    assert not build_module(builder.build(), seed=0).eval()(torch.zeros(1, 1, 16, 16)).any()

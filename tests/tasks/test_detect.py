@@ -23,6 +23,7 @@ from hwkd.io.core_files import load_core
 from hwkd.tasks.boxes_head import boxes_head
 from hwkd.tasks.detect import _DETECT
 from hwkd.tasks.points_head import points_head
+from hwkd.tasks.thing_loss import thing_loss
 from hwkd.tasks.thing_scores import OVERLAPS
 from hwkd.tasks.things import CELL_UNITS, decoded
 from hwkd.train.augment import Augmentation
@@ -317,3 +318,29 @@ def test_the_worst_pictures_show_what_is_there_and_what_is_named(tmp_path):
     assert picture.size == (192, 192)
     green = np.asarray(picture).astype(int)
     assert (green[..., 1] - green[..., 0] > 80).sum() > 50
+
+
+def test_what_points_lose_is_the_sum_over_cells_of_the_paper_and_which_class_it_is():
+    random = np.random.default_rng(7)
+    boxes = torch.from_numpy(some_boxes(random, 4))
+    boxes[:, 0, 0] = torch.tensor([0.0, 1.0, 2.0, 1.0])  # none is empty
+    logits = torch.from_numpy(random.normal(0, 1.5, (4, len(CLASSES), 12, 12)).astype(np.float32))
+    heat = wanted_outputs(boxes, classes=len(CLASSES), grid=(12, 12)).heat.double().numpy()
+    of_pictures: list[float] = []
+    for picture, wanted in zip(logits.double().numpy(), heat, strict=True):
+        focal = which = weights = 0.0
+        for row in range(12):
+            for column in range(12):
+                values, near = picture[:, row, column], wanted[:, row, column]
+                for value, want in zip(values, near, strict=True):
+                    p = 1 / (1 + np.exp(-value))
+                    right, wrong = (1 - p) ** 2 * np.log(p), p**2 * np.log(1 - p)
+                    focal -= right if want == 1 else (1 - want) ** 4 * wrong
+                if near.max() >= 0.3:
+                    weights += near.max()
+                    odds = np.exp(values - values[near.argmax()]).sum()
+                    which += near.max() * np.log(odds)
+        number = int((boxes[len(of_pictures), :, 0] >= 0).sum())
+        of_pictures.append(focal / number + 0.5 * which / weights)
+    found = thing_loss(logits, boxes, classes=len(CLASSES))
+    assert found.item() == pytest.approx(np.mean(of_pictures), rel=1e-4)

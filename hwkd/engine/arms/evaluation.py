@@ -102,7 +102,7 @@ def train_student(
             checkpoints=checkpoints,
         )
         return _of_course(arm, context, *course)
-    module = build_module(layers, seed=train_config.seed)
+    module = build_module(layers, seed=train_config.seed, kind=context.data.head.kind)
     if start_from is not None:
         fill_module(module, start_from)
     module = module.to(context.accelerator)

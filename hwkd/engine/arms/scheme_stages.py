@@ -162,7 +162,10 @@ class _Trainer:
         phase = self.phase
         roles = [role for role in phase.roles if isinstance(role, Trained)]
         seed = self.config.seed
-        made = Cohort(roles, self.layers, seed=seed, scales_trunk=phase.scales_trunk)
+        made = Cohort(
+            roles, self.layers, seed=seed, scales_trunk=phase.scales_trunk,
+            kind=self.data.training.head.kind,
+        )  # fmt: skip
         for role in roles:
             if isinstance(role, Network) and role.goes_on:
                 before = next(p.student for p in reversed(past) if p.student.has(role.name))

@@ -1,0 +1,94 @@
+"""Things found, counted and outlined in scenes of things and grounds never seen, in int8.
+
+python -m benchmarks.accuracy.scenes [--only detect|count|segment] [--data FOLDER]
+    [--timeout 30min | --quick] [--trials N] [--seed 0] [--workers N]
+
+Data comes from `tools.make_task_data`; a folder with the name of a task below `--data` is not made
+again. Each task is searched on `cortex-m7` within its weights, with labels alone; what is judged is
+the int8 file on the test split. The processor time of each search, with all that it started, is
+told beside its wall time: on a busy machine they are far apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import hwkd
+from benchmarks.lib.verdict import Target, report
+from tools.make_task_data import make_task_data
+
+_MOST_WEIGHTS = {"detect": "60kB", "count": "60kB", "segment": "30kB"}
+_WANTED = {"detect": ("mAP@50", 0.50), "count": ("F1", 0.80), "segment": ("mean IoU", 0.45)}
+_WORDS = {
+    "detect": "boxes of five classes, 96x96 grey, 60 kB",
+    "count": "points of things, 96x96 grey, 60 kB",
+    "segment": "outlines of five classes, 64x64, 30 kB",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=sorted(_WANTED))
+    parser.add_argument("--data", type=Path, help="where folders of the tasks are, or are made")
+    parser.add_argument("--timeout", default="30min", help="of each search")
+    parser.add_argument("--trials", type=int, help="compare so many students at most")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--quick", action="store_true", help="two students, one minute")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.timeout, arguments.trials = "1min", 2
+    with tempfile.TemporaryDirectory() as folder:
+        place = arguments.data or Path(folder) / "data"
+        rows = [
+            _searched(task, place, Path(folder) / task, arguments)
+            for task in ([arguments.only] if arguments.only else _WANTED)
+        ]
+    return report([_judged(row) for row in rows], {"searches": rows})
+
+
+def _searched(task: str, place: Path, out: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the scores of the student that ships, and what they took."""
+    data = place / task
+    if not data.is_dir():
+        make_task_data(task, data)
+    begun, before = time.monotonic(), _processor_s()
+    found = hwkd.search(
+        "cortex-m7", task=task, data=data, max_weights=_MOST_WEIGHTS[task], methods=["none"],
+        timeout=arguments.timeout, trials=arguments.trials, workers=arguments.workers,
+        seed=arguments.seed, out=out,
+    )  # fmt: skip
+    if found.best is None or found.best.scores.test_int8 is None:
+        raise RuntimeError(f"{task}: no student was tested")
+    scores = found.best.scores
+    return {
+        "task": task,
+        **{f"test int8 {name}": value for name, value in (scores.test_int8 or {}).items()},
+        **{f"test float {name}": value for name, value in (scores.test_float or {}).items()},
+        "students": len(found.records),
+        "wall [min]": (time.monotonic() - begun) / 60,
+        "processor [min]": (_processor_s() - before) / 60,
+    }
+
+
+def _processor_s() -> float:
+    """Return the processor time of this process and of those that it waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def _judged(row: dict[str, Any]) -> Target:
+    metric, wanted = _WANTED[row["task"]]
+    return Target(
+        f"{_WORDS[row['task']]}: {metric} on test", row[f"test int8 {metric}"], wanted,
+        at_least=True, scale=1.0, unit="",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
