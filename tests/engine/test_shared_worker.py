@@ -47,6 +47,13 @@ def test_other_data_is_refused(run, tmp_path, capsys):
     assert "the data here is not the search's" in refused(run, capsys, "--data", str(other))
 
 
+def test_other_data_is_refused_of_a_search_that_is_over_too(run, tmp_path, capsys):
+    run.shared.set_state("over")
+    other = write_npz(tmp_path / "other.npz", seed=1)
+    assert "the data here is not the search's" in refused(run, capsys, "--data", str(other))
+    assert main(["worker", *options(run)]) == 0
+
+
 def test_another_version_is_refused(run, capsys, monkeypatch):
     monkeypatch.setattr("hwkd.engine.run.shared_study.__version__", "9.9")
     assert "this is hwkd 9.9; install that version" in refused(run, capsys)
