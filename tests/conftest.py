@@ -43,6 +43,12 @@ settings.register_profile(
 settings.load_profile("hwkd")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one process more than there are cores: some tests wait, for a lease or a worker."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_finish() -> None:
     """Let no garbage collection look at what was imported: an eighth of the time of all tests."""
     gc.collect()

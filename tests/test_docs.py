@@ -49,7 +49,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 SHORT_CALL: dict[str, Any] = {
     "trials": 2, "brief_epochs": 1, "full_epochs": 1, "controls": 0, "workers": 1,
-    "teacher_time": "500ms",
+    "teacher_time": "500ms", "spaces": ["narrow_deep"],
 }  # fmt: skip
 EMULATION = ("qemu-system-arm", "arm-none-eabi-gcc")
 SHORTENED = {
@@ -264,8 +264,12 @@ def _run_federated(arguments: list[str]) -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     at, student = f"127.0.0.1:{port}", "runs/digits"
-    join = partial(hwkd.federated_join, student, data="new_digits.npz", server=at)
-    serve = partial(hwkd.federated_serve, student, port=port, rounds=1, epochs=1)
+    public = arguments[arguments.index("--public") + 1] if "--public" in arguments else None
+    by = "fedavg" if public is None else "fedmd"
+    join = partial(hwkd.federated_join, student, data="new_digits.npz", server=at, public=public)
+    serve = partial(
+        hwkd.federated_serve, student, port=port, rounds=1, epochs=1, by=by, public=public
+    )
     others = [partial(join, out="first.safetensors"), partial(join, out="second.safetensors")]
     if arguments[1] == "join":
         others[0] = partial(serve, out="mean.safetensors")

@@ -22,7 +22,10 @@ from hwkd.cli.app import main
 PAGE = (Path(__file__).parents[1] / "docs/tutorial.md").read_text()
 TOOLS = ("make", "arm-none-eabi-gcc", "qemu-system-arm")
 CLASSES = ("cup", "key", "shoe")
-SHORT = "--trials 2 --brief-epochs 1 --full-epochs 2 --controls 0 --workers 1 --teacher-time 2s"
+SHORT = (
+    "--trials 2 --brief-epochs 1 --full-epochs 2 --controls 0 --workers 1 --teacher-time 2s "
+    "--space narrow_deep"
+)
 SAVED = re.compile(r"Save as `([^`]+)`:\n\n```\w+\n(.*?)^```$", flags=re.M | re.S)
 COMMANDS = re.compile(r"^```sh\n(.*?)^```$", flags=re.M | re.S)
 

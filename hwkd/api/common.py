@@ -58,7 +58,11 @@ Metric: TypeAlias = Annotated[
 ]
 ClassWeightsOption: TypeAlias = Annotated[
     ClassWeights,
-    Option("balanced: every class weighs alike in training, however rare it is.", panel=WHAT),
+    Option(
+        "balanced: every class weighs alike in training, however rare it is; auto: so for --metric "
+        "balanced-accuracy, and rare ones weigh more for macro-f1.",
+        panel=WHAT,
+    ),
 ]
 LabelOption: TypeAlias = Annotated[
     str | None,

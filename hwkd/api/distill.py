@@ -133,10 +133,19 @@ def distill(
         ),
     ] = None,
     attribution: Annotated[bool, Option("Train the controls without a teacher too.")] = False,
+    arms: Annotated[
+        Sequence[str],
+        Option(
+            "Other ways to compare with, on labels alone, as fine-tune,prune,low-rank: a student "
+            "that was trained before goes on; the teacher is pruned, or split into products of "
+            "a lower rank, until it costs no more on the device than the student, and goes on. "
+            "fine-tune stands beside --attribution of its own accord.",
+        ),
+    ] = (),
     seeds: Annotated[
         int | None,
         Option(
-            "Trainings of each kind. Default: 1; 3 with --attribution, --compression or "
+            "Trainings of each kind. Default: 1; 3 with --attribution, --arms, --compression or "
             "--capacity.",
             minimum=1,
         ),
@@ -197,6 +206,7 @@ def distill(
     from hwkd.api.teachers import class_lists, named_teachers
     from hwkd.api.track import require_trackers, tracked
     from hwkd.core.units import parse_duration_s
+    from hwkd.engine.distill.rivals import parse_arms
     from hwkd.engine.distill.run import DistillRequest, run_distillation
     from hwkd.engine.distill.rungs import require_sizes
     from hwkd.report.write import write_report_files
@@ -209,12 +219,14 @@ def distill(
         beside={
             "--scheme": scheme is not None,
             "--attribution": attribution,
+            "--arms": bool(arms),
             "--timeout": timeout is not None,
             "--keep": keep is not None,
         },
         lacking={"--gate": bool(gates), "--tolerance": tolerance is not None},
     )
-    count = seeds or (3 if attribution or any(several.values()) else 1)
+    compared = attribution or bool(arms) or any(several.values())
+    count = seeds or (3 if compared else 1)
     request = DistillRequest(
         student=student,
         methods=tuple(methods),
@@ -235,6 +247,7 @@ def distill(
         robustness=robustness,
         layer_rates=layer_rates,
         with_controls=attribution,
+        arms=parse_arms(arms),
         seeds=tuple(range(seed, seed + count)),
         by_hardware=importance == "hardware",
         pairs=tuple(pairs),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from hwkd.api.option import Option, declares_options
 from hwkd.core.units import Duration
@@ -74,33 +74,35 @@ CsvOption = Annotated[
 ]
 
 
+Stride: TypeAlias = Annotated[
+    Duration | None,
+    Option(
+        "Time from one inference to the next. Default: as exported, else a quarter of a window.",
+        amount="250ms",
+    ),
+]
+Smoothing: TypeAlias = Annotated[
+    int | None,
+    Option("How many inferences a score is the mean of. Default: as exported, else 3.", minimum=1),
+]
+Threshold: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Mean probability from which a label is heard. Default: as exported, else 70%.",
+        amount="70%",
+    ),
+]
+
+
 @declares_options
 def listen(
     run: StudentToHear,
     *,
     wav: WavOption = None,
     csv: CsvOption = None,
-    stride: Annotated[
-        Duration | None,
-        Option(
-            "Time from one inference to the next. Default: as exported, else a quarter of a "
-            "window.",
-            amount="250ms",
-        ),
-    ] = None,
-    smoothing: Annotated[
-        int | None,
-        Option(
-            "How many inferences a score is the mean of. Default: as exported, else 3.", minimum=1
-        ),
-    ] = None,
-    threshold: Annotated[
-        str | None,
-        Option(
-            "Mean probability from which a label is heard. Default: as exported, else 70%.",
-            amount="70%",
-        ),
-    ] = None,
+    stride: Stride = None,
+    smoothing: Smoothing = None,
+    threshold: Threshold = None,
     png: Annotated[str | Path | None, Option("Picture to write, scores over time.")] = None,
     progress: "Progress | None" = None,
 ) -> ListenOutcome:

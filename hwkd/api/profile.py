@@ -35,11 +35,23 @@ Period: TypeAlias = Annotated[
         amount="1s",
     ),
 ]
+Training: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Also say what training on the device takes, as sgd:layers=2,samples=500 (or momentum, "
+        "adam; batch, bits=8 or 32, top: classes of each answer in a teacher's file)."
+    ),
+]
 SleepPower: TypeAlias = Annotated[
     str | None,
     Option(
         "Power of the board between inferences, as 10uW; with --period.", panel=FIT, amount="10uW"
     ),
+]
+
+
+Plot: TypeAlias = Annotated[
+    str | Path | None, Option("Also draw the memory over time into this .png or .svg.")
 ]
 
 
@@ -67,9 +79,8 @@ def profile(
     risk: RiskOption = "upper",
     period: Period = None,
     sleep_power: SleepPower = None,
-    plot: Annotated[
-        str | Path | None, Option("Also draw the memory over time into this .png or .svg.")
-    ] = None,
+    training: Training = None,
+    plot: Plot = None,
 ) -> "ModelProfile":
     """Predict latency, RAM, flash and energy of a network on a device, layer by layer.
 
@@ -91,6 +102,7 @@ def profile(
     from hwkd.core.limits import Limits
     from hwkd.core.patches import Patches
     from hwkd.cost.backend import CostQuestion
+    from hwkd.cost.on_device_training import TrainingPlan
     from hwkd.io.device_catalog import load_device
     from hwkd.io.student_folder import FLOAT_FILE, INT8_FILE, given_place, model_of
 
@@ -104,7 +116,9 @@ def profile(
         patches=None if patch is None else Patches.parse(patch),
     )  # fmt: skip
     features = None if place.is_file() or streaming else _feature_need(place, on)
-    found = profile_model(path, question, limits, risk, duty_cycle(period, sleep_power), features)
+    plan = None if training is None else TrainingPlan.parse(training)
+    duty = duty_cycle(period, sleep_power)
+    found = profile_model(path, question, limits, risk, duty, features, plan)
     if plot is not None:
         _draw_memory(found, Path(plot))
     return found

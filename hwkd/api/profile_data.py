@@ -14,6 +14,7 @@ from hwkd.core.streaming import Stream
 from hwkd.cost.energy import EnergyBand
 from hwkd.cost.features import FeatureNeed
 from hwkd.cost.memory_order import OrderPlan
+from hwkd.cost.on_device_training import TrainingCost
 from hwkd.trace.onnx_inputs import FixedInput
 
 
@@ -36,6 +37,7 @@ class ModelProfile:
         instructions: of the network in one inference, predicted; None where nobody counted the
             runtime's kernels. Emulated ones are those of `hwkd verify`.
         stream: what a run takes, where it takes the next frames; all numbers are then of a run.
+        training: of training it on the device; None where that was not asked.
         daily_energy: of a day at the period that was asked for; None without one, or unknown.
     """
 
@@ -55,6 +57,7 @@ class ModelProfile:
     features: FeatureNeed | None = None
     instructions: int | None = None
     stream: Stream | None = None
+    training: TrainingCost | None = None
 
     @property
     def is_lower_bound(self) -> bool:
@@ -202,6 +205,7 @@ class ModelProfile:
             ],
             "unsupported_ops": dict(cost.unsupported_ops),
             "fit": self.fit.as_dict(),
+            "training": None if self.training is None else self.training.as_dict(),
             # Of every need: without a limit what is known fits, and what is not known is null.
             "fits": self._fit(self.limits.or_any()).answers,
             "reasons": self.reasons,

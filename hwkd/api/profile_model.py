@@ -17,6 +17,7 @@ from hwkd.cost.backend import CostQuestion, ModelFile, backend_of
 from hwkd.cost.energy import DutyCycle, EnergyBand, daily_energy, energy_band
 from hwkd.cost.features import FEATURES, FeatureNeed, with_features
 from hwkd.cost.memory_interval import ram_interval_bytes
+from hwkd.cost.on_device_training import TrainingPlan, training_cost
 from hwkd.trace.onnx_file import Network, load_network
 
 
@@ -27,6 +28,7 @@ def profile_model(
     risk: Risk = "upper",
     duty: DutyCycle | None = None,
     features: FeatureNeed | None = None,
+    training: TrainingPlan | None = None,
 ) -> ModelProfile:
     """Read a network and cost it on a device, as its backend does.
 
@@ -35,6 +37,7 @@ def profile_model(
         limits: where one is None, the device's own holds; its latency is the one it aims at.
         risk: end of the latency's interval that must stay inside its limit.
         duty: how often it runs, for the energy of a day.
+        training: of it on the device, which is costed, too; None is not asked.
         features: of raw samples, which run before it.
 
     Raises:
@@ -80,7 +83,20 @@ def profile_model(
         features=features,
         instructions=found.instructions,
         stream=found.stream,
+        training=None
+        if training is None
+        else training_cost(network.graph, found.cost, training, _power_w(question)),
     )
+
+
+def _power_w(question: CostQuestion) -> tuple[float, float, float] | None:
+    """Return the power while it computes and its ends; None where none was published."""
+    device, stack = question.device, question.device.runtime(question.runtime)
+    power_w = stack.active_power_w
+    if power_w is None or question.clock_hz not in (None, device.clock_hz):
+        return None
+    low_w, high_w = stack.active_power_range_w or (power_w, power_w)
+    return power_w, low_w, high_w
 
 
 def _before(stages: tuple[MemoryStage, ...], features: FeatureNeed) -> tuple[MemoryStage, ...]:

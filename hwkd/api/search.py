@@ -107,7 +107,7 @@ def search(
     search_features: SearchFeaturesOption = False,
     layout: LayoutOption = "auto",
     metric: Metric = None,
-    class_weights: ClassWeightsOption = "none",
+    class_weights: ClassWeightsOption = "auto",
     label: LabelOption = None,
     split: SplitOption = None,
     group: GroupOption = None,

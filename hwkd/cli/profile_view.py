@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hwkd.core.memory_stage import MemoryStage
     from hwkd.core.trial import LimitName
     from hwkd.cost.energy import EnergyBand
+    from hwkd.cost.on_device_training import TrainingCost
 
 _BAR_CELLS = 30
 # A shorter bar says nothing; names get the room.
@@ -52,6 +53,8 @@ def print_profile(found: ModelProfile) -> None:
     for line in _peak_lines(found):
         console.print(Text(printable(line)))
     console.print(_totals(found))
+    if found.training is not None:
+        console.print(_training(found.training))
     for line in _cautions(found):
         console.print(Text.assemble(("note: ", "yellow"), printable(line)))
 
@@ -187,6 +190,46 @@ def _totals(found: ModelProfile) -> WrappedTable:
             "instructions", show.integer(sum(known)), "", "", _counted_forms(instructions)
         )
     table.add_row("parameters", show.integer(cost.params), "", "", "counted")
+    return table
+
+
+def _training(cost: TrainingCost) -> WrappedTable:
+    """Return what training on the device takes."""
+    plan = cost.plan
+    table = WrappedTable(box=None, header_style="bold")
+    table.add_column(f"training on the device, {plan.optimizer}", no_wrap=True)
+    table.add_column("needs", justify="right", no_wrap=True)
+    table.add_column("basis")
+    parts = (
+        ("trained weights", cost.weight_bytes), ("gradients", cost.gradient_bytes),
+        ("optimizer", cost.state_bytes), ("kept activations", cost.kept_bytes),
+        ("working memory", cost.working_bytes),
+    )  # fmt: skip
+    shown = ", ".join(f"{name} {show.kib(size)}" for name, size in parts)
+    table.add_row("RAM", show.kib(cost.ram_bytes), f"counted: {shown}")
+    file = f", {show.kib(cost.teacher_bytes)} of them a teacher's file" if plan.top else ""
+    table.add_row(
+        "storage", show.kib(cost.storage_bytes), f"counted: {plan.samples:,} samples{file}"
+    )
+    table.add_row("MACs of a sample", show.count(cost.macs), "counted, there and back")
+    time = "unknown" if cost.sample_s is None else show.time(cost.sample_s[0])
+    band = cost.reason
+    if cost.sample_s is not None:
+        band = (
+            f"{show.time(cost.sample_s[1])} to {show.time(cost.sample_s[2])}; estimated at the "
+            "pace of inference, nobody timed the way back"
+        )
+    table.add_row("time of a sample", time, band)
+    table.add_row(
+        "energy of an epoch",
+        show.energy(None if cost.epoch is None else cost.epoch.value_j),
+        cost.reason
+        if cost.epoch is None
+        else f"{show.energy(cost.epoch.low_j)} to {show.energy(cost.epoch.high_j)}; likewise",
+    )
+    parameters = f"{show.integer(cost.trained_params)} parameters"
+    of = f"of {cost.trained} layers with weights; {plan.bits} bits, batches of {plan.batch}"
+    table.add_row("trained", parameters, of)
     return table
 
 

@@ -13,7 +13,7 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.pipeline_record import StepRecord
 from hwkd.core.strict_model import StoredInt, StrictModel
 
-ClassWeights: TypeAlias = Literal["none", "balanced"]
+ClassWeights: TypeAlias = Literal["auto", "none", "balanced"]
 # Where the word on the command line is not the field's name.
 _FLAGS: Mapping[str, str] = MappingProxyType(
     {
@@ -34,7 +34,8 @@ class Reading(StrictModel):
         layout: order of the axes of an NPZ file's arrays; "auto" reads it from the shape.
         features: computed from raw signals, as `log-mel:bins=40`; None is what the task takes.
         metric: name of the metric that comes first; None is the task's.
-        class_weights: "balanced" weighs every class alike in training, however rare.
+        class_weights: "balanced" weighs every class alike in training, however rare, "auto" where
+            the metric that comes first does, and for macro F1 by the root of its rarity.
         label: column or array with the label; None finds it by its name.
         normal: label of normal examples; None knows it by its name.
         false_alarms_ratio: share of normal examples that may be called anomalies.
@@ -54,7 +55,7 @@ class Reading(StrictModel):
     layout: Layout = "auto"
     features: str | None = None
     metric: str | None = None
-    class_weights: ClassWeights = "none"
+    class_weights: ClassWeights = "auto"
     label: str | None = None
     normal: str | None = None
     false_alarms_ratio: float | None = Field(default=None, gt=0, lt=1)

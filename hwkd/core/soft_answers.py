@@ -52,6 +52,7 @@ class SoftAnswers:
         labels: NDArray[np.int64],
         names: Sequence[str],
         *,
+        is_right: NDArray[np.bool_],
         samples: int = 10,
     ) -> SoftAnswers:
         """Look at answers.
@@ -60,6 +61,7 @@ class SoftAnswers:
             logits: shape [n, classes].
             labels: shape [n].
             names: of the classes.
+            is_right: whether the head calls each answer by its label, shape [n].
             samples: how many are shown, at most.
         """
         shares = probabilities(logits)
@@ -79,9 +81,9 @@ class SoftAnswers:
             for row in order[places]
         ]
         return cls(
-            accuracy=float((shares.argmax(1) == labels).mean()),
+            accuracy=float(is_right.mean()),
             entropy_nats=float(entropies.mean()),
-            calibration_error=calibration_error(shares, labels),
+            calibration_error=calibration_error(shares.max(1), is_right),
             samples=tuple(shown),
         )
 
@@ -95,19 +97,18 @@ def probabilities(logits: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def calibration_error(
-    shares: NDArray[np.float64], labels: NDArray[np.int64], *, bins: int = _BINS
+    confidence: NDArray[np.float64], is_right: NDArray[np.bool_], *, bins: int = _BINS
 ) -> float:
     """Return the mean distance of confidence and accuracy over bins of confidence, 0 to 1.
 
     Args:
-        shares: probabilities, shape [n, classes].
-        labels: shape [n].
+        confidence: probability of each answer, shape [n].
+        is_right: shape [n].
         bins: of equal width.
 
     Source:
         Expected calibration error, Guo et al. 2017, arXiv:1706.04599.
     """
-    confidence, is_right = shares.max(1), shares.argmax(1) == labels
     number = np.minimum((confidence * bins).astype(int), bins - 1)
     gaps = [
         abs(float(confidence[number == b].mean()) - float(is_right[number == b].mean()))

@@ -147,7 +147,7 @@ class Edge:
 def label_edge(role: str, weight: float = 1.0) -> Edge:
     """Return the edge by which a role learns from labels."""
     return Edge(
-        name=f"cross_entropy {role}",
+        name=f"labels {role}",
         loss=label_loss,
         prediction=f"{role}.logits",
         weight=weight,

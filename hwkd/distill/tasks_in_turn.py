@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# What torch leaves out of a cross-entropy.
+from hwkd.distill.edge_losses import label_loss
+
+# A label of none of the classes; `label_loss` leaves it out.
 _UNSEEN = -100
 
 
@@ -40,7 +42,7 @@ def seen_label_loss(logits: Tensor, labels: Tensor, *, task: TaskInTurn) -> Tens
     """Return the cross-entropy over the classes known so far, of each sample, nats."""
     seen = task.seen(logits.shape[1])
     known = torch.where(labels < seen, labels, torch.full_like(labels, _UNSEEN))
-    return functional.cross_entropy(logits[:, :seen], known, reduction="none", ignore_index=_UNSEEN)
+    return label_loss(logits[:, :seen], known)
 
 
 def on_old_classes(

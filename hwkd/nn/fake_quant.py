@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from math import inf
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,33 @@ _BIAS_STEPS = (2**32 - 2) / (2 * 1.0001)
 def round_straight_through(x: Tensor) -> Tensor:
     """Round half to even; the gradient passes as if nothing had been rounded."""
     return x + (x.round() - x).detach()
+
+
+class _Clipped(torch.autograd.Function):
+    """Rounds straight through and keeps what is inside `_STEPS` steps from the first.
+
+    What lies outside moves the ends, and what lies on an end both, by half, as the gradients of
+    `torch.minimum` and `torch.maximum` do, for less than half of the time of these.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, unrounded: Tensor, first: Tensor) -> Tensor:
+        steps = unrounded.round()
+        ctx.save_for_backward(steps, first)
+        return steps.clamp(first, first + _STEPS)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        (gradient,), (steps, first) = gradients, ctx.saved_tensors
+        above = steps - first
+        # 0 outside, 1 on an end, 2 inside, of either end.
+        inside = above.sign().add_(1.0)
+        inside.mul_(above.sub_(_STEPS).sign_().neg_().add_(1.0))
+        moved = inside.mul_(0.25).mul_(gradient)
+        return moved, (gradient - moved).sum()
+
+
+_clip: Callable[[Tensor, Tensor], Tensor] = _Clipped.apply
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +93,8 @@ class FakeQuantStudent(nn.Module):
             real values: taps of a `StudentModule` read them at the same paths.
     """
 
+    highest: Tensor
+
     def __init__(
         self,
         layers: Layers,
@@ -87,10 +117,14 @@ class FakeQuantStudent(nn.Module):
             geometry = StudentModule(replace(layers, layers=bare, taps={}))
         self._geometry = dict(geometry.steps.items())
         self.steps = nn.ModuleDict({name: nn.Identity() for name in set(layers.taps.values())})
-        self.quantisers = nn.ModuleDict({"input": _Quantiser(ranges["input"])})
+        self.quantisers = nn.ModuleDict(
+            {"input": _Quantiser(ranges["input"], highest=None, is_fixed=False)}
+        )
         self.weighted = nn.ModuleDict()
         for layer in layers.layers:
             self._add(layer, weights, ranges)
+        highest = torch.tensor([part.highest for part in self._quantisers()])
+        self.register_buffer("highest", highest, persistent=False)
 
     def _add(
         self,
@@ -104,7 +138,9 @@ class FakeQuantStudent(nn.Module):
             return
         if _is_rounded_before(layer) and not kind.keeps_scale:
             is_fixed = kind.int8_range is not None
-            self.quantisers[layer.name] = _Quantiser(ranges[layer.name], is_fixed=is_fixed)
+            self.quantisers[layer.name] = _Quantiser(
+                ranges[layer.name], highest=None, is_fixed=is_fixed
+            )
         applied = kind if layer.activation == "none" else ACTIVATIONS.get(layer.activation)
         clamps = applied.clamps
         self.quantisers[name] = _Quantiser(
@@ -118,9 +154,11 @@ class FakeQuantStudent(nn.Module):
 
     def forward(self, x: Tensor) -> Outputs:
         """Return the outputs as the int8 file gives them; see `StudentModule`."""
-        values = {"input": self._quantiser("input").rounded(x)}
+        grids = self.grids()
+        values = {"input": grids["input"].rounded(x)}
         for layer in self.layers.layers:
-            values[layer.name] = self._output(layer, [values[name] for name in layer.inputs])
+            operands = [values[name] for name in layer.inputs]
+            values[layer.name] = self._output(layer, operands, grids)
             if layer.name in self.steps:
                 self.steps[layer.name](values[layer.name].real)
         return alone_or_all(tuple(values[name].real for name in self.layers.heads))
@@ -128,35 +166,47 @@ class FakeQuantStudent(nn.Module):
     @torch.no_grad()
     def encodings(self) -> dict[str, tuple[float, int]]:
         """Return (scale, zero point) of every quantised tensor, by its name in ONNX."""
-        found = {}
-        for name in self.quantisers:
-            scale, first = self._quantiser(name).grid()
-            found[name] = (float(scale), -128 - int(first))
-        return found
+        return {
+            name: (float(grid.scale), -128 - int(grid.first)) for name, grid in self.grids().items()
+        }
 
     @torch.no_grad()
     def folded_weights(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Return (weight, bias) of every layer that has them, float32 and not rounded."""
         return {name: self._weights(name).real() for name in self.weighted}
 
-    def _output(self, layer: Layer, operands: list[_Value]) -> _Value:
+    def grids(self) -> dict[str, _Grid]:
+        """Return the grid of every quantised tensor; together, since each is a few numbers."""
+        parts = self._quantisers()
+        low, high = (
+            torch.stack([part.low for part in parts]),
+            torch.stack([part.high for part in parts]),
+        )
+        gains = torch.stack([part.log_gains for part in parts]).exp()
+        low, high = low * gains[:, 0], (high * gains[:, 1]).clamp(max=self.highest)
+        span = high - low
+        scale = torch.where(span > 0, span / _STEPS, torch.ones_like(span))
+        firsts = round_straight_through(low / scale)
+        ends = zip(scale.unbind(), firsts.unbind(), strict=True)
+        return {name: _Grid(*each) for name, each in zip(self.quantisers, ends, strict=True)}
+
+    def _output(self, layer: Layer, operands: list[_Value], grids: Mapping[str, _Grid]) -> _Value:
         moved: _Value | None = None
         if LAYER_KINDS.get(layer.kind).keeps_scale:
             steps = self._geometry[layer.name](operands[0].steps)
             moved = replace(operands[0], steps=round_straight_through(steps))
             if layer.activation == "none":
                 return moved
-        to = self._quantiser(activated_name(layer))
+        to = grids[activated_name(layer)]
         if not _is_rounded_before(layer):
             # The ends of its range do the work of a rectifier.
             return self._computed(layer, operands, to) if moved is None else to.rounded(moved.real)
-        value = moved or self._computed(layer, operands, self._quantiser(layer.name))
+        value = moved or self._computed(layer, operands, grids[layer.name])
         return to.rounded(_activated(value.real, layer.activation))
 
-    def _computed(self, layer: Layer, operands: list[_Value], to: _Quantiser) -> _Value:
-        """Return a layer's result on the grid `to`."""
-        scale, _ = to.grid()
-        first = operands[0]
+    def _computed(self, layer: Layer, operands: list[_Value], to: _Grid) -> _Value:
+        """Return a layer's result on a grid."""
+        scale, first = to.scale, operands[0]
         step = self._geometry[layer.name]
         if layer.name in self.weighted:
             weight, bias, sum_scale = self._weights(layer.name).quantised(first.scale)
@@ -174,10 +224,8 @@ class FakeQuantStudent(nn.Module):
             ratio = first.scale * operands[1].scale / scale
         return to.clipped(step(*(operand.steps for operand in operands)) * ratio)
 
-    def _quantiser(self, name: str) -> _Quantiser:
-        found = self.quantisers[name]
-        assert isinstance(found, _Quantiser)
-        return found
+    def _quantisers(self) -> list[_Quantiser]:
+        return [part for part in self.quantisers.values() if isinstance(part, _Quantiser)]
 
     def _weights(self, name: str) -> _Weights:
         found = self.weighted[name]
@@ -185,16 +233,30 @@ class FakeQuantStudent(nn.Module):
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """256 steps between two ends: `first` is the int8 value -128, counted from the real 0."""
+
+    scale: Tensor
+    first: Tensor
+
+    def rounded(self, x: Tensor) -> _Value:
+        """Quantise real values."""
+        return self.clipped(x / self.scale)
+
+    def clipped(self, unrounded: Tensor) -> _Value:
+        """Round numbers of steps and keep those inside the range."""
+        return _Value(_clip(unrounded, self.first), self.scale, -128 - self.first)
+
+
 class _Quantiser(nn.Module):
-    """Rounds a tensor to 256 steps between two ends, learned or fixed; one of them may be 0."""
+    """The two ends of a grid, learned or fixed; one of them may be 0."""
 
     low: Tensor
     high: Tensor
     log_gains: Tensor
 
-    def __init__(
-        self, ends: Range, *, highest: float | None = None, is_fixed: bool = False
-    ) -> None:
+    def __init__(self, ends: Range, *, highest: float | None, is_fixed: bool) -> None:
         super().__init__()
         low, high = min(ends[0], 0.0), max(ends[1], 0.0)
         self.register_buffer("low", torch.tensor(low))
@@ -204,28 +266,8 @@ class _Quantiser(nn.Module):
             self.register_buffer("log_gains", torch.zeros(2))
         else:
             self.log_gains = nn.Parameter(torch.zeros(2))
-        self._highest = highest
-
-    def grid(self) -> tuple[Tensor, Tensor]:
-        """Return the scale and the lowest step: the int8 value -128, counted from the real 0."""
-        gains = self.log_gains.exp()
-        low, high = self.low * gains[0], self.high * gains[1]
-        if self._highest is not None:
-            high = high.clamp(max=self._highest)
-        span = high - low
-        scale = torch.where(span > 0, span / _STEPS, torch.ones_like(span))
-        return scale, round_straight_through(low / scale)
-
-    def rounded(self, x: Tensor) -> _Value:
-        """Quantise real values."""
-        return self.clipped(x / self.grid()[0])
-
-    def clipped(self, unrounded: Tensor) -> _Value:
-        """Round numbers of steps and keep those inside the range."""
-        scale, first = self.grid()
-        steps = round_straight_through(unrounded)
-        inside = torch.minimum(torch.maximum(steps, first), first + _STEPS)
-        return _Value(inside, scale, -128 - first)
+        # What a rectifier stops the higher end at.
+        self.highest = inf if highest is None else highest
 
 
 class _Weights(nn.Module):
@@ -274,14 +316,14 @@ def _activated(before: Tensor, activation: Activation) -> Tensor:
     return before * gate if activation == "hard_swish" else gate
 
 
-def _added(operands: Sequence[_Value], to: _Quantiser) -> Tensor:
+def _added(operands: Sequence[_Value], to: _Grid) -> Tensor:
     """Return the sum of two tensors in whole steps of `to`, not yet clipped.
 
     Sums of two 8-bit tensors often lie half-way between two steps, so the last bit decides. ONNX
     Runtime adds the stored values with fused multiply-adds and takes off the zero points first.
     """
     a, b = operands
-    scale, first = to.grid()
+    scale, first = to.scale, to.first
     ratio_a, ratio_b = a.scale / scale, b.scale / scale
     total = a.steps * ratio_a + b.steps * ratio_b
     with torch.no_grad():
@@ -303,4 +345,4 @@ def _per_channel(values: Tensor, like: Tensor) -> Tensor:
 
 
 # Kinds whose last bit depends on the order in which ONNX Runtime computes.
-_EXACT: Mapping[str, Callable[[Sequence[_Value], _Quantiser], Tensor]] = {"add": _added}
+_EXACT: Mapping[str, Callable[[Sequence[_Value], _Grid], Tensor]] = {"add": _added}

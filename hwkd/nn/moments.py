@@ -62,22 +62,7 @@ def match_moments(
             if step.core.bias is not None:
                 step.core.bias.copy_(linear @ step.core.bias)
             output = torch.einsum("oi,bi...->bo...", linear, output)
-        wanted_mean, wanted = moments[name]
-        mean, deviation = _moments(output)
-        ratio = wanted / deviation.clamp_min(_LEAST_RATIO * deviation.max() + _LEAST_RATIO**2)
-        if step.norm is not None:
-            norm: Any = step.norm
-            norm.running_mean.copy_(mean)
-            norm.running_var.copy_(deviation.square())
-            norm.weight.copy_(ratio * (norm.running_var + norm.eps).sqrt())
-            norm.bias.copy_(wanted_mean)
-            return output
-        shift = wanted_mean - mean * ratio
-        step.core.weight.mul_(ratio.reshape(-1, *(1,) * (step.core.weight.dim() - 1)))
-        if step.core.bias is not None:
-            step.core.bias.mul_(ratio).add_(shift)
-        wide = (1, -1, *(1,) * (output.dim() - 2))
-        return output * ratio.reshape(wide) + shift.reshape(wide)
+        return _with_moments(step, output, *moments[name])
 
     with _at_each(whole, rows, look):
         whole.eval()(examples)
@@ -85,6 +70,25 @@ def match_moments(
         was_training = narrow.training
         narrow.eval()(examples)
         narrow.train(was_training)
+
+
+def _with_moments(step: Weighted, output: Tensor, wanted_mean: Tensor, wanted: Tensor) -> Tensor:
+    """Give each channel of a layer a mean and a deviation; return what its weights then give."""
+    mean, deviation = _moments(output)
+    ratio = wanted / deviation.clamp_min(_LEAST_RATIO * deviation.max() + _LEAST_RATIO**2)
+    if step.norm is not None:
+        norm: Any = step.norm
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(deviation.square())
+        norm.weight.copy_(ratio * (norm.running_var + norm.eps).sqrt())
+        norm.bias.copy_(wanted_mean)
+        return output
+    shift = wanted_mean - mean * ratio
+    step.core.weight.mul_(ratio.reshape(-1, *(1,) * (step.core.weight.dim() - 1)))
+    if step.core.bias is not None:
+        step.core.bias.mul_(ratio).add_(shift)
+    wide = (1, -1, *(1,) * (output.dim() - 2))
+    return output * ratio.reshape(wide) + shift.reshape(wide)
 
 
 def fitted_map(given: Tensor, wanted: Tensor, *, ridge: float = RIDGE) -> Tensor:

@@ -12,11 +12,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from hwkd.core.kinds import LAYER_KINDS
 from hwkd.core.student import Layer, Layers
 from hwkd.nn.build import StudentModule, build_module
-
-# Their channels stay apart when those of several networks stand one after another.
-_APART = frozenset({"conv", "add", "mul", "global_avg_pool", "max_pool", "avg_pool"})
 
 
 def can_stand_side_by_side(layers: Layers) -> bool:
@@ -28,9 +26,17 @@ def can_stand_side_by_side(layers: Layers) -> bool:
         flattens = layer.kind == "reshape" and len(layer.shape) == 1 and source[1:] == (1, 1)
         if flattens or (layer.kind == "linear" and layer.inputs[0] in vectors):
             vectors.add(layer.name)
-        elif layer.kind not in _APART or "input" in layer.inputs[1:] or vectors & {*layer.inputs}:
+        elif (
+            not _stays_apart(layer.kind) or "input" in layer.inputs[1:] or vectors & {*layer.inputs}
+        ):
             return False
     return len(layers.input_shape) == 3 and len(layers.heads) == 1
+
+
+def _stays_apart(kind: str) -> bool:
+    """Tell whether channels stay apart when those of several networks stand one after another."""
+    row = LAYER_KINDS.get(kind)
+    return kind == "conv" or row.is_channelwise or row.work == "elementwise"
 
 
 def in_groups(layers: Layers, count: int) -> Layers:
@@ -44,7 +50,7 @@ def in_groups(layers: Layers, count: int) -> Layers:
 
 def _in_groups(layer: Layer, count: int) -> Layer:
     if layer.kind == "reshape":  # a vector stays a picture of one place
-        return replace(layer, kind="max_pool", shape=(count * layer.shape[0], 1, 1), kernel=(1, 1))
+        return replace(layer, shape=(count * layer.shape[0], 1, 1))
     if layer.kind == "linear":
         layer = replace(layer, kind="conv", shape=(layer.shape[0], 1, 1))
     groups = layer.groups * count if layer.kind == "conv" else layer.groups

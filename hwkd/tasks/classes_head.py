@@ -135,20 +135,26 @@ class ClassesHead(ClassesOut):
         smoothing: float = 0.0,
         some_unlabelled: bool = False,
     ) -> Tensor:
-        """Return the cross-entropy in nats; -1 marks a sample without a label."""
+        """Return the cross-entropy in nats; -1 marks a sample without a label.
+
+        A sample counts as its class weighs, smoothed share included. (PyTorch weighs that share by
+        the class that it goes to: with 95 samples to 5 it asks of a sample of the common class that
+        both be equally likely.)
+        """
         from torch.nn import functional
 
         if not some_unlabelled and not self.weights:
             return functional.cross_entropy(outputs, targets, label_smoothing=smoothing)
-        total = functional.cross_entropy(
+        losses = functional.cross_entropy(
             outputs,
             targets,
-            weight=outputs.new_tensor(self.weights) if self.weights else None,
             ignore_index=_UNLABELLED,
-            reduction="sum",
+            reduction="none",
             label_smoothing=smoothing,
         )
-        return total / len(targets)
+        if self.weights:
+            losses = losses * outputs.new_tensor(self.weights)[targets.clamp(min=0)]
+        return losses.sum() / len(targets)
 
     def scores(
         self,
@@ -314,14 +320,38 @@ class ClassesHead(ClassesOut):
 
 def head_of_classes(data: RawData, metrics: tuple[Metric, ...], reading: Reading) -> ClassesHead:
     """Return the head of a data set's classes, their weights as the choices on data ask."""
-    weights = balanced_weights(data) if reading.class_weights == "balanced" else ()
+    power = _weights_power(metrics[0], reading)
+    weights = balanced_weights(data, power) if power else ()
     return ClassesHead(names=data.class_names, metrics=metrics, weights=weights)
 
 
-def balanced_weights(data: RawData) -> tuple[float, ...]:
-    """Return the weight of each class that makes all count alike in the train split."""
-    counts = np.bincount(data.train.labels, minlength=len(data.class_names))
-    return tuple((len(data.train.labels) / (len(counts) * counts)).tolist())
+def _weights_power(metric: Metric, reading: Reading) -> float:
+    """Return by which power of its rarity a class weighs; 0 counts samples alike.
+
+    Macro F1 counts what is wrongly called a rare class, too: whole weights cost it more there than
+    they gain (docs/decisions/own-networks.md).
+    """
+    if reading.class_weights == "auto":
+        return {_BALANCED.name: 1.0, _MACRO_F1.name: 0.5}.get(metric.name, 0.0)
+    return 1.0 if reading.class_weights == "balanced" else 0.0
+
+
+def balanced_weights(data: RawData, power: float = 1.0) -> tuple[float, ...]:
+    """Return the weight of each class that makes all count alike in the train split.
+
+    A class without an example there has the weight that it would have with one.
+
+    Args:
+        power: of the rarity; 1 makes all count alike, below it rare ones count less than that.
+
+    Returns:
+        Weights that are 1 on average over the samples.
+    """
+    labels = data.train.labels[data.train.labels != _UNLABELLED]
+    counts = np.bincount(labels, minlength=len(data.class_names))
+    rarity = (len(labels) / np.maximum(1, counts)) ** power
+    weights = rarity * (len(labels) / max(1.0, float(rarity @ counts)))
+    return tuple(weights.tolist())
 
 
 def _wrong(outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.float64]:

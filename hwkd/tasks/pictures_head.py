@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.c_literal import float_literal
-from hwkd.core.decision_record import Confusion, DecisionRecord
+from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.head import OUTPUT_KINDS, PICTURES, CAnswer, Head, Knowledge, OutputKind
 from hwkd.core.metric import Metric, Scores
 from hwkd.tasks.frechet import frechet_distance, picture_features
@@ -180,11 +180,6 @@ class PicturesHead(NoCorrection, NumbersOut, NoThreshold):
             _FRECHET.name: frechet_distance(made, real),
         }
         return self.asked_for(found)
-
-    def confusion(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Confusion:
-        """Return nothing: there are no classes."""
-        del outputs, targets
-        return ()
 
     def errors(
         self, outputs: NDArray[np.float32], targets: NDArray[np.float32]

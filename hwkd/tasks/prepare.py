@@ -71,10 +71,8 @@ def prepare(
     extracted = _extracted(data, front, is_whole=is_whole)
     moments, on_moments = _moments(extracted)
     nature = _nature(front, shape, nature, channels=extracted.train.inputs.shape[1])
-    if nature == "text":
-        moments = _about_zero(moments)
-    elif nature == "motion":
-        moments = _of_sensors(moments)
+    alike = {"text": _about_zero, "motion": _of_sensors}.get(nature)
+    moments = moments if alike is None else alike(moments)
     scaled = _scaling(moments, reading, is_whole=is_whole, source=data.source)
     ends = (scaled, *recipe.after(shape))
     pipeline = _pipeline(data.train.inputs, (*front, *ends))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.boxes import BOX_VALUES, UNKNOWN
-from hwkd.core.decision_record import Confusion, DecisionRecord
+from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.head import Knowledge, OutputKind
 from hwkd.core.metric import Metric, Scores
 from hwkd.tasks.numbers_out import NumbersOut
@@ -123,11 +123,6 @@ class ThingsHead(NoCorrection, NumbersOut):
         """Return the error of seeing nothing."""
         nothing = np.full((len(targets), self.size, 1, 1), -np.inf, dtype=np.float32)
         return float(self.errors(nothing, targets).mean())
-
-    def confusion(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Confusion:
-        """Return nothing: what is taken for what depends on where."""
-        del outputs, targets
-        return ()
 
     def decide(
         self,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.c_literal import float_literal
-from hwkd.core.decision_record import Confusion, DecisionRecord
+from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
 from hwkd.core.metric import Metric, Scores
 from hwkd.tasks.no_threshold import NoThreshold
@@ -194,11 +194,6 @@ class ValuesHead(NumbersOut, NoThreshold):
             _R2.name: float(1 - unexplained.mean()),
         }
         return self.asked_for(found)
-
-    def confusion(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Confusion:
-        """Return nothing: there are no classes."""
-        del outputs, targets
-        return ()
 
     def errors(
         self, outputs: NDArray[np.float32], targets: NDArray[np.float32]

@@ -6,7 +6,6 @@ training with augmentation still never runs the teacher.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +17,8 @@ from hwkd.core.boxes import CELL_PIXELS
 from hwkd.core.nature import AXES
 from hwkd.train.dataset import LabelledArrays
 from hwkd.train.seeding import derive_seed
+from hwkd.train.symmetry import Symmetry, places_of_turns, symmetry_of
 
-# Nearest neighbours keep .31 of their accuracy on mirrored digits, .77 on mirrored Fashion-MNIST
-# (its shoes point one way, yet ten epochs reach .930 with mirroring and .924 without).
-_MIRROR_KEEPS_RATIO = 0.6
-_PROBE_EXAMPLES = 2_000
-_PROBE_FEATURES = 1_024
 _PIXELS_PER_SHIFT = 14
 # Large sets are passed over few times: on 54,000 Fashion-MNIST examples five epochs reach .924
 # without shifts and .918 with shifts of one pixel.
@@ -47,6 +42,8 @@ class Augmentation:
         shift: largest displacement per spatial axis, in pixels or time steps, >= 0; the border
             value fills what moves in.
         mirror: flip half of the examples left to right (images only).
+        directions: that images are turned to, one as likely as another, evenly around: 2 turns half
+            of them upside down, 1 none; more than 2 need a square.
         noise: standard deviation of normal noise on every value, in units of the normalised
             inputs, >= 0.
         masks: most neighbouring bins, and most time steps, of a spectrum that become 0, the mean;
@@ -63,6 +60,7 @@ class Augmentation:
 
     shift: tuple[int, ...] = ()
     mirror: bool = False
+    directions: int = 1
     noise: float = 0.0
     masks: tuple[int, ...] = ()
     turn: float = 0.0
@@ -83,6 +81,7 @@ class Augmentation:
         return (
             any(self.shift)
             or self.mirror
+            or self.directions > 1
             or any(self.masks)
             or self.is_of_motion
             or max(self.noise, self.dropped_ratio) > 0.0
@@ -92,6 +91,8 @@ class Augmentation:
         """Return it in words."""
         parts = ["shift up to " + " x ".join(map(str, self.shift))] if any(self.shift) else []
         parts += ["mirror"] if self.mirror else []
+        if self.directions > 1:
+            parts.append(f"turns to {self.directions} directions")
         parts += [f"noise of {self.noise:g}"] if self.noise else []
         if any(self.masks):
             parts.append("masks of up to {} bins and {} time steps".format(*self.masks))
@@ -127,6 +128,11 @@ def augment(
         if copy is inputs:
             copy = inputs.copy()
         copy[chosen] = copy[chosen][..., ::-1]
+    if augmentation.directions > 1:
+        turns = generator.integers(0, augmentation.directions, size=len(inputs))
+        places = places_of_turns(*copy.shape[2:], directions=augmentation.directions)[turns]
+        flat = copy.reshape(*copy.shape[:2], -1)
+        copy = np.take_along_axis(flat, places[:, np.newaxis], axis=2).reshape(copy.shape)
     if augmentation.noise:
         drawn = generator.standard_normal(copy.shape, dtype=np.float32)
         copy = copy + np.float32(augmentation.noise) * drawn
@@ -205,19 +211,17 @@ def beside(kept: NDArray[np.float32], axis: int, ndim: int) -> NDArray[np.float3
 
 
 def choose_augmentation(
-    data: LabelledArrays, *, passes: float | None = None, mirrors: bool | None = None
+    data: LabelledArrays, *, passes: float | None = None, symmetry: Symmetry | None = None
 ) -> Augmentation:
-    """Choose from the train split: shifts for small sets, mirroring where it keeps the class.
+    """Choose from the train split: shifts for small sets, mirroring and turns that keep the class.
 
-    Spectra move in time alone, are never mirrored, and parts of them are hidden.
-
-    Whether mirror images keep their class is measured: nearest neighbours in one half of a sample
-    are asked about the other half, plain and mirrored.
+    Spectra move in time alone, are never mirrored, and parts of them are hidden. What keeps the
+    class of a picture is measured, see `hwkd.train.symmetry.symmetry_of`.
 
     Args:
         passes: how often it will be seen; a short training gains nothing from shifts. None is
             often enough.
-        mirrors: what `mirror_keeps_class` found earlier; None asks it.
+        symmetry: what `symmetry_of` found earlier; None asks it.
     """
     spatial = data.inputs.shape[2:]
     is_small = len(data.labels) < _SHIFT_BELOW_EXAMPLES
@@ -243,9 +247,8 @@ def choose_augmentation(
             turn=_TURN_RAD, tempo=_TEMPO, strength=_STRENGTH, signs=data.mirror_signs,
         )  # fmt: skip
     shift = tuple(round(size / per_shift) * is_small for size in spatial)
-    return Augmentation(
-        shift=shift, mirror=mirror_keeps_class(data) if mirrors is None else mirrors
-    )
+    symmetry = symmetry_of(data) if symmetry is None else symmetry
+    return Augmentation(shift=shift, mirror=symmetry.mirror, directions=symmetry.directions)
 
 
 def _of_spectra(shape: tuple[int, ...], *, is_small: bool) -> Augmentation:
@@ -272,25 +275,3 @@ def _shifted(
     where: tuple[Any, ...] = (np.arange(len(inputs)), slice(None), *starts)
     picked: NDArray[np.float32] = windows[where]
     return picked
-
-
-def mirror_keeps_class(data: LabelledArrays) -> bool:
-    """Tell whether nearest neighbours name mirrored examples nearly as well as plain ones.
-
-    Signals have no mirror image, and what a mirror image does to a value is not measured.
-    """
-    if data.inputs.ndim != 4 or data.labels.ndim != 1 or data.nature == "spectra":
-        return False
-    # Drawn at random: files are often sorted by class, and every second one may be the same class.
-    drawn = np.random.default_rng(0).permutation(len(data.labels))[: 2 * _PROBE_EXAMPLES]
-    # Large pictures are thinned out: the question is about coarse shape.
-    step = max(1, math.isqrt(math.prod(data.inputs.shape[1:]) // _PROBE_FEATURES))
-    inputs, labels = data.inputs[drawn, :, ::step, ::step], data.labels[drawn]
-    known, asked = inputs[::2].reshape(len(inputs[::2]), -1), inputs[1::2]
-    squares = np.square(known).sum(axis=1)
-
-    def hits(queries: NDArray[np.float32]) -> float:
-        distances = squares - 2.0 * queries.reshape(len(queries), -1) @ known.T
-        return float(np.mean(labels[::2][distances.argmin(axis=1)] == labels[1::2]))
-
-    return hits(asked[..., ::-1]) >= _MIRROR_KEEPS_RATIO * hits(asked)

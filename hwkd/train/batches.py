@@ -23,6 +23,7 @@ from hwkd.train.config import TrainConfig
 from hwkd.train.criteria import Batch
 from hwkd.train.motion import MotionDraws, varied_motion
 from hwkd.train.seeding import derive_seed
+from hwkd.train.symmetry import places_of_turns
 
 
 class BatchStream(Protocol):
@@ -112,7 +113,7 @@ class BatchMaker:
         what, positions = self._augmentation, None
         if what.is_of_motion:
             batch = self._moved_otherwise(inputs.index_select(0, sample_ids))
-        elif not any(what.shift) and not what.mirror:
+        elif not any(what.shift) and not what.mirror and what.directions == 1:
             batch = in_fast_layout(inputs.index_select(0, sample_ids))
         elif inputs.dim() == 4:
             height, width = inputs.shape[2:]
@@ -134,14 +135,20 @@ class BatchMaker:
         return batch, positions
 
     def _moves(self, count: int, height: int, width: int) -> Tensor:
-        """Return where each pixel of shifted and mirrored pictures comes from."""
+        """Return where each pixel of shifted, mirrored and turned pictures comes from."""
         down, right = self._augmentation.shift or (0, 0)
         rows = self._positions(count, height, down)
         columns = self._positions(count, width, right)
         if self._augmentation.mirror:
             flipped = torch.rand(count, 1, generator=self.generator) < 0.5
             columns = torch.where(flipped, columns.flip(-1), columns)
-        return rows[:, :, None] * width + columns[:, None, :]
+        places = rows[:, :, None] * width + columns[:, None, :]
+        directions = self._augmentation.directions
+        if directions == 1:
+            return places
+        turns = torch.randint(directions, (count,), generator=self.generator).numpy()
+        turned = places_of_turns(height, width, directions=directions)[turns]
+        return places.flatten(1).gather(1, torch.from_numpy(turned)).view_as(places)
 
     def _moved_otherwise(self, batch: Tensor) -> Tensor:
         sensors = batch.shape[1] // AXES

@@ -12,6 +12,7 @@ from hwkd.core.student import Layers
 from hwkd.train.augment import Augmentation, choose_augmentation
 from hwkd.train.config import Optimizer, Precision, Schedule, TrainConfig
 from hwkd.train.dataset import LabelledArrays
+from hwkd.train.symmetry import Symmetry
 
 NetworkKind: TypeAlias = Literal["convolutional", "attention"]
 
@@ -101,7 +102,7 @@ def choose_recipe(
     *,
     samples: int,
     precision: Precision = "float32",
-    mirrors: bool | None = None,
+    symmetry: Symmetry | None = None,
 ) -> TrainingRecipe:
     """Choose from the data and from how much training there will be.
 
@@ -109,7 +110,7 @@ def choose_recipe(
         samples: that the training will see, repetitions included; of a training by time, what
             `hwkd.train.pace.Pace.samples_in` expects.
         precision: as `hwkd.train.pace.measure_pace` found.
-        mirrors: what `hwkd.train.augment.mirror_keeps_class` found; None asks it.
+        symmetry: what `hwkd.train.symmetry.symmetry_of` found; None asks it.
     """
     passes = samples / max(1, len(train.labels))
     batch_size = _batch_size(samples, len(train.labels))
@@ -123,7 +124,7 @@ def choose_recipe(
         weight_decay=_sgd_decay(len(train.labels)) if is_sgd else 0.02,
         batch_size=batch_size,
         label_smoothing=_LABEL_SMOOTHING,
-        augmentation=choose_augmentation(train, passes=passes, mirrors=mirrors),
+        augmentation=choose_augmentation(train, passes=passes, symmetry=symmetry),
         averaging_decay=0.99,
         precision=precision,
     )

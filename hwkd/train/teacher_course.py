@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -42,6 +43,8 @@ _FEWEST_STEPS, _SMALLEST_BATCH = 16, 8
 # than that. Averaging over mirror images doubles it, and is left out where it would take too much.
 _FORWARD_SHARE, _MOST_FOR_OUTPUTS = 0.4, 0.25
 _CONVERGED_SHARE = 0.5
+# A limit that would have to be so many times as long is not named: the pace is too rough for that.
+_MOST_TIMES = 100
 # Timing both precisions takes a second or two of a busy core.
 _LEAST_TO_COMPARE_S = 20.0
 _DEFAULT_NET = TeacherNetConfig()
@@ -236,10 +239,12 @@ def _knowledge(
 def _require_all_passes(possible: float, wanted: int, left_s: float) -> None:
     """Refuse a teacher that would end before it is better than small networks trained as long."""
     if possible < wanted:
+        longer = math.ceil(wanted / possible) if possible * _MOST_TIMES > wanted else 0
+        more = f"{longer} times the" if longer else "a much longer"
         raise TeacherError(
             f"in its {left_s:.0f} s a teacher would make {possible:.0f} of {wanted} passes over "
             "the data at the pace of this machine now, and one with fewer costs its students "
-            "accuracy; a longer --timeout or --method METHOD trains one"
+            f"accuracy; {more} --timeout, or --method METHOD, trains one"
         )
 
 

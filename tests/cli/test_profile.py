@@ -26,7 +26,7 @@ KEYS = [
     "device", "runtime", "clock_hz", "dtype", "macs", "params", "latency", "peak_ram_bytes",
     "peak_ram_interval_bytes", "ram_parts", "flash_bytes", "flash_parts",
     "predicted_instructions", "energy_j", "stream", "energy", "daily_energy", "per_op",
-    "unsupported_ops", "fit", "fits", "reasons", "inputs", "notes",
+    "unsupported_ops", "fit", "training", "fits", "reasons", "inputs", "notes",
 ]  # fmt: skip
 
 

@@ -140,7 +140,8 @@ def test_a_killed_worker_is_replaced_and_no_candidate_is_lost(inputs, tmp_path):
     listener = KillsOneWorker(tmp_path / "run")
     found = hwkd.search(
         "cortex-m7", data=inputs / "data.npz", teachers=[str(inputs / "teacher.onnx")],
-        workers=2, trials=6, brief_epochs=1, final=False, out=tmp_path / "run", listener=listener,
+        spaces=["narrow_deep"], workers=2, trials=6, brief_epochs=1, final=False,
+        out=tmp_path / "run", listener=listener,
     )  # fmt: skip
     assert listener.killed
     assert [r.number for r in found.records] == list(range(len(found.records)))

@@ -46,7 +46,8 @@ def test_a_time_limit_is_divided_aloud_and_recorded(inputs, tmp_path):
     listener = HearsPlans()
     found = hwkd.search(
         "cortex-m7", data=inputs / "data.npz", teachers=[str(inputs / "teacher.onnx")], workers=1,
-        trials=2, timeout="100s", brief_epochs=1, full_epochs=2, out=tmp_path / "run",
+        spaces=["narrow_deep"], trials=2, timeout="100s", brief_epochs=1, full_epochs=1, controls=0,
+        out=tmp_path / "run",
         listener=listener,
     )  # fmt: skip
     assert found.run.status == "finished"

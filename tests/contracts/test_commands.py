@@ -288,7 +288,7 @@ def test_what_another_command_needs_is_one_word_at_eighty_columns(
 def test_a_search_and_what_follows_print_what_the_functions_return(workplace, capsys):
     options = {
         "data": str(workplace / "data.npz"), "teachers": [str(workplace / "teacher.onnx")],
-        "spaces": ["plain"], "trials": 2, "workers": 1, "brief_epochs": 1, "full_epochs": 1,
+        "spaces": ["narrow_deep"], "trials": 2, "workers": 1, "brief_epochs": 1, "full_epochs": 1,
         "controls": 0,
     }  # fmt: skip
     typed = as_typed(hwkd.search, options)

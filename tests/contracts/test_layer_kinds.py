@@ -208,6 +208,7 @@ def test_graph_is_that_of_the_file_and_every_operator_has_a_cost(what: str, tmp_
         assert not estimate_cost(graph, load_device(device)).unsupported_ops
 
 
+@pytest.mark.slow
 @each_kind
 def test_module_simulation_file_and_c_are_one_network(what: str, tmp_path: Path):
     assert_is_one_network(example(what), tmp_path)

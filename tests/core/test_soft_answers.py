@@ -8,7 +8,9 @@ from hwkd.core.soft_answers import SoftAnswers, calibration_error, probabilities
 
 def test_an_answer_that_is_sure_and_right_says_no_more_than_its_label() -> None:
     logits = np.array([[60.0, 0, 0], [0, 60.0, 0]])
-    found = SoftAnswers.of(logits, np.array([0, 1]), ("a", "b", "c"))
+    found = SoftAnswers.of(
+        logits, np.array([0, 1]), ("a", "b", "c"), is_right=np.array([True, True])
+    )
     assert found.accuracy == 1.0
     assert found.entropy_nats == pytest.approx(0.0, abs=1e-20)
     assert found.calibration_error == pytest.approx(0.0, abs=1e-20)
@@ -16,7 +18,8 @@ def test_an_answer_that_is_sure_and_right_says_no_more_than_its_label() -> None:
 
 
 def test_an_answer_that_knows_nothing_has_the_entropy_of_all_classes() -> None:
-    found = SoftAnswers.of(np.zeros((4, 5)), np.array([0, 1, 2, 0]), tuple("abcde"))
+    labels = np.array([0, 1, 2, 0])
+    found = SoftAnswers.of(np.zeros((4, 5)), labels, tuple("abcde"), is_right=labels == 0)
     assert found.entropy_nats == pytest.approx(np.log(5))
     assert found.accuracy == 0.5
     assert found.calibration_error == pytest.approx(0.3)
@@ -24,7 +27,8 @@ def test_an_answer_that_knows_nothing_has_the_entropy_of_all_classes() -> None:
 
 def test_samples_go_from_the_surest_to_the_least_sure() -> None:
     logits = np.stack([np.linspace(0, 9, 40), np.zeros(40), np.zeros(40) - 1], 1)
-    found = SoftAnswers.of(logits, np.zeros(40, np.int64), ("a", "b", "c"), samples=10)
+    labels = np.zeros(40, np.int64)
+    found = SoftAnswers.of(logits, labels, ("a", "b", "c"), is_right=labels == 0, samples=10)
     entropies = [sample.entropy_nats for sample in found.samples]
     assert len(entropies) == 10
     assert entropies == sorted(entropies)
@@ -36,9 +40,9 @@ def test_samples_go_from_the_surest_to_the_least_sure() -> None:
 
 def test_the_calibration_error_is_that_of_its_bins() -> None:
     # Ten at confidence 0.95, of which seven are right; ten at 0.55, of which six are.
-    shares = np.repeat([[0.95, 0.05], [0.55, 0.45]], 10, axis=0)
-    labels = np.array([0] * 7 + [1] * 3 + [0] * 6 + [1] * 4)
-    assert calibration_error(shares, labels) == pytest.approx((0.25 + 0.05) / 2)
+    confidence = np.repeat([0.95, 0.55], 10)
+    is_right = np.array([True] * 7 + [False] * 3 + [True] * 6 + [False] * 4)
+    assert calibration_error(confidence, is_right) == pytest.approx((0.25 + 0.05) / 2)
 
 
 def test_large_logits_stay_numbers() -> None:

@@ -81,8 +81,8 @@ def npz_of_values(folder: Path) -> tuple[Path, np.ndarray, np.ndarray]:
 
 def search(data: Path, out: Path, task: str) -> RunRecord:
     hwkd.search(
-        device="cortex-m4", task=task, data=data, trials=2, workers=1, spaces=["plain"],
-        methods=["none"], brief_epochs=1, full_epochs=4, out=out,
+        device="cortex-m4", task=task, data=data, trials=2, workers=1, spaces=["narrow_deep"],
+        methods=["none"], brief_epochs=1, full_epochs=1, out=out,
     )  # fmt: skip
     return read_run_record(out / "run.json")
 

@@ -104,6 +104,7 @@ def test_sketches_build_for_a_core_with_the_flags_of_arduino(sketch, streaming, 
     run(["arm-none-eabi-g++", *flags, *as_arduino, "-c", example, "-o", "sketch.o"], cwd=tmp_path)
 
 
+@pytest.mark.slow
 @needs_arm
 def test_kernels_fuse_no_products_without_a_flag(listener, tmp_path):
     library = exported(listener, "arduino", tmp_path / "library") / "src"

@@ -38,7 +38,7 @@ def order(context) -> ArmOrder:
         RandomChooser(0), input_shape=(1, 8, 8), num_outputs=3
     )
     return ArmOrder(
-        name="arm", spec=spec, repetition=0, arm=LABELS_ALONE.name, processes=1, epochs=10,
+        name="arm", spec=spec, repetition=0, arm=LABELS_ALONE.name, processes=1, epochs=5,
         learns_all=True,
     )  # fmt: skip
 

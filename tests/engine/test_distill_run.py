@@ -65,6 +65,7 @@ def test_student_is_written_with_its_history(place: Path) -> None:
     assert not list(place.glob(".out*"))
 
 
+@pytest.mark.slow
 def test_adapters_add_no_byte_to_what_is_exported(place: Path) -> None:
     for name, methods in (("plain", ("none",)), ("adapted", ("fitnet", "vid", "crd:negatives=8"))):
         run_distillation(request_of(place, methods=methods, epochs=1, out=place / name))
@@ -78,6 +79,7 @@ def test_default_method_follows_the_teacher(place: Path) -> None:
     assert method.startswith(("kd:temperature=2", "lskd:temperature=2"))
 
 
+@pytest.mark.slow
 def test_attribution_trains_every_control_and_never_ships_a_worse_student(place: Path) -> None:
     verdict = final_of(place, methods=("lskd",), with_controls=True, seeds=(0, 1)).verdict
     assert [arm.name for arm in verdict.arms] == [
@@ -170,6 +172,7 @@ def test_views_are_seen_by_teacher_and_student(place: Path) -> None:
     assert len(final_of(place, methods=("kd",), copies=2, epochs=2).history) == 2
 
 
+@pytest.mark.slow
 def test_same_request_gives_the_same_student(place: Path) -> None:
     for name in ("one", "two"):
         run_distillation(request_of(place, methods=("fitnet", "kd"), out=place / name))

@@ -80,8 +80,8 @@ def test_students_of_several_settings_go_the_whole_way(tmp_path, motion, capsys)
     folder = tmp_path / "run"
     hwkd.search(
         device="cortex-m4", task="gesture", data=motion, group="subject", features="imu",
-        search_features=True, trials=4, workers=1, spaces=["plain"], teacher_time="2s",
-        brief_epochs=2, full_epochs=2, controls=0, out=folder,
+        search_features=True, trials=4, workers=1, spaces=["plain"], teacher_time="500ms",
+        brief_epochs=1, full_epochs=1, controls=0, out=folder,
     )  # fmt: skip
     run, trials = read_run(folder)
     done = [record for record in trials if record.state == "completed"]

@@ -46,9 +46,9 @@ def test_stored_choices_give_the_network_with_fitted_spaces_or_without(tmp_path)
 def test_a_student_of_a_smaller_picture_goes_the_whole_way(tmp_path, capsys):
     folder = tmp_path / "run"
     hwkd.search(
-        device="cortex-m4", data=pictures(tmp_path), layout="nhwc", search_input=True, trials=10,
-        workers=1, spaces=["plain"], methods=["none"], max_latency="3ms", brief_epochs=2,
-        full_epochs=3, controls=0, out=folder,
+        device="cortex-m4", data=pictures(tmp_path), layout="nhwc", search_input=True, trials=6,
+        workers=1, spaces=["narrow_deep"], methods=["none"], max_latency="3ms", brief_epochs=1,
+        full_epochs=1, controls=0, out=folder,
     )  # fmt: skip
     _, trials = read_run(folder)
 

@@ -20,8 +20,8 @@ KNOWS_NOTHING = 58.8  # mean absolute error of the mean of train on this test sp
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("regression") / "run"
     hwkd.search(
-        device="cortex-m4", task="regression", trials=3, workers=1, spaces=["plain"],
-        methods=["none"], full_epochs=20, out=folder,
+        device="cortex-m4", task="regression", trials=2, workers=1, spaces=["narrow_deep"],
+        methods=["none"], brief_epochs=2, full_epochs=20, out=folder,
     )  # fmt: skip
     return folder
 

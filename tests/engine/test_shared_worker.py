@@ -47,6 +47,13 @@ def test_other_data_is_refused(run, tmp_path, capsys):
     assert "the data here is not the search's" in refused(run, capsys, "--data", str(other))
 
 
+def test_other_data_is_refused_of_a_search_that_is_over_too(run, tmp_path, capsys):
+    run.shared.set_state("over")
+    other = write_npz(tmp_path / "other.npz", seed=1)
+    assert "the data here is not the search's" in refused(run, capsys, "--data", str(other))
+    assert main(["worker", *options(run)]) == 0
+
+
 def test_another_version_is_refused(run, capsys, monkeypatch):
     monkeypatch.setattr("hwkd.engine.run.shared_study.__version__", "9.9")
     assert "this is hwkd 9.9; install that version" in refused(run, capsys)
@@ -121,6 +128,7 @@ def test_a_worker_is_gone_in_half_a_minute():
     assert shared_worker._FINISH_S < shared_worker._GONE_S < 30
 
 
+@pytest.mark.slow
 def test_sigterm_lets_a_candidate_end_that_is_nearly_done(run, monkeypatch, capsys):
     stop_once_it_trains(monkeypatch, train_student)
     assert main(["worker", *options(run)]) == 0
@@ -128,6 +136,7 @@ def test_sigterm_lets_a_candidate_end_that_is_nearly_done(run, monkeypatch, caps
     assert [record.state for record in trials(run).records()] == ["completed"]
 
 
+@pytest.mark.slow
 def test_sigterm_gives_back_a_candidate_that_is_not(run, monkeypatch):
     monkeypatch.setattr(shared_worker, "_FINISH_S", 0.2)
     stop_once_it_trains(monkeypatch, train_without_end)
@@ -136,6 +145,7 @@ def test_sigterm_gives_back_a_candidate_that_is_not(run, monkeypatch):
     assert trials(run).has_queued()
 
 
+@pytest.mark.slow
 def test_a_worker_is_gone_before_its_slurm_job_is_ended(run, monkeypatch):
     monkeypatch.setattr(shared_worker, "_FINISH_S", 0.2)
     monkeypatch.setattr(shared_worker, "_GONE_S", 4.0)

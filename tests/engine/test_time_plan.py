@@ -72,11 +72,13 @@ def test_a_limit_too_short_names_the_least_that_works():
     enough.require_enough(verifies=False)
 
 
-def test_a_limit_that_is_too_short_is_refused_after_the_imports():
+@pytest.mark.parametrize("slowdown", [1.0, 4.0])
+def test_a_limit_that_is_too_short_is_refused_after_the_imports(monkeypatch, slowdown):
     clock = Clock()
+    monkeypatch.setattr("time.process_time", lambda: clock.now / slowdown)
 
     def starts(limit_s):
-        limit = TimeLimit(limit_s, clock.now, clock=clock)
+        limit = TimeLimit(limit_s, clock.now, clock=clock, _cpu_started_s=clock.now / slowdown)
         clock.now += 3.0
         limit.code_is_imported()
         limit.require_enough(verifies=False)

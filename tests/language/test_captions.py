@@ -89,6 +89,7 @@ def test_states_of_an_encoder_are_those_that_it_shows(place):
     assert states[State.VALUES][0].shape == (2, 4, 5, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS)
 def test_either_part_is_cut_taught_and_written(place, tmp_path, part, capsys):
     out = tmp_path / "small"

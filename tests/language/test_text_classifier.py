@@ -93,6 +93,7 @@ def test_its_answers_are_those_of_the_model_for_the_text_itself(classifier, data
         np.testing.assert_allclose(logits[row], [found[name] for name in names], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_search_learns_from_it_and_says_who_it_is(classifier, data, tmp_path):
     found = hwkd.search(
         "cortex-m7", task="text", data=data, teachers=[str(classifier / "config.json")], trials=1,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from contracts.test_schemes import student
+from support.staged import student
 
 from hwkd.core.cohort import STUDENT, Network, Segment
 from hwkd.core.errors import ConfigError

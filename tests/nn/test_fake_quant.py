@@ -63,7 +63,7 @@ def test_an_end_of_a_range_learns_from_what_it_cut_off() -> None:
     """Clipped at the upper end h, the output is h itself, whose derivative by log h is h."""
     student = small_student()
     quantiser: Any = student.quantisers["input"]
-    value = quantiser.rounded(torch.full((1,), 100.0)).real
+    value = student.grids()["input"].rounded(torch.full((1,), 100.0)).real
     value.sum().backward()
     high = 3.0
     assert float(value.detach()) == pytest.approx(high, abs=6.0 / 255)

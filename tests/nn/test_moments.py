@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from contracts.test_schemes import student
+from support.staged import student
 
 from hwkd.nn.build import build_module
 from hwkd.nn.moments import fitted_map, match_moments

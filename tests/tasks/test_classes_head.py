@@ -67,3 +67,26 @@ def test_balanced_weights_make_every_class_count_alike():
     each = functional.cross_entropy(outputs, torch.from_numpy(labels), reduction="none")
     expected = (each * torch.tensor(weights)[labels]).mean()
     assert float(head.loss(outputs, torch.from_numpy(labels))) == pytest.approx(float(expected))
+
+
+def test_smoothed_labels_of_weighted_classes_ask_of_every_sample_what_they_ask_without_weights():
+    # The best logits of a sample depend on its label alone, whatever its class weighs.
+    head = ClassesHead(names=("usual", "rare"), weights=(0.53, 10.0))
+    smoothed = torch.tensor([[0.95, 0.05], [0.05, 0.95]])
+    outputs = smoothed.log().requires_grad_()
+    loss = head.loss(outputs, torch.tensor([0, 1]), smoothing=0.1)
+    (slope,) = torch.autograd.grad(loss, outputs)
+    assert slope.abs().max() < 1e-6
+    entropy = -(smoothed * smoothed.log()).sum(1)
+    assert float(loss.detach()) == pytest.approx(
+        float((entropy * torch.tensor([0.53, 10.0])).mean())
+    )
+
+
+def test_samples_without_a_label_count_nothing_beside_weighted_ones():
+    head = ClassesHead(names=("a", "b"), weights=(0.5, 2.0))
+    outputs = torch.randn(4, 2, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([0, -1, 1, -1])
+    known = head.loss(outputs[::2], labels[::2], smoothing=0.1)
+    found = head.loss(outputs, labels, smoothing=0.1, some_unlabelled=True)
+    assert float(found) == pytest.approx(float(known) / 2)

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -91,6 +93,37 @@ def test_motion_is_turned_and_keeps_the_length_of_vectors():
         assert 0.1 < angles.mean() < 0.4
 
 
+@pytest.mark.parametrize(("directions", "possible"), [(2, (0, 2)), (4, (0, 1, 2, 3))])
+def test_examples_are_turned_each_as_a_whole_to_every_direction(directions, possible):
+    square = INPUTS[..., :5, :]
+    policy = Augmentation(directions=directions)
+    labels = torch.arange(len(square))
+    batch = BatchMaker(policy, seed=0).draw(torch.from_numpy(square), labels)[0].numpy()
+    for view in (augment(square, 0, policy), batch):
+        found = [
+            [q for q in range(4) if np.array_equal(np.rot90(a, q, axes=(1, 2)), b)]
+            for a, b in zip(square, view, strict=True)
+        ]
+        assert {tuple(each) for each in found} == {(quarter,) for quarter in possible}
+    assert policy.changes_inputs
+
+
+def test_pictures_are_turned_to_every_angle_about_their_middle():
+    # A bright pixel a radius of 6 from the middle, far from the border, stays at that distance.
+    pictures = np.zeros((300, 1, 17, 17), np.float32)
+    pictures[:, 0, 8, 13:16] = 1
+    policy = Augmentation(directions=32)
+    for view in copies_of(pictures, policy):
+        rows, columns = np.mgrid[-8:9, -8:9]
+        found = [(row[0] > 0) for row in view]
+        angles = [math.atan2(rows[on].mean(), columns[on].mean()) for on in found]
+        radii = [np.hypot(rows[on], columns[on]).mean() for on in found]
+        np.testing.assert_allclose(radii, 6, atol=0.4)
+        turns = np.array(angles) / (2 * np.pi / 32)
+        np.testing.assert_allclose(turns, turns.round(), atol=0.3)
+        assert len(set(turns.round().astype(int) % 32)) == 32
+
+
 SIGNS = (-1.0, 1.0, 1.0, 1.0, -1.0, -1.0)
 
 
@@ -138,19 +171,6 @@ def test_tempo_changes_the_frequency_and_shift_the_moment():
         middle = copy[:, 0, 10:40] - ramp[:, 0, 10:40]
         np.testing.assert_allclose(middle, middle[:, :1].repeat(30, axis=1), atol=1e-3)
         assert -5.001 < middle.min() < -3 and 3 < middle.max() < 5.001
-
-
-@pytest.mark.parametrize("is_symmetric", [True, False])
-def test_mirroring_is_chosen_where_it_keeps_the_class(is_symmetric):
-    generator = np.random.default_rng(0)
-    labels = np.arange(200) % 2
-    inputs = generator.normal(size=(200, 1, 6, 8)).astype(np.float32)
-    if is_symmetric:
-        inputs[labels == 1, :, :3] += 3
-    else:
-        inputs[labels == 1, ..., :4] += 3
-        inputs[labels == 0, ..., 4:] += 3
-    assert choose_augmentation(Split(inputs=inputs, labels=labels)).mirror == is_symmetric
 
 
 def test_digits_are_shifted_and_not_mirrored_and_signals_never_mirrored():

@@ -72,12 +72,14 @@ def test_no_augmentation_is_the_samples_themselves():
     assert positions is None
 
 
-def test_masks_move_with_their_pictures():
-    pictures = torch.arange(3 * 6 * 5, dtype=torch.float32).view(3, 1, 6, 5)
+@pytest.mark.parametrize("directions", [1, 4])
+def test_masks_move_with_their_pictures(directions):
+    pictures = torch.arange(3 * 6 * 6, dtype=torch.float32).view(3, 1, 6, 6)
     source = TensorBatches([pictures], pictures[:, 0].to(torch.int16))
     config = TrainConfig(
-        epochs=1, batch_size=3, augmentation=Augmentation(shift=(1, 2), mirror=True), seed=1
-    )
+        epochs=1, batch_size=3, seed=1,
+        augmentation=Augmentation(shift=(1, 2), mirror=True, directions=directions),
+    )  # fmt: skip
     (batch,) = source.stream(config).epoch(0)
     assert not torch.equal(batch.inputs, pictures[batch.sample_ids])
     assert torch.equal(batch.inputs[:, 0], batch.labels.float())

@@ -131,6 +131,7 @@ def undisturbed() -> Course[StudentModule]:
     return trained(None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 5, 11, 12, 14, 23])
 def test_a_killed_course_ends_as_an_undisturbed_one(
     steps: int, tmp_path: Path, undisturbed: Course[StudentModule]

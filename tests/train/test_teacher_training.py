@@ -170,8 +170,12 @@ def test_a_teacher_that_must_finish_is_not_begun_without_time_for_all_passes(tmp
             make_data(), wanted, device=CPU, cache_dir=tmp_path, clock=Ticking()
         )
 
-    with pytest.raises(TeacherError, match=r"would make 0 of 3 passes over the data"):
+    with pytest.raises(
+        TeacherError, match=r"would make 0 of 3 passes over the data .* a much longer --timeout"
+    ):
         teacher(1.0)
+    with pytest.raises(TeacherError, match=r"would make 1 of 3 passes .* 3 times the --timeout"):
+        teacher(15.0)
     assert teacher(1e6).outcome.epochs_made == 3
     # What is in the cache was trained before.
     assert teacher(1e6).is_from_cache

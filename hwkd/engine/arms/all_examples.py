@@ -10,7 +10,9 @@ lacks, which is more than further examples of the same kind, and takes more lear
 data (6 people, then 8; 10 drawn pairs of others judge; a small network on means and deviations)
 windows were right .850 before, .858 after going on as above, .864 with varied copies of the new
 windows, as train has them, and .876 with these at the full rate for half as many samples; .867
-where a network learned from all 8 from the beginning.
+where a network learned from all 8 from the beginning. Judged by five other pairs, with a network of
+samples that are varied at every use (one seed): .886 before, .897 and .906; of the recordings .907,
+.921 and .936.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.trial import TrialRecord
 from hwkd.core.verdict_record import ASKED_FOR, ArmRecord, ArmScores, Verdict
 from hwkd.engine.arms.evaluation import student_logits
-from hwkd.engine.arms.orders import ArmOrder, ArmResult, finished_orders, order_folder
+from hwkd.engine.arms.orders import NOT_SEARCHED, ArmOrder, ArmResult, finished_orders, order_folder
 from hwkd.engine.arms.recipes import Arm, arms_of, known_arms
 from hwkd.engine.arms.verdict import (
     Contender,
@@ -186,7 +186,8 @@ def judged(
     """
     lengths: dict[tuple[object, ...], dict[str, list[ArmResult]]] = {}
     for other, scores in trainings.values():
-        if other.spec.key == job.spec.key:
+        # Without a search, networks beside the student are other ways to what the teacher knows.
+        if other.spec.key == job.spec.key or other.trial == job.trial == NOT_SEARCHED:
             alike = lengths.setdefault(_length(other), {})
             alike.setdefault(other.arm, []).append(scores)
     is_brief = job.name.startswith(BRIEF)

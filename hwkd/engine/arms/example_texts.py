@@ -24,12 +24,13 @@ def worst_texts(data: TaskData, outputs: NDArray[np.float32]) -> tuple[ReadTextR
         return ()
     labels = data.test.labels
     chances = softmax(outputs.astype(np.float64), axis=1)
+    named = data.head.targets(data.head.answers(outputs, data.test.inputs), data.test.inputs)
     own = chances[np.arange(len(labels)), labels]
     return tuple(
         ReadTextRecord(
             text=_beginning(as_text(data.texts["test"][at, 0])),
             label=int(labels[at]),
-            named=int(chances[at].argmax()),
+            named=int(named[at]),
             chance=float(own[at]),
         )
         for at in np.argsort(own, kind="stable")[:_SHOWN]

@@ -26,6 +26,8 @@ from hwkd.io.run_text import write_text
 from hwkd.io.student_folder import StudentFiles
 
 _FOLDER, _ALL_FOLDER = "final", "all_examples"
+# Number of the trial of what no search proposed.
+NOT_SEARCHED = -1
 ORDER_FILE, RESULT_FILE, HISTORY_FILE = "job.json", "scores.json", "history.json"
 
 
@@ -79,7 +81,7 @@ class ArmOrder(StrictModel):
     Data, teacher and methods are those of the run, whose folder the worker is given too.
 
     Attributes:
-        trial: that proposed the network; -1 where nothing was searched.
+        trial: that proposed the network; `NOT_SEARCHED` where nothing was searched.
         network: that the spec makes; None leaves it to the run's search space.
         arm: its name, see `hwkd.engine.arms.recipes.arms_of`.
         processes: that run at the same time, to share the cores.
@@ -93,7 +95,7 @@ class ArmOrder(StrictModel):
     """
 
     name: str
-    trial: StoredInt = -1
+    trial: StoredInt = NOT_SEARCHED
     spec: StoredSpec
     network: StoredNetwork | None = None
     repetition: StoredInt

@@ -19,6 +19,10 @@ from hwkd.engine.setup.methods import without_teacher
 
 # Name of the arm that learns by a scheme.
 SCHEME = "scheme"
+# Names of what begins with weights that know something, and learns from labels alone.
+FINE_TUNING, PRUNED, LOW_RANK = "fine-tuning", "pruned teacher", "low-rank teacher"
+# Of the learning rate: weights that are good are kept from being forgotten.
+_FINE_RATE_RATIO = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,7 @@ class Arm:
             for is trained as well as we can; the control "cross-entropy" is what it says.
         scheme: by which it learns in place of methods.
         is_control: of the scheme: without the edges that distil.
+        rate_ratio: of the learning rate that others have.
     """
 
     name: str
@@ -39,6 +44,7 @@ class Arm:
     smooths_labels: bool = False
     scheme: Scheme | None = None
     is_control: bool = False
+    rate_ratio: float = 1.0
 
     @property
     def is_taught(self) -> bool:
@@ -103,6 +109,9 @@ def known_arms(
     ways = (methods, without_teacher(methods), ())
     # Candidates of a search learn without the scheme of its last trainings.
     known = [arm for way in ways for by in (scheme, None) for arm in arms_of(way, kind, by)]
+    known += [
+        Arm(name=name, rate_ratio=_FINE_RATE_RATIO) for name in (FINE_TUNING, PRUNED, LOW_RANK)
+    ]
     return {arm.name: arm for arm in known}
 
 

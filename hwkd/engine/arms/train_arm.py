@@ -81,6 +81,8 @@ def train_arm(
     )
     if order.goes_on:
         training = training.at_rate_ratio(FURTHER_RATE_RATIO)
+    if context.config.training.rate_ratio is None:
+        training = training.at_rate_ratio(arm.rate_ratio)
     begun, config = time.monotonic(), training.config
     # Of all phases of a scheme; methods have one.
     total = round(config.epochs * sum(phase.share for phase in arm.phases())) or config.epochs

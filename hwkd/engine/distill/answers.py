@@ -96,8 +96,9 @@ def _agreement(student: str, logits: NDArray[np.float32], data: TaskData) -> flo
     file = student_folder_of(path) / INT8_FILE
     if not file.is_file():
         return None
-    ours = student_logits(file, np.asarray(data.validation.inputs))
-    return float((ours.argmax(1) == logits.argmax(1)).mean())
+    inputs = np.asarray(data.validation.inputs)
+    ours = data.head.answers(student_logits(file, inputs), inputs)
+    return float((ours == data.head.answers(logits, inputs)).mean())
 
 
 def _said(logits: NDArray[np.float32], data: TaskData) -> SoftAnswers | None:
@@ -105,4 +106,6 @@ def _said(logits: NDArray[np.float32], data: TaskData) -> SoftAnswers | None:
     labels = np.asarray(data.validation.labels)
     if not data.head.kind.of_classes or logits.ndim != 2 or labels.ndim != 1:
         return None
-    return SoftAnswers.of(logits, labels, data.class_names)
+    inputs = np.asarray(data.validation.inputs)
+    named = data.head.targets(data.head.answers(logits, inputs), inputs)
+    return SoftAnswers.of(logits, labels, data.class_names, is_right=named == labels)

@@ -19,6 +19,7 @@ from torch import Tensor
 from hwkd.core.errors import ConfigError, RunFolderError
 from hwkd.core.finetune_record import FinetuneRecord
 from hwkd.core.metric import Scores, ScoresRecord
+from hwkd.core.reading import Reading
 from hwkd.core.run_record import RunRecord
 from hwkd.core.student import Layers
 from hwkd.core.widened import outputs_of, with_outputs
@@ -55,6 +56,7 @@ class Start:
         rows: of each output, the number that it had; -1 is new.
         scale: of each output that it had, what turns the old one into the new.
         shift: added then.
+        weights: of the network; None are those of the student.
     """
 
     student: StudentFolder
@@ -64,6 +66,7 @@ class Start:
     names: tuple[str, ...]
     scale: NDArray[np.float32]
     shift: NDArray[np.float32]
+    weights: Path | None = None
 
     @cached_property
     def run(self) -> RunRecord:
@@ -79,7 +82,7 @@ class Start:
         Raises:
             RunFolderError: if the weights are not those of the student.
         """
-        path = self.student.file(WEIGHTS_FILE)
+        path = self.weights or self.student.file(WEIGHTS_FILE)
         try:
             fill_module(build_module(self.student.layers, seed=0), path)
         except WeightsError as error:
@@ -153,15 +156,8 @@ def finetune_config(request: DistillRequest, student: StudentFolder, path: Path)
     run = run_of_student(student)
     base = SearchConfig.from_toml(path) if path.is_file() else None
     config = base or SearchConfig(device=run.device.name, runtime=run.device.runtime)
-    pipeline = run.data.pipeline
-    fitted = [step for step in pipeline.steps if step.kind in _FITTED]
-    words = tuple(step for step in pipeline.steps if step.kind in _FITTED_BEFORE)
-    kept = {
-        "scaling": fitted[-1] if fitted else None, "fitted": words,
-        "raw_shape": pipeline.raw_shape,
-    }  # fmt: skip
     config = config.in_setting(student.record.spec.features)
-    reading = config.reading.model_copy(update=kept)
+    reading = read_alike(config.reading, run)
     return config.model_copy(
         update={
             "task": run.data.task,
@@ -173,6 +169,19 @@ def finetune_config(request: DistillRequest, student: StudentFolder, path: Path)
             "training": TrainingConfig(rate_ratio=RATE_RATIO),
         }
     )
+
+
+def read_alike(reading: Reading, run: RunRecord) -> Reading:
+    """Return how data are read so that a student's weights are for them: with its own scaling."""
+    pipeline = run.data.pipeline
+    fitted = [step for step in pipeline.steps if step.kind in _FITTED]
+    words = tuple(step for step in pipeline.steps if step.kind in _FITTED_BEFORE)
+    return reading.model_copy(
+        update={
+            "scaling": fitted[-1] if fitted else None, "fitted": words,
+            "raw_shape": pipeline.raw_shape,
+        }
+    )  # fmt: skip
 
 
 def start_of(student: StudentFolder, data: TaskData, *, given: str) -> Start:

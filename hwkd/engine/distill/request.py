@@ -21,6 +21,8 @@ from hwkd.engine.setup.methods import (
 
 # Unless asked for more: a method's gain shows by then, and every arm and seed costs as much.
 _MOST_EPOCHS = 60
+# Of `--arms`: the student that was trained before goes on.
+FINE_TUNE = "fine-tune"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,7 @@ class DistillRequest:
     """What was asked for; see the options of `hwkd distill`.
 
     Attributes:
+        arms: other ways beside it, of `hwkd.engine.distill.rivals`.
         finetunes: the student's weights go on with `data`, at a tenth of the rate.
         width: channels of the network that is trained over those of the student, above 0.
     """
@@ -51,6 +54,7 @@ class DistillRequest:
     copies: int = 1
     robustness: str | None = None
     with_controls: bool = False
+    arms: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
     by_hardware: bool = False
     pairs: tuple[str, ...] = ()

@@ -12,9 +12,17 @@ from hwkd.core.reading import Reading
 from hwkd.core.run_record import DeviceRecord, RunRecord
 from hwkd.core.student import Layers, StudentSpec
 from hwkd.core.widened import widened
-from hwkd.engine.distill.finetune import FEWER_EPOCHS, RATE_RATIO, Start, finetune_config, start_of
+from hwkd.engine.distill.finetune import (
+    FEWER_EPOCHS,
+    RATE_RATIO,
+    Start,
+    finetune_config,
+    read_alike,
+    run_of_student,
+    start_of,
+)
 from hwkd.engine.distill.own_model import SUFFIX, OwnModel, normalised, prepared_alike
-from hwkd.engine.distill.request import DistillRequest, distill_config, with_epochs
+from hwkd.engine.distill.request import FINE_TUNE, DistillRequest, distill_config, with_epochs
 from hwkd.engine.search.run_teacher import TEACHER_FOLDER
 from hwkd.engine.setup.config import LimitsConfig, SearchConfig, TeacherConfig
 from hwkd.engine.setup.resolve import load_data, resolve_config
@@ -125,7 +133,11 @@ def _found(request: DistillRequest, source: Path, trial: str) -> _Found:
         return _Found(spec=own.spec, layers=own.layers, config=config, own=own)
     if not (source / CONFIG_FILE).is_file():
         spec, layers = _of_folder(source)
-        return _Found(spec=spec, layers=layers, config=_config_alone(request))
+        config = _config_alone(request)
+        if FINE_TUNE in request.arms and source.is_dir():
+            before = run_of_student(read_student(source, option="--student"))
+            config = config.model_copy(update={"reading": read_alike(config.reading, before)})
+        return _Found(spec=spec, layers=layers, config=config)
     config = _config_of_run(request, source, needs_space=bool(trial))
     spec, layers = _of_trial(source, trial, config) if trial else _of_folder(source)
     run = read_run_record(source / RUN_FILE) if (source / RUN_FILE).is_file() else None

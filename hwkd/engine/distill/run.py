@@ -36,6 +36,7 @@ from hwkd.engine.distill.finetune import started
 from hwkd.engine.distill.record import distilled_record
 from hwkd.engine.distill.request import DistillRequest
 from hwkd.engine.distill.resolve import ResolvedStudent, learned_without, resolve_student
+from hwkd.engine.distill.rivals import orders_of_rivals, rivals_of
 from hwkd.engine.distill.workplace import workplace
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.listener import SearchListener, SilentListener
@@ -113,6 +114,10 @@ def _distilled(
     context = _with_methods(make_context(resolved.config, resolved.task, transfer, stage.teacher))
     arms = arms_of(context.methods, context.data.head.kind, context.scheme)
     arms = arms if request.with_controls else arms[:1]
+    rivals = rivals_of(
+        request.arms, resolved, context, given=request.student,
+        always=request.with_controls and not request.finetunes, say=told.note,
+    )  # fmt: skip
     _require_possible(arms, resolved, context)
     _say_what_is_sent(resolved, context, told)
     if context.config.training.layer_rates is not None:
@@ -128,6 +133,9 @@ def _distilled(
                 orders, resolved.layers, store.path, seed=seed, examples=examples
             )
             told.note(f"{count} of {whole} layers begin with the weights of {request.student}.")
+        orders += orders_of_rivals(
+            rivals, [order for order in orders if order.arm == arms[0].name], store.path
+        )
         if orders[0].processes == 1 and not limit.is_limited:
             _train_here(store, orders, context, told)
         else:

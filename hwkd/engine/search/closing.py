@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hwkd.core.best import ranked_trials
@@ -49,8 +49,14 @@ class Closing:
         records: Sequence[TrialRecord],
         *,
         again: bool = False,
+        meanwhile: Callable[[], object] = lambda: None,
     ) -> RunRecord:
-        """Train the best students in full, unless that was done for the same best trial before."""
+        """Train the best students in full, unless that was done for the same best trial before.
+
+        Args:
+            again: what the folder holds from earlier ends competes.
+            meanwhile: called once while they are trained.
+        """
         context, limit = self.context, self.planning.limit
         config = context.config
         ranked = ranked_trials(run.objective, records)
@@ -72,7 +78,13 @@ class Closing:
             start_up_s=limit.child_s,
         )
         final, files, given_up = finish_students(
-            ranked, context, self.store, self.nursery, ending, progress=self.listener
+            ranked,
+            context,
+            self.store,
+            self.nursery,
+            ending,
+            meanwhile=meanwhile,
+            progress=self.listener,
         )
         losses = (f"Given up: {what}." for what in given_up)
         remarks = (*final.remarks, *losses, *_remarks(final, files, context.of(final.spec)))

@@ -8,7 +8,7 @@ brief ones are the best of many is allowed for.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hwkd.core.errors import DoesNotFitError
 from hwkd.core.final_record import FinalRecord
@@ -57,6 +57,7 @@ def finish_students(
     nursery: Nursery,
     ending: Ending,
     *,
+    meanwhile: Callable[[], object],
     progress: Progress,
 ) -> tuple[FinalRecord, StudentFiles, tuple[str, ...]]:
     """Train the best students in full and test them.
@@ -65,6 +66,7 @@ def finish_students(
 
     Args:
         ranked: completed trials, best first; at least one.
+        meanwhile: called once while they are trained.
         progress: told about all trainings together.
 
     Returns:
@@ -82,13 +84,18 @@ def finish_students(
         given_up += (f"scheme {context.scheme.name}: no full training was made by it",)
 
     brief = BriefWeights(ranked=ranked, context=context, store=store, ending=ending)
+
+    def beside() -> None:
+        brief.score_best()
+        meanwhile()
+
     results = run_orders(
         store.path,
         nursery,
         turns.orders,
         end_s=turns.end_s,
         slot_s=turns.slot_s,
-        meanwhile=brief.score_best,
+        meanwhile=beside,
         progress=progress,
     )
     missing = [order for order in turns.wanted if order.name not in results]

@@ -121,6 +121,8 @@ class _Worker:
                 return self.until.why
             state = self.shared.state
             if state == "over":
+                if runner is None and self.wishes.data is not None:
+                    self._runner()  # other data is refused, though there is no work for it
                 return "the search is over"
             if state == "running":
                 runner = runner or self._runner()

@@ -143,7 +143,10 @@ class SearchStages:
         try:
             run = run.model_copy(update={"final": final})
             run = self._judged(run, closing.context.teacher_error, records)
-            run = closing.ended(run, records, again=True)
+            # The first report imports what draws, which takes longer than all that follows it.
+            run = closing.ended(
+                run, records, again=True, meanwhile=partial(self.write_report, self.store.path)
+            )
             run = closing.verified(run)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(

@@ -41,12 +41,13 @@ from hwkd.engine.setup.screening import Screen
 from hwkd.engine.setup.transfer import TransferSet, configured_transfer
 from hwkd.nn.build import build_module
 from hwkd.tasks.base import Task, TaskData
-from hwkd.train.augment import NO_AUGMENTATION, mirror_keeps_class
+from hwkd.train.augment import NO_AUGMENTATION
 from hwkd.train.config import Precision, TrainConfig
 from hwkd.train.logit_cache import cached_logits, logits_of_copies
 from hwkd.train.pace import measure_pace
 from hwkd.train.recipe import NetworkKind, TrainingRecipe, choose_recipe, network_kind
 from hwkd.train.seeding import derive_seed
+from hwkd.train.symmetry import Symmetry, symmetry_of
 from hwkd.train.teacher import Teacher, members_of
 from hwkd.train.teacher_matched import MatchedTeacher
 from hwkd.train.teacher_module import ModuleTeacher
@@ -83,7 +84,7 @@ class SearchContext:
         teacher_error: on validation, 0 is best (`Head.errors`); None without a teacher.
         methods: that students learn by beside the labels; none is labels alone.
         calibration: inputs that set the int8 ranges, a fixed random part of train.
-        mirrors: whether mirror images keep their class, measured on train.
+        symmetry: what keeps an example one of its class, measured on train.
         rooms: that were found when the search began; None finds them where they are asked for.
         settings: of the features that students choose among; none where there is one for all.
         asked: what the teacher was asked about, where `data` has other features of the same
@@ -102,7 +103,7 @@ class SearchContext:
     teacher_error: float | None
     methods: tuple[WeightedMethod, ...]
     calibration: NDArray[np.float32]
-    mirrors: bool
+    symmetry: Symmetry
     rooms: KeptRooms | None = None
     settings: tuple[SettingRecord, ...] = ()
     asked: TransferSet | None = None
@@ -140,7 +141,7 @@ class SearchContext:
             everything=everything,
             labelled=everything,
             calibration=calibration_inputs(data, config.seed),
-            mirrors=mirror_keeps_class(data.train),
+            symmetry=symmetry_of(data.train),
             asked=self.everything.transfer,
         )
 
@@ -240,7 +241,7 @@ class SearchContext:
             self._kind(layers),
             samples=samples,
             precision=precision,
-            mirrors=self.mirrors,
+            symmetry=self.symmetry,
         )
         given = self.config.training
         has_copies = len(self.everything.copies) > 1
@@ -385,7 +386,7 @@ def make_context(
         teacher_error=error,
         methods=methods,
         calibration=calibration_inputs(data, config.seed),
-        mirrors=mirror_keeps_class(data.train),
+        symmetry=symmetry_of(data.train),
         settings=settings,
     )
 

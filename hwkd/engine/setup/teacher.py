@@ -78,6 +78,23 @@ class EnsembleTeacher:
         return self.head.mean_of([member.logits(inputs) for member in self.members])
 
 
+def _data_of_teachers(
+    config: SearchConfig, data: TaskData, progress: Progress
+) -> tuple[TaskData, TaskData]:
+    """Return the student's data without what was made, and what its teachers see of it."""
+    wanted = config.teacher
+    if config.transfer.made is not None and not wanted.sources:
+        # What was made was made from a teacher of the data themselves.
+        transfer = config.transfer.model_copy(update={"made": None})
+        _, data = load_data(config.model_copy(update={"transfer": transfer}), progress=progress)
+    if wanted.sees != "paired":
+        return data, data
+    _require_halves(config.data)
+    reading = config.reading.model_copy(update={"half": "teacher"})
+    _, seen = load_data(config.model_copy(update={"reading": reading}), progress=progress)
+    return data, seen
+
+
 def open_teachers(
     config: SearchConfig,
     data: TaskData,
@@ -104,16 +121,8 @@ def open_teachers(
     wanted = config.teacher
     if data.texts is not None and not wanted.sources:
         return TextTeacher(data=data, progress=progress)
-    if config.transfer.made is not None and not wanted.sources:
-        # What was made was made from a teacher of the data themselves.
-        transfer = config.transfer.model_copy(update={"made": None})
-        _, data = load_data(config.model_copy(update={"transfer": transfer}), progress=progress)
     budget_s = wanted.time_budget_s if training_s is None else training_s
-    ours = data
-    if wanted.sees == "paired":
-        _require_halves(config.data)
-        reading = config.reading.model_copy(update={"half": "teacher"})
-        _, data = load_data(config.model_copy(update={"reading": reading}), progress=progress)
+    ours, data = _data_of_teachers(config, data, progress)
     members = [
         open_member(
             Wanted(source, weights, expected, classes),

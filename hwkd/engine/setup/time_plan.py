@@ -103,8 +103,9 @@ class TimeLimit:
         return math.inf if self.limit_s is None else self.limit_s - self.spent_s()
 
     def code_is_imported(self) -> None:
-        """Note it: the imports end before the first line of a search."""
+        """Note it, and the pace: the imports end before the first line of a search."""
         self.imported_s = self.spent_s()
+        self._take_pace(self.imported_s, time.process_time() - self._cpu_started_s)
 
     def data_is_read(self, *, imports_again: bool) -> None:
         """Note it: what follows before the first training is arithmetic.
@@ -168,22 +169,20 @@ class TimeLimit:
         """Refuse a limit in which no student can be trained, before anything is trained.
 
         Asked as soon as the code is imported, it goes by what that took; once the data is read, by
-        what that took, too.
+        what that took, too. What follows is taken at the pace of now: who starts with less than
+        that ends late, and with next to nothing.
 
         Raises:
             ConfigError: says the least that works, from the pace measured.
         """
+        ending_s = self.closing_s(verifies=verifies) + _LEAST_TRAINING_S * self.slowdown
         if self.is_limited and not self.start_up_s:
             reading_s = _SMALL_DATA_RATIO * self.spent_s()
             self.require_left(
-                2.0 * reading_s + self._least_closing_s(verifies=verifies) + _LEAST_TRAINING_S,
-                what="small data, training, testing and the report",
+                2.0 * reading_s + ending_s, what="small data, training, testing and the report"
             )
-        # At an idle machine's pace: whoever else works now may be gone in a minute.
-        self.require_left(
-            self.child_s + self._least_closing_s(verifies=verifies) + _LEAST_TRAINING_S,
-            what="training, testing and the report",
-        )
+            return
+        self.require_left(self.child_s + ending_s, what="training, testing and the report")
 
     def require_training(self, training_s: float, *, verifies: bool) -> None:
         """Refuse a limit in which a training of a known length does not end.
@@ -215,9 +214,6 @@ class TimeLimit:
                 f"--timeout {self.limit_s:g}s: starting took {self.spent_s():.1f} s, and {what} "
                 f"need about {needed_s:.0f} s more here; give at least --timeout {least_s}s"
             )
-
-    def _least_closing_s(self, *, verifies: bool) -> float:
-        return _REPORT_S + (_VERIFICATION_S if verifies else 0.0)
 
     def plan(
         self,

@@ -46,6 +46,7 @@ def test_float_rounding_equals_onnx_runtime_on_every_tensor(name, tmp_path):
     assert name == "pooling" or is_same.all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["depthwise_shapes", "squeeze_excite", "residual", "ds_cnn"])
 def test_q31_rounding_differs_from_onnx_runtime_on_ties_only(name, tmp_path):
     outputs, expected, comparison = run_both(name, tmp_path, rounding="q31", count=32)

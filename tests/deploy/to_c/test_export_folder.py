@@ -45,6 +45,7 @@ def test_make_run_compiles_without_warnings_and_agrees(model, tmp_path, rounding
     assert 'say "yes": ' in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("cmake"), reason="no cmake on PATH")
 def test_cmake_builds_and_runs_the_sample(model, tmp_path):
     out = tmp_path / "c"
@@ -149,6 +150,7 @@ def test_recorded_sample_is_the_one_given(model, tmp_path):
 MEAN, STD = (151.0, 0.0, -4.0), (77.0, 1.0, 2.5)
 
 
+@pytest.mark.slow
 @needs_make
 @pytest.mark.parametrize(
     ("answer", "kind"),
@@ -185,6 +187,7 @@ def test_float_rounding_with_cmsis_nn_is_refused(model, tmp_path):
         export_c(model, tmp_path / "c", rounding="float", kernels="cmsis-nn")
 
 
+@pytest.mark.slow
 @needs_make
 def test_cmsis_nn_runs_on_this_computer_and_may_be_replaced(model, tmp_path):
     pytest.importorskip("bakenn", reason="CMSIS-NN (optional extra cmsis-nn) is not installed")
@@ -198,6 +201,7 @@ def test_cmsis_nn_runs_on_this_computer_and_may_be_replaced(model, tmp_path):
     assert not list(out.glob("arm_*"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="no cross compiler on PATH")
 @pytest.mark.parametrize("core", core_names())
 def test_cross_compiling_gives_no_warning(core, tmp_path):

@@ -45,6 +45,7 @@ def pipeline_of(shape: list[int], dtype: str, steps: int) -> Pipeline:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(host_compiler() is None, reason="needs a C compiler")
 @pytest.mark.parametrize(
     ("name", "dtype", "steps"),

@@ -65,6 +65,7 @@ def compare(lines, moments, expected):
     np.testing.assert_allclose([float(line[2]) for line in lines], chances, atol=0.003)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(host_compiler() is None, reason="needs a C compiler")
 def test_a_wav_file_is_heard_as_the_int8_file_hears_its_windows(listener, tmp_path: Path) -> None:
     program, pipeline, model = listener

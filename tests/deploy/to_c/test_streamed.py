@@ -90,6 +90,7 @@ def test_every_answer_is_that_of_the_window_that_ends_there(model, tmp_path):
     assert len(np.unique(found, axis=0)) > 2
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize("seed", [2, 3, 7])
 def test_students_of_the_space_stream(seed, tmp_path):
@@ -216,6 +217,7 @@ def test_a_run_is_priced_as_the_c_does_it(model, capsys):
     assert stream["per_frame"]["latency_s"] == pytest.approx(found.cost.latency.value_s / 2)
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_the_exported_folder_runs_and_says_what_a_frame_costs(model, tmp_path, capsys):
     out = tmp_path / "out"
@@ -246,7 +248,7 @@ def test_the_exported_folder_runs_and_says_what_a_frame_costs(model, tmp_path, c
 def test_an_emulated_core_streams_from_raw_samples_and_needs_what_was_predicted(
     core, text, shape, rate_hz, tmp_path
 ):
-    signals = tried_signals(6, *shape)
+    signals = tried_signals(3, *shape)
     pipeline = made_pipeline(text, signals, rate_hz)
     channels, frames = pipeline.apply(signals[:1]).shape[1:]
     path = quantise(network(channels, frames), tmp_path, "net")

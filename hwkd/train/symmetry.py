@@ -1,0 +1,85 @@
+"""What pictures may have done to them without becoming others: measured on the train split.
+
+A mirror image keeps its class where nearest neighbours name it nearly as well as the picture. A
+turned one is asked for more: whether it can be told from a picture at all. Where pictures have no
+upright position (parts on a belt, cells, textures from above), nobody can tell, and every direction
+is as likely in use; where they have one, turning makes pictures that never come.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwkd.train.dataset import LabelledArrays
+
+# Nearest neighbours keep .31 of their accuracy on mirrored digits, .77 on mirrored Fashion-MNIST
+# (its shoes point one way, yet ten epochs reach .930 with mirroring and .924 without).
+_MIRROR_KEEPS_RATIO = 0.6
+_PROBE_EXAMPLES = 2_000
+_PROBE_FEATURES = 1_024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Symmetry:
+    """What keeps a picture one of its class.
+
+    Attributes:
+        mirror: left and right changed.
+        directions: ways to lie that cannot be told apart, evenly around: 1 has an upright position,
+            2 may be upside down, 4 may be turned by any quarter, 32 by any angle.
+    """
+
+    mirror: bool = False
+    directions: int = 1
+
+
+def symmetry_of(data: LabelledArrays) -> Symmetry:
+    """Measure it on the train split; signals, spectra and what has no classes have none."""
+    if data.inputs.ndim != 4 or data.labels.ndim != 1 or data.nature == "spectra":
+        return Symmetry()
+    from hwkd.train.directions import directions_of  # torch: a run goes on without it
+
+    return Symmetry(mirror=mirror_keeps_class(data), directions=directions_of(data))
+
+
+@cache
+def places_of_turns(height: int, width: int, *, directions: int) -> NDArray[np.int64]:
+    """Return where each pixel of a turned picture comes from, shape [directions, height * width].
+
+    Pixels are counted row after row; what is nearest to a place is taken, at the border too.
+    """
+    rows, columns = np.mgrid[:height, :width]
+    down, right = rows - (height - 1) / 2, columns - (width - 1) / 2
+    places = []
+    for angle in 2 * math.pi * np.arange(directions) / directions:
+        cosine, sine = math.cos(angle), math.sin(angle)
+        row = np.rint((height - 1) / 2 + cosine * down + sine * right).clip(0, height - 1)
+        column = np.rint((width - 1) / 2 + cosine * right - sine * down).clip(0, width - 1)
+        places.append((row * width + column).ravel())
+    return np.array(places, dtype=np.int64)
+
+
+def mirror_keeps_class(data: LabelledArrays) -> bool:
+    """Tell whether nearest neighbours name mirrored examples nearly as well as plain ones.
+
+    They are those in one half of a sample, asked about the other half. What a mirror image does to
+    a value is not measured.
+    """
+    # Drawn at random: files are often sorted by class, and every second one may be the same class.
+    drawn = np.random.default_rng(0).permutation(len(data.labels))[: 2 * _PROBE_EXAMPLES]
+    # Large pictures are thinned out: the question is about coarse shape.
+    step = max(1, math.isqrt(math.prod(data.inputs.shape[1:]) // _PROBE_FEATURES))
+    inputs, labels = data.inputs[drawn, :, ::step, ::step], data.labels[drawn]
+    known, asked = inputs[::2].reshape(len(inputs[::2]), -1), inputs[1::2]
+    squares = np.square(known).sum(axis=1)
+
+    def hits(queries: NDArray[np.float32]) -> float:
+        distances = squares - 2.0 * queries.reshape(len(queries), -1) @ known.T
+        return float(np.mean(labels[::2][distances.argmin(axis=1)] == labels[1::2]))
+
+    return hits(asked[..., ::-1]) >= _MIRROR_KEEPS_RATIO * hits(asked)
