@@ -251,7 +251,8 @@ def rarer_count_more(targets: NDArray[Any], classes: int) -> tuple[float, ...]:
     """Return weights by the square root of how rare classes are, 1 on average over positions.
 
     The mean IoU counts classes alike, and most positions show the ground: after 64,000 pictures of
-    composed scenes it is .300 with them and .264 without (one seed). Whole balance would have
+    composed scenes it is .300 with them and .264 without on test, .293 and .284 on validation (one
+    network, one seed). Whole balance would have
     every edge of a thing drawn too far out. A class that no position has does not count, and none
     counts more than ten times.
     """
