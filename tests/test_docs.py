@@ -264,8 +264,12 @@ def _run_federated(arguments: list[str]) -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     at, student = f"127.0.0.1:{port}", "runs/digits"
-    join = partial(hwkd.federated_join, student, data="new_digits.npz", server=at)
-    serve = partial(hwkd.federated_serve, student, port=port, rounds=1, epochs=1)
+    public = arguments[arguments.index("--public") + 1] if "--public" in arguments else None
+    by = "fedavg" if public is None else "fedmd"
+    join = partial(hwkd.federated_join, student, data="new_digits.npz", server=at, public=public)
+    serve = partial(
+        hwkd.federated_serve, student, port=port, rounds=1, epochs=1, by=by, public=public
+    )
     others = [partial(join, out="first.safetensors"), partial(join, out="second.safetensors")]
     if arguments[1] == "join":
         others[0] = partial(serve, out="mean.safetensors")

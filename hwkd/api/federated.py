@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from hwkd.api.common import DataOption, SeedOption
 from hwkd.api.option import Here, Option, declares_options
+from hwkd.core.errors import ConfigError
 from hwkd.core.units import Duration, parse_duration_s
 
 if TYPE_CHECKING:
@@ -20,6 +21,13 @@ Description = Annotated[
         opens="a finished run or a student's folder",
     ),
 ]
+Public = Annotated[
+    str | Path | None,
+    Option(
+        "Samples that everybody may see, as for --data; their labels are not read.",
+        opens="a folder or a file as for --data",
+    ),
+]
 Wait = Annotated[Duration, Option("Longest wait for the others, as 10min.", amount="10min")]
 
 
@@ -28,10 +36,10 @@ class FederatedOutcome:
     """What came of a federated training.
 
     Attributes:
-        path: weights of the mean of all clients, safetensors.
+        path: weights of the network of all, safetensors; with fedmd at a client its own.
         clients: that took part; None at a client, which does not know.
-        received_bytes: weights that arrived here.
-        sent_bytes: weights that left.
+        received_bytes: weights or logits that arrived here.
+        sent_bytes: those that left.
     """
 
     path: Path
@@ -55,15 +63,24 @@ def federated_serve(
         Option("Address to listen on. The default is this machine alone; nothing is encrypted."),
     ] = "127.0.0.1",
     port: Annotated[int, Option("Port to listen on.", minimum=1, maximum=65535)] = 8766,
+    by: Annotated[
+        Literal["fedavg", "feddf", "fedmd"],
+        Option(
+            "fedavg averages weights; feddf lets the average follow its clients on public "
+            "samples; with fedmd logits of public samples travel in place of weights."
+        ),
+    ] = "fedavg",
+    public: Annotated[Public, Here("For feddf and fedmd.")] = None,
     wait: Wait = "10min",
     seed: SeedOption = 0,
     progress: "Progress | None" = None,
 ) -> FederatedOutcome:
-    """Average the weights of clients that train on samples which never leave them.
+    """Bring together clients that train on samples which never leave them.
 
     Every round, each client trains on its own samples from the mean of all and sends its weights
-    back. Weights, and the number of rounds and passes, are all that travels. Needs the extra
-    `hwkd[federated]`.
+    back; with fedmd it sends what it says of public samples, nears the mean of that, and a student
+    learns from the last mean. Weights or logits, and the number of rounds and passes, are all that
+    travels. Needs the extra `hwkd[federated]`.
 
     Args:
         progress: is told about every round; None is silence.
@@ -71,29 +88,34 @@ def federated_serve(
     Raises:
         HwkdError: in one line, if the port is taken or clients do not come.
     """
+    from hwkd.api.federated_data import read_samples
     from hwkd.core.progress import silent
     from hwkd.engine.arms.evaluation import save_student
-    from hwkd.engine.distill.federation import Averages, plan_of
+    from hwkd.engine.distill.federation_public import PublicSamples, serving
     from hwkd.io.calls import answering
     from hwkd.io.student_folder import read_student
-    from hwkd.nn.build import build_module
 
     layers = read_student(Path(student)).layers
-    plan = plan_of(layers, rounds=rounds, epochs=epochs, seed=seed)
-    averages = Averages(
-        module=build_module(layers, seed=plan.seed),
-        clients=clients,
-        plan=plan,
-        wait_s=parse_duration_s(wait, option="--wait"),
-    )
-    with answering(averages.answers(), host=host, port=port, callers=clients):
-        averages.wait(progress or silent)
-    save_student(averages.module, Path(out))
+    if (public is None) != (by == "fedavg"):
+        raise ConfigError(
+            f"--by {by}: {'has no use for' if by == 'fedavg' else 'needs'} --public, samples that "
+            f"{'the server has' if by != 'fedmd' else 'server and clients have'}"
+        )
+    shared = None if public is None else read_samples(Path(student), layers, Path(public))
+    server = serving(
+        layers, by=by,
+        public=None if shared is None else PublicSamples.of(shared.inputs),
+        head=None if shared is None else shared.head, clients=clients, rounds=rounds, epochs=epochs,
+        seed=seed, wait_s=parse_duration_s(wait, option="--wait"),
+    )  # fmt: skip
+    with answering(server.answers(), host=host, port=port, callers=clients):
+        server.wait(progress or silent)
+    save_student(server.result(), Path(out))
     return FederatedOutcome(
         path=Path(out),
         clients=clients,
-        received_bytes=averages.bytes_received,
-        sent_bytes=averages.bytes_sent,
+        received_bytes=server.bytes_received,
+        sent_bytes=server.bytes_sent,
     )
 
 
@@ -104,6 +126,7 @@ def federated_join(
     data: Annotated[DataOption, Here("Labelled samples of this client; none of them is sent.")],
     out: Annotated[str | Path, Option("File of weights to write, .safetensors.")],
     server: Annotated[str, Option("HOST:PORT of `hwkd federated serve`.")] = "127.0.0.1:8766",
+    public: Annotated[Public, Here("Where the server shares logits of them: its file.")] = None,
     wait: Wait = "10min",
     progress: "Progress | None" = None,
 ) -> FederatedOutcome:
@@ -115,26 +138,23 @@ def federated_join(
     Raises:
         HwkdError: in one line, if the server cannot be reached or refuses, or the data do not fit.
     """
-    from hwkd.api.subject import subject_of
-    from hwkd.core.errors import DataError
+    from hwkd.api.federated_data import read_samples
     from hwkd.core.progress import silent
     from hwkd.engine.arms.evaluation import save_student
-    from hwkd.engine.distill.federation import client_data, take_part
+    from hwkd.engine.distill.federation import client_data, joined, take_part
+    from hwkd.engine.distill.federation_public import FEDMD, PublicSamples, take_part_by_logits
     from hwkd.io.calls import asking
     from hwkd.io.stored_arrays import path_of_data
     from hwkd.io.student_folder import read_student
 
     tell = progress or silent
-    layers, subject = read_student(Path(student)).layers, subject_of(Path(student))
-    place = Path(path_of_data(data) or "")
+    layers, place = read_student(Path(student)).layers, Path(path_of_data(data) or "")
     tell("read the data", 0, 2)
-    given = subject.task.labelled(place, subject.reading, raw_shape=subject.raw_shape)
-    subject.require_like_training(given.inputs, where=str(place))
-    prepared = subject.prepare(given.inputs)
-    head = subject.head(given.labels, layers.layers[-1].shape[0])
-    if not head.kind.of_classes or len(prepared) < 2:
-        raise DataError(f"{place}: {len(prepared)} samples; give two or more with classes")
-    own = client_data(prepared, head.targets(given.labels, prepared), head)
+    read = read_samples(Path(student), layers, place)
+    own = client_data(read.inputs, read.targets, read.head)
+    shared = None
+    if public is not None:
+        shared = PublicSamples.of(read_samples(Path(student), layers, Path(public)).inputs)
     tell("train in rounds", 1, 2)
     calls = {"received": 0, "sent": 0}
     with asking(server, timeout_s=parse_duration_s(wait, option="--wait")) as ask:
@@ -145,7 +165,15 @@ def federated_join(
             calls["received"] += len(answer)
             return answer
 
-        module = take_part(layers, own, counted)
+        plan = joined(layers, counted)
+        if plan.by == FEDMD:
+            module = take_part_by_logits(layers, own, shared, plan, counted)
+        elif shared is not None:
+            raise ConfigError(
+                f"--public: the server runs {plan.by}, whose clients share none; leave it out"
+            )
+        else:
+            module = take_part(layers, own, counted, plan=plan)
     tell("train in rounds", 2, 2)
     save_student(module, Path(out))
     return FederatedOutcome(

@@ -68,7 +68,8 @@ GammaOption: TypeAlias = Annotated[
 TargetLatencyOption: TypeAlias = Annotated[
     Duration | None,
     Option(
-        "Latency that --gamma counts from. Default: --max-latency, else the device's.",
+        "Latency that --gamma counts from. Default: --max-latency, else the device's, or half of "
+        "--stride where that is longer.",
         panel=JUDGE,
         amount="20ms",
     ),

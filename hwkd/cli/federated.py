@@ -16,8 +16,8 @@ def _show(found: FederatedOutcome) -> None:
 
     whose = "the clients" if found.clients is None else f"{found.clients} clients"
     Console().print(
-        f"{found.path}: weights, the mean of {whose}; received {found.received_bytes:,} bytes, "
-        f"sent {found.sent_bytes:,}",
+        f"{found.path}: weights of the network of {whose}; received {found.received_bytes:,} "
+        f"bytes, sent {found.sent_bytes:,}",
         highlight=False,
         soft_wrap=True,
     )
@@ -28,7 +28,10 @@ COMMANDS = (
         name="federated serve",
         function=hwkd.federated_serve,
         show=_show,
-        examples=("hwkd federated serve runs/digits --clients 2 --out mean.safetensors",),
+        examples=(
+            "hwkd federated serve runs/digits --clients 2 --out mean.safetensors",
+            "hwkd federated serve runs/digits --by fedmd --public seen.npz --out mean.safetensors",
+        ),
     ),
     Command(
         name="federated join",

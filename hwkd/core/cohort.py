@@ -157,17 +157,28 @@ class InstanceWeights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wide:
-    """A wider network that shares the first channels of all its weights with a network: logits.
+    """A larger network that shares the first channels of all its weights with a network: logits.
 
     Attributes:
         name: of the role.
         of: the network, which is its base slice.
-        multipliers: one is drawn for each step.
+        multipliers: of all channels, ascending; one form is drawn for each step.
+        expansions: of channels inside inverted bottlenecks in these forms; none is 1 in all.
+        depths: residual blocks behind each stage in these forms; none is 0 in all.
     """
 
     name: str
     of: str
     multipliers: tuple[float, ...]
+    expansions: tuple[float, ...] = ()
+    depths: tuple[int, ...] = ()
+
+    @property
+    def forms(self) -> tuple[tuple[float, float, int], ...]:
+        """Width, expansion and depth of each form."""
+        count = len(self.multipliers)
+        expansions, depths = self.expansions or (1.0,) * count, self.depths or (0,) * count
+        return tuple(zip(self.multipliers, expansions, depths, strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from math import prod
 
@@ -14,12 +14,13 @@ _Shape = tuple[int, ...]
 _LARGEST_DIVISOR = 8
 
 
-def widened(layers: Layers, width: float) -> Layers:
+def widened(layers: Layers, width: float, *, only: Collection[str] | None = None) -> Layers:
     """Return a network whose layers have `width` times the channels; inputs and outputs stay.
 
     Args:
         layers: the network.
         width: at least a channel is left of each layer.
+        only: layers with weights whose channels change, and what follows them; None is all.
 
     Raises:
         ConfigError: if a layer's shape does not follow from its inputs in a way known here.
@@ -31,7 +32,8 @@ def widened(layers: Layers, width: float) -> Layers:
     new: dict[str, _Shape] = {"input": layers.input_shape}
     found = []
     for layer in layers.layers:
-        changed = _widened_layer(layer, width, layer.name in kept, old, new)
+        own = width if only is None or layer.name in only else 1.0
+        changed = _widened_layer(layer, own, layer.name in kept, old, new)
         old[layer.name], new[layer.name] = layer.shape, changed.shape
         found.append(changed)
     return replace(layers, layers=tuple(found))

@@ -239,6 +239,8 @@ class Scheme(Configured, ABC):
         paper: where it is from.
         evidence: what is published of small students.
         needs: beside the labelled data, in words.
+        re_estimates: statistics of normalisations are those that the last weights show of all
+            samples, in the scheme and in its control.
         control: what the same is without the edges that distil, in words.
     """
 
@@ -247,6 +249,7 @@ class Scheme(Configured, ABC):
     paper: ClassVar[str]
     evidence: ClassVar[str] = "none published for students under 50k parameters"
     needs: ClassVar[str] = "nothing else"
+    re_estimates: ClassVar[bool] = False
     control: ClassVar[str]
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hwkd.core.augmented import augmented
 from hwkd.core.cohort import (
     STUDENT,
     Branch,
@@ -216,7 +217,11 @@ class Cohort(nn.Module):
             self._tails[role.name] = tail
             return build_module(tail, seed=self._seed + _SEED_STEP * role.draw)
         if isinstance(role, Wide):
-            return WideAround(self._layers, role.multipliers, seed=self._seed + _SEED_STEP)
+            forms = [
+                augmented(self._layers, width=width, expansion=expansion, depth=depth)
+                for width, expansion, depth in role.forms
+            ]
+            return WideAround(forms, seed=self._seed + _SEED_STEP)
         return self._part(role)
 
     def _part(self, role: Trained) -> nn.Module:

@@ -1,4 +1,4 @@
-"""A wider network whose weights begin with those of another one, which learns inside it."""
+"""A larger network whose weights begin with those of another one, which learns inside it."""
 
 from __future__ import annotations
 
@@ -10,28 +10,26 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hwkd.core.student import Layers
-from hwkd.core.widened import widened
 from hwkd.nn.build import StudentModule, build_module
 
 
 class WideAround(nn.Module):
-    """The weights around a base network's, and the networks of several widths that they make.
+    """The weights around a base network's, and the networks of several sizes that they make.
 
-    The base keeps its own parameters, which are the first channels of every wide weight: what the
-    wide networks learn reaches them, and to export the base is to leave the rest.
+    The base keeps its own parameters, which are the first channels of every weight that it has:
+    what the larger networks learn reaches them, and to export the base is to leave the rest.
     """
 
-    def __init__(self, layers: Layers, multipliers: Sequence[float], *, seed: int) -> None:
+    def __init__(self, forms: Sequence[Layers], *, seed: int) -> None:
         """Draw what is around the base.
 
         Args:
-            layers: of the base.
-            multipliers: of its channels, ascending; the last has all weights.
-            seed: of the weights, and of the widths that are drawn.
+            forms: larger ones of the base, ascending; the last has all weights.
+            seed: of the weights, and of the forms that are drawn.
         """
         super().__init__()
         self._seed = seed
-        networks = [build_module(widened(layers, times), seed=seed) for times in multipliers]
+        networks = [build_module(form, seed=seed) for form in forms]
         self._shapes = [{n: p.shape for n, p in net.named_parameters()} for net in networks]
         # Beside the tree of modules: they lend their structure, and their weights are not theirs.
         self._skeletons = [_without_statistics(network) for network in networks]
@@ -40,7 +38,7 @@ class WideAround(nn.Module):
         self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
 
     def forward(self, base: StudentModule, inputs: Tensor) -> Tensor:
-        """Return the logits of a network of a width that is drawn.
+        """Return the logits of a network of a size that is drawn.
 
         Args:
             base: whose parameters are the first channels.
@@ -52,9 +50,11 @@ class WideAround(nn.Module):
         which = int(torch.randint(len(self._skeletons), (), generator=generator))
         inner = dict(base.named_parameters())
         weights = {}
+        shapes = self._shapes[which]
         for name, around in zip(self._names, self.around, strict=True):
-            whole = _filled(around, inner[name])
-            weights[name] = whole[tuple(slice(size) for size in self._shapes[which][name])]
+            if name in shapes:  # not of a layer that only deeper forms have
+                whole = _filled(around, inner[name]) if name in inner else around
+                weights[name] = whole[tuple(slice(size) for size in shapes[name])]
         logits: Tensor = functional_call(self._skeletons[which], weights, (inputs,))
         return logits
 

@@ -71,6 +71,8 @@ class TaskData:
         sample_rate_hz: samples per second of signals; None where the source does not say.
         texts: UTF-8 bytes of each split, shape [n, 1, bytes]; None where inputs are no texts.
         features: that were computed, as `--features` takes them.
+        answer_every_s: from one answer to the next where windows follow one another; None where
+            nothing follows.
     """
 
     name: str
@@ -91,6 +93,7 @@ class TaskData:
     sample_rate_hz: float | None = None
     texts: Mapping[SplitName, NDArray[np.uint8]] | None = None
     features: str = RAW
+    answer_every_s: float | None = None
 
     def split(self, name: SplitName) -> Split:
         """Return the split called `name`."""

@@ -60,15 +60,15 @@ class GestureTask:
         group_of(reading)  # refuses a split before a long file is read
         found = read_recordings(source, reading)
         window_s = reading.window_s or WINDOW_S
-        windows, names, notes = cut_windows(
-            found, window_s=window_s, stride_s=reading.stride_s or window_s / 2
-        )
+        stride_s = reading.stride_s or window_s / 2
+        windows, names, notes = cut_windows(found, window_s=window_s, stride_s=stride_s)
         raw = split_windows(windows, found, names, split=reading.split, seed=split_seed)
         raw = checked_raw(replace(raw, notes=(*raw.notes, *notes)))
         head = head_of_classes(raw, metrics, reading)
         if reading.features is None:
             reading = reading.model_copy(update={"features": _features(raw)})
-        return prepare(raw, head, reading, task=self.name, split_seed=split_seed, nature="motion")
+        data = prepare(raw, head, reading, task=self.name, split_seed=split_seed, nature="motion")
+        return replace(data, answer_every_s=stride_s)
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]

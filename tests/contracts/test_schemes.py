@@ -189,14 +189,25 @@ def test_peers_permuted_lose_permuted() -> None:
 
 
 @pytest.mark.parametrize(
-    "way", ["loss", "probability", "logit", "select", "confidence", "min_norm", "learned"]
+    "way",
+    [
+        "loss",
+        "probability",
+        "logit",
+        "select",
+        "confidence",
+        "min_norm",
+        "learned",
+        "learned_graph",
+    ],
 )
 def test_equal_teachers_equal_one(way: str) -> None:
     phase = SCHEMES.get("multi_teacher")(way=way, teachers=3).phases()[1]
     generator = torch.Generator().manual_seed(2)
     zs, zt = (torch.randn(5, CLASSES, generator=generator) for _ in range(2))
     signals = {"student.logits": zs} | {f"teacher{k}.logits": zt for k in range(3)}
-    signals["free.values"] = torch.tensor([0.3, -1.0, 2.0])
+    free = [0.3, -1.0, 2.0] * (3 if way == "learned_graph" else 1)
+    signals["free.values"] = torch.tensor(free)
     found = edge_terms(phase.edges, signals, torch.arange(5) % CLASSES)["teachers"]
     t = 4.0
     theirs = torch.softmax(zt / t, 1)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hwkd.distill.aggregators.class_rows import near_classes
-from hwkd.distill.aggregators.graph import agreement_weights
+from hwkd.distill.aggregators.graph import agreement_weights, graph_mixture
 from hwkd.distill.aggregators.joint_views import joint_label_loss, of_all_views
 from hwkd.distill.class_sets import ClassSet, mass_in_set, on_set, set_label_loss
 from hwkd.distill.edge_losses import agreement, divergence, looks_made, looks_real
@@ -87,6 +87,20 @@ def test_teachers_that_agree_weigh_more() -> None:
     assert bool((found[2] < found[0]).all())
     equal = agreement_weights(torch.stack([same] * 4), temperature=2.0)
     assert equal.flatten().tolist() == pytest.approx([0.25] * 20)
+
+
+def test_edges_of_a_graph_of_teachers_learn_for_each_sample() -> None:
+    members = logits(3, 5, 4)
+    edges = torch.zeros(9, dtype=torch.float64, requires_grad=True)
+    shares = torch.softmax(members / 2.0, 2)
+    found = graph_mixture(members, edges, temperature=2.0)
+    torch.testing.assert_close(torch.softmax(found / 2.0, 1), shares.mean(0))  # all alike
+    found.square().sum().backward()
+    assert edges.grad is not None and bool((edges.grad != 0).any())
+    strong = torch.zeros(3, 3, dtype=torch.float64)
+    strong[1] = 50.0  # teacher 1 is heard wherever it agrees with anybody
+    found = graph_mixture(members, strong.flatten(), temperature=2.0)
+    torch.testing.assert_close(torch.softmax(found / 2.0, 1), shares[1])
 
 
 def test_the_generator_gains_where_peers_differ() -> None:

@@ -6,20 +6,39 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load, save
 from support.staged import config, data, state_equal, student
 
 from hwkd.core.errors import ConfigError
 from hwkd.distill.scheme_spec import parse_scheme
-from hwkd.distill.schemes.federated import FedAvg
+from hwkd.distill.schemes.federated import FedAvg, FederatedScheme
 from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.arms.scheme_course import train_scheme
-from hwkd.engine.distill.federation import Averages, Said, packed, take_part, unpacked
+from hwkd.engine.arms.scheme_stages import SchemeData
+from hwkd.engine.distill.federation import (
+    Ask,
+    Averages,
+    Said,
+    Server,
+    joined,
+    packed,
+    take_part,
+    unpacked,
+)
+from hwkd.engine.distill.federation_public import (
+    Consensus,
+    PublicSamples,
+    serving,
+    take_part_by_logits,
+)
 from hwkd.io.calls import answering, asking
-from hwkd.nn.build import build_module
+from hwkd.nn.build import StudentModule, build_module
 
 pytestmark = pytest.mark.slow
 ROUNDS, CLIENTS = 2, 2
@@ -119,6 +138,114 @@ def test_rounds_over_functions_alone_are_the_simulated_ones_bit_for_bit() -> Non
     for thread in threads:
         thread.join()
     assert state_equal(averages.module, simulated())
+
+
+def _scheme_of(name: str) -> FederatedScheme:
+    scheme = parse_scheme(f"{name}:clients={CLIENTS},rounds={ROUNDS},alpha=50,public=0.3")
+    assert isinstance(scheme, FederatedScheme)
+    return scheme
+
+
+def _shared(name: str, whole: SchemeData) -> tuple[PublicSamples, list[SchemeData]]:
+    """Return the public samples of a scheme, and those of each client."""
+    *private, public = _scheme_of(name).shards.rows(whole.training.labels)
+    inputs = whole.training.copies[0].index_select(0, public)
+    return PublicSamples.of(inputs.numpy()), [whole.of_rows(rows) for rows in private]
+
+
+def _run(found: Server, client: Callable[[int, Said, Ask], StudentModule]) -> list[StudentModule]:
+    """Run clients in threads that joined in their order."""
+    calls = found.answers()
+
+    def ask(name: str, message: bytes) -> bytes:
+        return calls[name](message)
+
+    plans = [joined(student(), ask) for _ in range(CLIENTS)]
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        running = [pool.submit(client, n, plans[n], ask) for n in range(CLIENTS)]
+        found.wait(lambda *_: None)
+        return [each.result(60) for each in running]
+
+
+def _served(name: str, public: PublicSamples, monkeypatch: pytest.MonkeyPatch) -> Server:
+    for place in ("federation", "federation_public"):
+        monkeypatch.setattr(f"hwkd.engine.distill.{place}.TRAINING", config())
+        monkeypatch.setattr("hwkd.engine.distill.federation.derive_seed", lambda seed, _: seed)
+    return serving(
+        student(), by=name, public=public, head=data().training.head, clients=CLIENTS,
+        rounds=ROUNDS, epochs=2, seed=config().seed, wait_s=60.0,
+    )  # fmt: skip
+
+
+def test_a_server_of_feddf_comes_to_what_is_simulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    public, parts = _shared("feddf", data())
+    found = _served("feddf", public, monkeypatch)
+    _run(found, lambda n, plan, ask: take_part(student(), parts[n], ask, config(), plan))
+    arm = Arm(name="scheme", scheme=_scheme_of("feddf"))
+    wanted = train_scheme(student(), data(), config(epochs=2 * ROUNDS), arm=arm)[0]
+    pairs = zip(found.result().state_dict().values(), wanted.state_dict().values(), strict=True)
+    assert all(torch.allclose(ours, theirs, atol=1e-4) for ours, theirs in pairs)
+
+
+def test_clients_of_fedmd_send_logits_alone_and_a_student_learns_from_their_mean(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    public, parts = _shared("fedmd", data())
+    found = _served("fedmd", public, monkeypatch)
+    assert isinstance(found, Consensus)
+    said: list[torch.Tensor] = []
+
+    def client(number: int, plan: Said, ask: Ask) -> StudentModule:
+        def heard(name: str, message: bytes) -> bytes:
+            if name == "Say" and unpacked(message)[0].round == ROUNDS - 1:
+                said.append(load(unpacked(message)[1])["logits"].float())
+            return ask(name, message)
+
+        return take_part_by_logits(student(), parts[number], public, plan, heard, config())
+
+    clients = _run(found, client)
+    assert found.mean is not None
+    torch.testing.assert_close(found.mean, sum(said) / CLIENTS)
+    classes = data().training.head.size
+    one = 2 * len(public.inputs) * classes  # float16
+    assert CLIENTS * ROUNDS * one < found.bytes_received < CLIENTS * ROUNDS * (one + 200)
+    assert found.bytes_sent == found.bytes_received
+    weights = sum(t.numel() * 4 for t in student_state().values())
+    assert found.bytes_received < CLIENTS * ROUNDS * weights  # here logits are fewer
+    # Two that learned from the same mean are nearer to it than one that did not.
+    fresh = build_module(student(), seed=0).eval()
+    far = (public.said_by(fresh) - found.mean).abs().mean()
+    for module in (*clients, found.result()):
+        assert (public.said_by(module) - found.mean).abs().mean() < far
+
+
+def student_state() -> dict[str, torch.Tensor]:
+    return build_module(student(), seed=0).state_dict()
+
+
+def test_public_samples_that_are_missing_or_others_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    public, parts = _shared("fedmd", data())
+    found = _served("fedmd", public, monkeypatch)
+    other = PublicSamples.of(public.inputs.numpy() + 1)
+    plan = joined(student(), lambda name, message: found.answers()[name](message))
+    for given, what in ((None, "none"), (other, "other ones")):
+        with pytest.raises(ConfigError, match=f"{what} were given here; give the server's file"):
+            take_part_by_logits(student(), parts[0], given, plan, lambda *_: b"")
+    assert isinstance(found, Consensus)
+    classes = data().training.head.size
+    for logits, what in (
+        (torch.zeros(1, classes, dtype=torch.float16), "expected float16 of shape"),
+        (torch.zeros(len(public.inputs), classes), "expected float16 of shape"),
+        (torch.full((len(public.inputs), classes), float("nan"), dtype=torch.float16), "no number"),
+    ):
+        with pytest.raises(ValueError, match=what):
+            found.say(packed(Said(client=0, round=0), save({"logits": logits})))
+    with pytest.raises(ValueError, match="logits of client 0: not readable"):
+        found.say(packed(Said(client=0, round=0), b"nothing"))
+    with pytest.raises(ValueError, match="client 1 sent round 0 out of turn"):
+        found.say(packed(Said(client=1, round=0)))
 
 
 def test_what_is_no_message_or_out_of_turn_is_refused() -> None:

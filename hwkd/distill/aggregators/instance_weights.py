@@ -10,10 +10,17 @@ from torch import Tensor
 from hwkd.distill.aggregators.mean import LEAST_PROBABILITY
 
 
-def _mixed(members: Tensor, weights: Tensor, temperature: float) -> Tensor:
+def mixed(members: Tensor, weights: Tensor, temperature: float) -> Tensor:
+    """Return logits whose softmax at the temperature is a mixture of the members' there.
+
+    Args:
+        members: logits, shape [members, batch, classes].
+        weights: of each sample, of sum 1, shape [batch, members].
+        temperature: at which probabilities are mixed, > 0.
+    """
     softened = torch.softmax(members / temperature, -1)
-    mixed = torch.einsum("bk,kbc->bc", weights, softened)
-    return temperature * mixed.clamp(min=LEAST_PROBABILITY).log()
+    mixture = torch.einsum("bk,kbc->bc", weights, softened)
+    return temperature * mixture.clamp(min=LEAST_PROBABILITY).log()
 
 
 def learned_mixture(members: Tensor, free: Tensor, *, temperature: float) -> Tensor:
@@ -25,7 +32,7 @@ def learned_mixture(members: Tensor, free: Tensor, *, temperature: float) -> Ten
         temperature: at which probabilities are mixed, > 0.
     """
     weights = torch.softmax(free, 0).expand(members.shape[1], -1)
-    return _mixed(members, weights, temperature)
+    return mixed(members, weights, temperature)
 
 
 def instance_weights(feature: Tensor, latent: Tensor, factors: Sequence[Tensor]) -> Tensor:
@@ -46,4 +53,4 @@ def instance_mixture(
     members: Tensor, feature: Tensor, latent: Tensor, *factors: Tensor, temperature: float
 ) -> Tensor:
     """Return the teachers mixed by `instance_weights`."""
-    return _mixed(members, instance_weights(feature, latent, factors), temperature)
+    return mixed(members, instance_weights(feature, latent, factors), temperature)

@@ -11,7 +11,7 @@ from hwkd.core.cohort import STUDENT, Earlier, FreeWeights, Given, InstanceWeigh
 from hwkd.core.errors import ConfigError
 from hwkd.distill.aggregators.confidence import confidence_weights
 from hwkd.distill.aggregators.entropy import entropy_weights
-from hwkd.distill.aggregators.graph import agreement_weights
+from hwkd.distill.aggregators.graph import agreement_weights, graph_mixture
 from hwkd.distill.aggregators.instance_weights import instance_mixture, learned_mixture
 from hwkd.distill.aggregators.lowest_error import lowest_error
 from hwkd.distill.aggregators.mean import mean_logit, mean_probability
@@ -22,7 +22,7 @@ from hwkd.distill.scheme import Aggregate, Edge, Phase, SchemeFamily, TaughtSche
 
 WAYS = (
     "loss", "probability", "logit", "select", "confidence", "entropy", "min_norm",
-    "min_norm_directions", "learned", "instance", "graph",
+    "min_norm_directions", "learned", "instance", "graph", "learned_graph",
 )  # fmt: skip
 # Those that a single teacher can do.
 _OF_ONE = ("probability", "logit", "loss", "select")
@@ -64,6 +64,11 @@ def teachers_edge(
             members=names,
             controls=("free.values",),
         ),
+        "learned_graph": Aggregate(
+            by=partial(graph_mixture, temperature=temperature),
+            members=names,
+            controls=("free.values",),
+        ),
         "instance": Aggregate(
             by=partial(instance_mixture, temperature=temperature),
             members=names,
@@ -85,7 +90,7 @@ def teachers_edge(
         target=one_target.get(way, names),
         weigh=weighed.get(way),
         weight=weight / divisor,
-        attached=way in ("learned", "instance"),
+        attached=way in ("learned", "learned_graph", "instance"),
     )
 
 
@@ -150,8 +155,9 @@ class SeveralTeachers(TaughtScheme):
         if self.given:
             known = [Given(name=n, number=k) for k, n in enumerate(names)]
         roles: tuple[Role, ...] = (Network(name=STUDENT), *known)
-        if self.way == "learned":
-            roles = (*roles, FreeWeights(name="free", members=len(names)))
+        if self.way in ("learned", "learned_graph"):
+            count = len(names) ** (2 if self.way == "learned_graph" else 1)
+            roles = (*roles, FreeWeights(name="free", members=count))
         if self.way == "instance":
             roles = (*roles, InstanceWeights(name="instance", of=STUDENT, members=len(names)))
         learns = Phase(name="student", roles=roles, edges=(label_edge(STUDENT), follows))

@@ -7,13 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
+from hwkd.core.augmented import inner_layers
 from hwkd.core.cohort import (
     STUDENT,
     Exit,
     Network,
     Trained,
+    Wide,
 )
 from hwkd.core.errors import ConfigError
 from hwkd.core.final_record import LifelongRecord
@@ -75,7 +78,16 @@ def train_scheme(
     course = run_course(stages, on_epoch=tell, check=check, clock=clock, checkpoints=checkpoints)
     last = course.finished[-1].student
     names = [name for name in arm.scheme.exported if last.has(name)]
+    if arm.scheme.re_estimates:
+        for name in names:
+            _estimate_statistics(last.network(name), data)
     return _best(last, names, data), course
+
+
+def _estimate_statistics(student: nn.Module, data: SchemeData) -> None:
+    """Set what normalisations remember to what the student's last weights show of all samples."""
+    size = data.training.batch_size
+    update_bn(torch.split(data.training.copies[0], size), student)
 
 
 def joined(course: Course[Cohort]) -> TrainResult:
@@ -132,6 +144,12 @@ def require_possible(arm: Arm, layers: Layers, context: SearchContext) -> None:
             raise ConfigError(
                 f"--scheme: {arm.scheme.name} teaches a student of convolutions in groups by dense "
                 "ones, and this student has none; take one of the spaces depthwise or shuffle"
+            )
+        expansions = [max(role.expansions, default=1) for role in roles if isinstance(role, Wide)]
+        if max(expansions, default=1) > 1 and not inner_layers(layers):
+            raise ConfigError(
+                f"--scheme: {arm.scheme.name}:expansion is of what is inside inverted "
+                "bottlenecks, and this student has none; leave it out, or take the space depthwise"
             )
         made = Cohort(roles, layers, seed=0)
         if not made.has(STUDENT):

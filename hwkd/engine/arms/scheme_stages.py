@@ -253,7 +253,8 @@ def _effort(phase: Phase) -> float:
         elif isinstance(role, Rounded):
             effort += 3.0
         elif isinstance(role, Wide):
-            effort += max(role.multipliers) ** 2 / 2
+            width, expansion, depth = role.forms[-1]
+            effort += width**2 * expansion / 2 + depth / 2
         elif isinstance(role, (Average, Stale)):
             effort += 0.3
     return effort

@@ -7,7 +7,8 @@ those of the scheme `fedavg`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -33,9 +34,9 @@ from hwkd.train.course import run_course
 from hwkd.train.seeding import derive_seed
 from hwkd.train.weights_file import WeightsError, fill_module_from
 
-JOIN, WEIGHTS, SEND = "Join", "Weights", "Send"
+JOIN, WEIGHTS, SEND, SAY, MEAN = "Join", "Weights", "Send", "Say", "Mean"
 _HEADER_BYTES = 4
-_TRAINING = TrainConfig(epochs=1, batch_size=64)
+TRAINING = TrainConfig(epochs=1, batch_size=64)
 Ask = Callable[[str, bytes], bytes]
 
 
@@ -49,8 +50,12 @@ class Said(StrictModel):
         rounds: of the whole training.
         epochs: of each client in a round.
         seed: of the training.
+        by: name of the scheme.
+        public: digest of the samples that all have; empty where none are shared.
     """
 
+    by: str = "fedavg"
+    public: str = ""
     layers: str = ""
     client: StoredInt = -1
     round: StoredInt = -1
@@ -79,62 +84,122 @@ def unpacked(message: bytes) -> tuple[Said, bytes]:
 
 
 @dataclass(slots=True, kw_only=True)
-class Averages:
-    """The server's side: hands weights out, takes them back, and averages what all sent.
+class Server(ABC):
+    """What servers have in common: who is there, which round it is, and what travelled.
 
     Attributes:
-        module: whose weights they are.
         clients: that take part; nobody goes on before all have sent.
         plan: rounds, epochs and seed, which clients are told.
         wait_s: longest wait for the others of a round.
     """
 
-    module: StudentModule
     clients: int
     plan: Said
     wait_s: float
     bytes_received: int = 0
     bytes_sent: int = 0
-    _joined: int = 0
-    _taken: int = 0
-    _round: int = 0
-    _sent: dict[int, dict[str, Tensor]] = field(default_factory=dict)
-    _changed: threading.Condition = field(default_factory=threading.Condition)
+    joined: int = 0
+    taken: int = 0
+    round: int = 0
+    changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def answers(self) -> dict[str, Callable[[bytes], bytes]]:
+    @abstractmethod
+    def answers(self) -> Mapping[str, Callable[[bytes], bytes]]:
         """Return what is answered to each call."""
-        return {JOIN: self.join, WEIGHTS: self.weights, SEND: self.send}
+
+    @abstractmethod
+    def result(self) -> StudentModule:
+        """Return the network of all, once the last round ended."""
 
     def join(self, message: bytes) -> bytes:
         """Give a client its number and the plan."""
         said, _ = unpacked(message)
         if said.layers != self.plan.layers:
             raise ValueError("the client has another student; give both the same folder")
-        with self._changed:
-            if self._joined == self.clients:
+        with self.changed:
+            if self.joined == self.clients:
                 raise ValueError(f"{self.clients} clients are there already, as many as asked for")
-            self._joined += 1
-            self._changed.notify_all()
-            return packed(self.plan.model_copy(update={"client": self._joined - 1}))
+            self.joined += 1
+            self.changed.notify_all()
+            return packed(self.plan.model_copy(update={"client": self.joined - 1}))
+
+    def require_turn(self, said: Said) -> None:
+        """Refuse what is sent by nobody known, or of another round."""
+        if said.round != self.round or not 0 <= said.client < self.joined:
+            raise ValueError(f"client {said.client} sent round {said.round} out of turn")
+
+    def wait_for_round(self, number: int) -> None:
+        """Return once a round began; refuse where the others take too long."""
+        if not self.changed.wait_for(lambda: self.round >= number, self.wait_s):
+            raise ValueError(f"not all clients sent what they have in {self.wait_s:g} s")
+
+    def next_round(self) -> None:
+        """Begin the next round."""
+        self.round += 1
+        self.changed.notify_all()
+
+    def took(self, *, is_last: bool) -> None:
+        """Take note that a client has what it waited for."""
+        self.taken += is_last
+        self.changed.notify_all()
+
+    def wait(self, tell: Callable[[str, int, int], None]) -> None:
+        """Return once every client has what the last round came to.
+
+        Raises:
+            ConfigError: if nothing happened for the longest wait.
+        """
+        with self.changed:
+            while self.taken < self.clients:
+                before = self._progress()
+                tell("rounds of the clients", self.round, self.plan.rounds)
+                if not self.changed.wait(self.wait_s) and before == self._progress():
+                    raise ConfigError(
+                        f"{self.joined} of {self.clients} clients joined and round "
+                        f"{self.round + 1} of {self.plan.rounds} did not end in "
+                        f"{self.wait_s:g} s; start every client, or give a longer --wait"
+                    )
+
+    def _progress(self) -> tuple[int, ...]:
+        return self.joined, self.round, self.taken, self.bytes_received
+
+
+@dataclass(slots=True, kw_only=True)
+class Averages(Server):
+    """Hands weights out, takes them back, and averages what all sent.
+
+    Attributes:
+        module: whose weights they are.
+        follow: (average, what clients sent) -> changes the average, as FedDF does; None leaves it.
+    """
+
+    module: StudentModule
+    follow: Callable[[StudentModule, list[dict[str, Tensor]]], None] | None = None
+    _sent: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+
+    def answers(self) -> Mapping[str, Callable[[bytes], bytes]]:
+        """Return what is answered to each call."""
+        return {JOIN: self.join, WEIGHTS: self.weights, SEND: self.send}
+
+    def result(self) -> StudentModule:
+        """Return the average."""
+        return self.module
 
     def weights(self, message: bytes) -> bytes:
         """Give the weights that a round begins with, once all have sent those before."""
         said, _ = unpacked(message)
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._round >= said.round, self.wait_s):
-                raise ValueError(f"not all clients sent their weights in {self.wait_s:g} s")
+        with self.changed:
+            self.wait_for_round(said.round)
             blob = save(_state(self.module))
             self.bytes_sent += len(blob)
-            self._taken += said.round == self.plan.rounds
-            self._changed.notify_all()
+            self.took(is_last=said.round == self.plan.rounds)
             return packed(said, blob)
 
     def send(self, message: bytes) -> bytes:
         """Take the weights of a client; with the last one of a round they become their mean."""
         said, blob = unpacked(message)
-        with self._changed:
-            if said.round != self._round or not 0 <= said.client < self._joined:
-                raise ValueError(f"client {said.client} sent round {said.round} out of turn")
+        with self.changed:
+            self.require_turn(said)
             sent = build_module(self.module.layers, seed=0)
             try:
                 fill_module_from(sent, blob)
@@ -149,31 +214,10 @@ class Averages:
     def _average(self) -> None:
         states = [state for _, state in sorted(self._sent.items())]
         self.module.load_state_dict(mean_of_states(states))
+        if self.follow is not None:
+            self.follow(self.module, states)
         self._sent = {}
-        self._round += 1
-        self._changed.notify_all()
-
-    def wait(self, tell: Callable[[str, int, int], None]) -> None:
-        """Return once every client has the weights of the last round.
-
-        Raises:
-            ConfigError: if nothing happened for the longest wait.
-        """
-        with self._changed:
-            while self._taken < self.clients:
-                before = (self._joined, self._round, len(self._sent), self._taken)
-                tell("average the clients' weights", self._round, self.plan.rounds)
-                if not self._changed.wait(self.wait_s) and before == (
-                    self._joined,
-                    self._round,
-                    len(self._sent),
-                    self._taken,
-                ):
-                    raise ConfigError(
-                        f"{self._joined} of {self.clients} clients joined and round "
-                        f"{self._round + 1} of {self.plan.rounds} did not end in "
-                        f"{self.wait_s:g} s; start every client, or give a longer --wait"
-                    )
+        self.next_round()
 
 
 def client_data(inputs: NDArray[np.float32], labels: NDArray[np.int64], head: Head) -> SchemeData:
@@ -185,7 +229,7 @@ def client_data(inputs: NDArray[np.float32], labels: NDArray[np.int64], head: He
         head: of the student.
     """
     given, classes = torch.from_numpy(inputs), torch.from_numpy(labels.astype(np.int64))
-    size = min(_TRAINING.batch_size, len(given))
+    size = min(TRAINING.batch_size, len(given))
     return SchemeData(
         training=TrainingSet(copies=[given], labels=classes, head=head, batch_size=size),
         batches=TensorBatches([given], classes),
@@ -194,14 +238,36 @@ def client_data(inputs: NDArray[np.float32], labels: NDArray[np.int64], head: He
     )
 
 
-def plan_of(layers: Layers, *, rounds: int, epochs: int, seed: int) -> Said:
+def plan_of(
+    layers: Layers, *, rounds: int, epochs: int, seed: int, by: str = "fedavg", public: str = ""
+) -> Said:
     """Return what a server tells its clients; the seed of the weights follows from that given."""
     own = derive_seed(seed, "federated") % 2**31
-    return Said(layers=layers.key, rounds=rounds, epochs=epochs, seed=own)
+    return Said(layers=layers.key, rounds=rounds, epochs=epochs, seed=own, by=by, public=public)
+
+
+def joined(layers: Layers, ask: Ask) -> Said:
+    """Join a training; returns the plan.
+
+    Args:
+        layers: of the student, the same as the server's.
+        ask: (call, message) -> answer of the server.
+
+    Raises:
+        ConfigError: if the server refuses, or asks for what cannot be.
+    """
+    plan, _ = heard(ask(JOIN, packed(Said(layers=layers.key))))
+    if plan.rounds < 1 or plan.epochs < 1:
+        raise ConfigError(f"the server asks for {plan.rounds} rounds of {plan.epochs} epochs")
+    return plan
 
 
 def take_part(
-    layers: Layers, data: SchemeData, ask: Ask, config: TrainConfig | None = None
+    layers: Layers,
+    data: SchemeData,
+    ask: Ask,
+    config: TrainConfig | None = None,
+    plan: Said | None = None,
 ) -> StudentModule:
     """Train in every round on a client's own samples; returns the network of the last mean.
 
@@ -210,49 +276,69 @@ def take_part(
         data: the client's own; none of it is sent.
         ask: (call, message) -> answer of the server.
         config: of a training; epochs and seed are the server's.
+        plan: of the server that was joined; None joins.
 
     Raises:
         ConfigError: if the server refuses, or sends what are no weights of the student.
     """
-    plan, _ = _heard(ask(JOIN, packed(Said(layers=layers.key))))
-    if plan.rounds < 1 or plan.epochs < 1:
-        raise ConfigError(f"the server asks for {plan.rounds} rounds of {plan.epochs} epochs")
-    config = replace(config or _TRAINING, epochs=plan.epochs, seed=plan.seed)
+    plan = joined(layers, ask) if plan is None else plan
+    config = replace(config or TRAINING, epochs=plan.epochs, seed=plan.seed)
     module = build_module(layers, seed=0)
     for number in range(plan.rounds):
         _receive(module, number, ask)
-        trained = _trained(module, layers, data, config)
-        module.load_state_dict(trained.state_dict())
+        module.load_state_dict(trained_alone(module, layers, data, config).state_dict())
         ask(SEND, packed(Said(client=plan.client, round=number), save(_state(module))))
     _receive(module, plan.rounds, ask)
     return module.eval()
 
 
 def _receive(module: StudentModule, number: int, ask: Ask) -> None:
-    _, blob = _heard(ask(WEIGHTS, packed(Said(round=number))))
+    _, blob = heard(ask(WEIGHTS, packed(Said(round=number))))
     try:
         fill_module_from(module, blob)
     except WeightsError as error:
         raise ConfigError(f"the server's weights: {error}") from None
 
 
-def _heard(message: bytes) -> tuple[Said, bytes]:
+def heard(message: bytes) -> tuple[Said, bytes]:
+    """Return numbers and content of an answer.
+
+    Raises:
+        ConfigError: if it is none.
+    """
     try:
         return unpacked(message)
     except ValueError as error:
         raise ConfigError(f"the server's answer: {error}") from None
 
 
-def _trained(
+def trained_alone(
     module: StudentModule, layers: Layers, data: SchemeData, config: TrainConfig
 ) -> StudentModule:
+    """Return a network that went on with a client's own samples."""
     roles, edges = (Network(name=STUDENT),), (label_edge(STUDENT),)
-    (stage,) = stages_of((Phase(name="local", roles=roles, edges=edges),), layers, data, config)
+    return trained_in(Phase(name="local", roles=roles, edges=edges), module, layers, data, config)
+
+
+def trained_in(
+    phase: Phase,
+    begins: StudentModule | None,
+    layers: Layers,
+    data: SchemeData,
+    config: TrainConfig,
+) -> StudentModule:
+    """Return the student of one phase.
+
+    Args:
+        begins: whose weights it begins with; None draws them.
+    """
+    (stage,) = stages_of((phase,), layers, data, config)
 
     def begun(past: object) -> Cohort:
         del past
         cohort = stage.student(())
-        cohort.load(STUDENT, module.state_dict())
+        if begins is not None:
+            cohort.load(STUDENT, begins.state_dict())
         return cohort
 
     course = run_course([replace(stage, student=begun)])

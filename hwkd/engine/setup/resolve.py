@@ -32,6 +32,8 @@ _MIN_FULL_EPOCHS = 15
 _MAX_FULL_EPOCHS = 200
 # Where time decides.
 _MAX_TIMED_EPOCHS = 400
+# Of the time from one answer to the next, what a network may take before that counts against it.
+_BUSY_RATIO = 0.5
 # Where time decides, brief trainings are as long as leaves time for so many candidates in the
 # search's part of it: the longer they are, the more their order is that of full trainings.
 _TIMED_CANDIDATES, _SEARCH_PART = 24, 0.33
@@ -46,7 +48,7 @@ def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> Sear
         update={
             "target_latency_s": config.objective.target_latency_s
             or limits.latency_s
-            or device.target_latency_s
+            or _usual_target_s(device, data)
         }
     )
     samples = len(data.train)
@@ -70,6 +72,11 @@ def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> Sear
             "training": training,
         }
     )
+
+
+def _usual_target_s(device: Device, data: TaskData) -> float:
+    """Return the device's target, or more where answers are further apart."""
+    return max(device.target_latency_s, _BUSY_RATIO * (data.answer_every_s or 0.0))
 
 
 def load_data(config: SearchConfig, *, progress: Progress = silent) -> tuple[Task, TaskData]:
