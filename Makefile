@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 ARGS ?=
+# Tests are compiled once and kept, also where the shell asks for no bytecode: 6 s in each process.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: search test quick fuzz numbers docs lint clean
 

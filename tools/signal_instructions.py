@@ -13,6 +13,7 @@ fitted by themselves.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,7 +29,7 @@ from hwkd.core.core_file import Core
 from hwkd.deploy.toolchain import Tools, find_tools, run_tool
 from hwkd.io.core_files import core_names, load_core
 from hwkd.signals.pipeline import Pipeline, shapes_of
-from hwkd.signals.work import BASE, TEXTS, kinds_of, work_of
+from hwkd.signals.work import BASE, MOTION, SPECTRA, TEXTS, kinds_of, work_of
 
 FILE = Path(__file__).parents[1] / "hwkd" / "signals" / "instructions.json"
 _SOUND, _MOTION = 16000.0, 50.0
@@ -94,17 +95,18 @@ _LETTERS = np.frombuffer(b"etaoinshrdlu  ", np.uint8)
 
 def _fitted(
     rows: Sequence[Mapping[str, float]], measured: Sequence[float]
-) -> tuple[dict[str, float], float]:
-    """Return what each unit takes, and the largest error of rows that took no part."""
+) -> tuple[dict[str, float], list[float]]:
+    """Return what each unit takes, and the errors of rows that took no part; 0 of the others."""
     names = sorted({name for row in rows for name in row})
     work = np.array([[row.get(name, 0.0) for name in names] for row in rows])
     taken = np.array(measured)
     kept = np.arange(len(rows)) % _HELD_OUT != _HELD_OUT - 1
     used = work / taken[:, None]
     partial, _ = nnls(used[kept], np.ones(kept.sum()))
-    error = float(np.abs(used[~kept] @ partial - 1).max())
+    off = np.where(kept, 0.0, np.abs(used @ partial - 1))
     whole, _ = nnls(used, np.ones(len(rows)))
-    return {name: round(float(one), 4) for name, one in zip(names, whole, strict=True)}, error
+    units = {name: round(float(one), 4) for name, one in zip(names, whole, strict=True)}
+    return units, off.tolist()
 
 
 def _counted(runs: Sequence[FeatureRun]) -> dict[str, dict[str, float]]:
@@ -113,12 +115,23 @@ def _counted(runs: Sequence[FeatureRun]) -> dict[str, dict[str, float]]:
         steps = run.pipeline.steps
         work.append(work_of(steps, shapes_of(steps, run.pipeline.raw_shape)))
         code.append(dict.fromkeys(kinds_of(steps), 1.0))
-    units, error = _fitted(work, [float(run.instructions.mean()) for run in runs])
-    bytes_of, code_error = _fitted(code, [float(run.code_bytes) for run in runs])
+    is_of_spectra = [any(step.kind == "rfft" for step in run.pipeline.steps) for run in runs]
+    taken = [float(run.instructions.mean()) for run in runs]
+    units, off = _fitted(work, taken)
+    errors = {
+        SPECTRA if is_it else MOTION: max(
+            one for one, other in zip(off, is_of_spectra, strict=True) if other is is_it
+        )
+        for is_it in (True, False)
+    }
+    bytes_of, code_off = _fitted(code, [float(run.code_bytes) for run in runs])
     return {
         "units": units,
         "code": bytes_of,
-        "error": {"instructions": round(error, 4), "code": round(code_error, 4)},
+        "error": {
+            **{name: round(error, 4) for name, error in errors.items()},
+            "code": round(max(code_off), 4),
+        },
     }
 
 
@@ -133,11 +146,11 @@ def _counted_texts(
         taken.append(float(run.instructions.mean()))
         code.append(dict.fromkeys(kinds_of(steps)[1:], 1.0))
         rest_code.append(max(1.0, run.code_bytes - known["code"][BASE]))
-    units, error = _fitted(work, taken)
+    units, off = _fitted(work, taken)
     return {
         "units": units,
         "code": _fitted(code, rest_code)[0],
-        "error": {"texts": round(error, 4)},
+        "error": {TEXTS: round(max(off), 4)},
     }
 
 
@@ -157,7 +170,7 @@ def _text_cases() -> list[tuple[Pipeline, NDArray[Any]]]:
 def _stacks(pipelines: Sequence[Pipeline], core: Core, tools: Tools) -> dict[str, int]:
     """Return kind of step -> what the pipeline that needs least with it takes of the stack.
 
-    Everything is inlined into one function, whose frame the step decides that spills most.
+    Most is inlined into one function; loops that need every register have frames of their own.
     """
     frames: dict[str, list[int]] = {}
     with TemporaryDirectory() as name:
@@ -167,13 +180,28 @@ def _stacks(pipelines: Sequence[Pipeline], core: Core, tools: Tools) -> dict[str
             for header, text in made.headers.items():
                 (folder / header).write_text(text, "utf-8")
             (folder / "stack.c").write_text(_ALONE.format(made=made), "utf-8")
-            options = (*core.flags, "-std=gnu99", "-O2", "-fstack-usage", "-I.", "-c", "stack.c")
-            run_tool([tools.compiler, *options], folder=folder)
-            rows = (folder / "stack.su").read_text("utf-8").splitlines()
-            deepest = max(int(row.split("\t")[1]) for row in rows)
+            options = ("-std=gnu99", "-O2", "-fcallgraph-info=su", "-I.", "-c", "stack.c")
+            run_tool([tools.compiler, *core.flags, *options], folder=folder)
+            deepest = _deepest((folder / "stack.ci").read_text("utf-8"), "run")
             for kind in kinds_of(pipeline.steps):
                 frames.setdefault(kind, []).append(deepest)
     return {kind: min(found) for kind, found in sorted(frames.items())}
+
+
+def _deepest(graph: str, function: str) -> int:
+    """Return the stack of a function and of those it calls, by the compiler's graph of calls.
+
+    What libraries take is not in it.
+    """
+    called = re.findall(r'edge: { sourcename: "([^"]+)" targetname: "([^"]+)"', graph)
+    nodes = re.findall(r'node: { title: "([^"]+)" label: "[^"]*?(\d+) bytes', graph)
+    frames = {name: int(size) for name, size in nodes}
+
+    def below(name: str) -> int:
+        deeper = [below(target) for source, target in called if source == name]
+        return frames.get(name, 0) + max(deeper, default=0)
+
+    return below(function)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Things found, counted and outlined in scenes of things and grounds never seen, in int8.
 
 python -m benchmarks.accuracy.scenes [--only detect|count|segment] [--data FOLDER]
-    [--timeout 30min | --quick] [--trials N] [--seed 0] [--workers N]
+    [--timeout 30min | --quick] [--trials N] [--seed 0] [--workers N] [--out FOLDER]
 
 Data comes from `tools.make_task_data`; a folder with the name of a task below `--data` is not made
 again. Each task is searched on `cortex-m7` within its weights, with labels alone; what is judged is
@@ -40,13 +40,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int)
     parser.add_argument("--quick", action="store_true", help="two students, one minute")
+    parser.add_argument("--out", type=Path, help="where the folders of the runs are kept")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.timeout, arguments.trials = "1min", 2
     with tempfile.TemporaryDirectory() as folder:
         place = arguments.data or Path(folder) / "data"
         rows = [
-            _searched(task, place, Path(folder) / task, arguments)
+            _searched(task, place, (arguments.out or Path(folder)) / task, arguments)
             for task in ([arguments.only] if arguments.only else _WANTED)
         ]
     return report([_judged(row) for row in rows], {"searches": rows})
@@ -66,7 +67,7 @@ def _searched(task: str, place: Path, out: Path, arguments: argparse.Namespace) 
     if found.best is None or found.best.scores.test_int8 is None:
         raise RuntimeError(f"{task}: no student was tested")
     scores = found.best.scores
-    return {
+    row = {
         "task": task,
         **{f"test int8 {name}": value for name, value in (scores.test_int8 or {}).items()},
         **{f"test float {name}": value for name, value in (scores.test_float or {}).items()},
@@ -74,6 +75,8 @@ def _searched(task: str, place: Path, out: Path, arguments: argparse.Namespace) 
         "wall [min]": (time.monotonic() - begun) / 60,
         "processor [min]": (_processor_s() - before) / 60,
     }
+    print(*(f"{name}: {value}" for name, value in row.items()), sep=", ", flush=True)
+    return row
 
 
 def _processor_s() -> float:

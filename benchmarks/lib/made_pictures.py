@@ -122,13 +122,13 @@ def _texture(has_scratch: bool, random: np.random.Generator) -> NDArray[np.uint8
         random.uniform(0.4, 1.1) * (np.cos(angle) * right + np.sin(angle) * down)
         + random.uniform(0, 2 * np.pi)
     )
-    grey = random.uniform(90, 160) + random.uniform(10, 35) * wave
+    grey = random.uniform(90, 160) + random.uniform(5, 20) * wave
     grey = grey + random.normal(0, random.uniform(4, 14), grey.shape)
     if has_scratch:
         angle, (x, y) = random.uniform(0, np.pi), random.uniform(8, 24, 2)
         across = np.cos(angle) * (down - y) - np.sin(angle) * (right - x)
         along = np.abs(np.sin(angle) * (down - y) + np.cos(angle) * (right - x))
-        depth = random.choice([-1, 1]) * random.uniform(25, 60)
-        grey = grey + depth * np.exp(-np.square(across)) * (along < random.uniform(2.5, 6))
+        depth = random.choice([-1, 1]) * random.uniform(35, 80)
+        grey = grey + depth * np.exp(-np.square(across)) * (along < random.uniform(4, 10))
     picture: NDArray[np.uint8] = np.clip(grey, 0, 255).astype(np.uint8)[np.newaxis]
     return picture

@@ -53,9 +53,11 @@ ELSEWHERE: Mapping[str, str] = {
     "read_number": "a file for watching, absent when it is damaged; the readers of JSON above",
     "load_user_space": "runs a Python file that the user names; docs/security.md",
     "load_factory_teacher": "runs a Python module that the user names; its weights are above",
+    "open_member": "the reader of ONNX, of weights or of a factory",
     "open_teacher": "the reader of ONNX, of weights or of a factory",
     "open_teachers": "the reader of ONNX, of weights or of a factory",
     "read_machine_sounds": "the reader of clips, above",
+    "read_samples": "the readers of students and of data",
     "read_report": "reads what the vela that the user installed wrote a moment ago",
 }
 
@@ -115,6 +117,7 @@ OPENING_ELSEWHERE: Mapping[str, str] = {
     "core/trial": _PARTS,
     "engine/run/proposal": _PARTS,
     "engine/setup/config": "a resumed run, above",
+    "io/command_clock": "what Linux says of the process; another form counts as not said",
     "io/fact_files": "devices, runtimes and cores, above",
     "io/run_lock": _WRITES,
     "io/run_text": _WRITES,

@@ -3,9 +3,10 @@
 usage: python -m benchmarks.search.own_networks [--sets shapes defects] [--seeds 3]
            [--timeout 3min] [OPTION ...]
 
-The network by hand is plain PyTorch and nothing of hwkd: four dense 3x3 convolutions with batch
-normalisation, a classifier on the mean of the map, AdamW with a warm-up and a cosine, flips,
-quarter turns and shifts, and weights of classes where one is rare. It is trained on all that is
+The network by hand is plain PyTorch and nothing of hwkd: three dense 3x3 convolutions with batch
+normalisation, a classifier on every place of the last map (an estimated 10.9 ms, at most 13.6, on
+colour pictures: inside the limits), AdamW with a warm-up and a cosine, flips, quarter turns and
+shifts, and weights of classes where one is rare. It is trained on all that is
 not test, for as many processor seconds as the search took in all, so that a busy machine compares
 both alike. Both are judged on the same test set of made examples: the search's student in 8 bits,
 the network by hand in floats. The sets:
@@ -40,7 +41,7 @@ from benchmarks.lib.verdict import Target, report
 from hwkd.io.run_files import RUN_FILE, read_run_record
 
 DEVICE = ("--device", "cortex-m4", "--max-latency", "15ms", "--max-ram", "48KiB")
-CHANNELS = ((16, 2), (24, 2), (32, 1), (32, 2))
+CHANNELS, PLACES = ((8, 2), (16, 2), (24, 2)), 16
 BATCH, RATE, WARM_UP = 64, 0.01, 0.1
 
 
@@ -151,9 +152,7 @@ def network(channels: int, classes: int) -> nn.Sequential:
             nn.Conv2d(channels, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
         ]  # fmt: skip
         channels = width
-    return nn.Sequential(
-        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)
-    )
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * PLACES, classes))
 
 
 def varied(batch: Tensor) -> Tensor:

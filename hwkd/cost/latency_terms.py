@@ -44,7 +44,7 @@ class Work(NamedTuple):
 _CACHED_WEIGHTS = 4096
 _STREAMED_LOG = 3.0
 # Up to this many input channels a convolution reads an image, with kernels of its own.
-_IMAGE_CHANNELS = 4
+IMAGE_CHANNELS = 4
 
 Rule: TypeAlias = Callable[[Op, Mapping[str, Tensor]], Work]
 
@@ -89,7 +89,7 @@ def _conv(op: Op, tensors: Mapping[str, Tensor]) -> Work:
         inside * in_channels, inside * (in_channels % 4), (taps - inside) * in_channels,
         op.weights, streamed, 1,
     )  # fmt: skip
-    is_image = in_channels <= _IMAGE_CHANNELS
+    is_image = in_channels <= IMAGE_CHANNELS
     return Work("conv", amounts, macs, depth, _window_form("conv", op.kernel, is_image))
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import Op, OpGraph
+from hwkd.core.kinds import kind_of
 from hwkd.core.measure import CostEstimate
 from hwkd.cost.energy import EnergyBand
 
@@ -238,7 +239,7 @@ def _kept_bytes(graph: OpGraph, trained: set[str], live: set[str], element: int)
             continue
         if op.kind in _CLAMPS:
             bits += graph.tensors[op.outputs[0]].elements
-        elif op.kind == "MaxPool":  # which of a window was the largest
+        elif kind_of(op.kind).is_pooling and kind_of(op.kind).moves:  # which of a window it was
             bits += 8 * graph.tensors[op.outputs[0]].elements
         else:
             kept.update(op.inputs)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hwkd.core.graph import FileFacts, Op, OpGraph, Tensor
 from hwkd.core.memory_model import StorageModel
-from hwkd.cost.latency_terms import op_work
+from hwkd.cost.latency_terms import IMAGE_CHANNELS, op_work
 
 _BIAS_BYTES = 4
 # Kinds whose channels are axis 1, whatever follows it.
@@ -68,8 +68,18 @@ def plan_storage(graph: OpGraph, model: StorageModel, element_bytes: int) -> Sto
 
 def forms_of(graph: OpGraph) -> set[str]:
     """Return the forms of operator in a graph, each of which a library has a kernel for."""
-    works = ((op, op_work(op, graph.tensors)) for op in graph.ops)
-    return {op.kind if work is None else work.form for op, work in works}
+    tensors, found = graph.tensors, set()
+    known: set[tuple[object, ...]] = set()  # convolutions, which are most operators
+    for op in graph.ops:
+        if op.kind == "Conv":
+            is_image = tensors[op.inputs[0]].shape[1] <= IMAGE_CHANNELS
+            key = (op.kernel, op.stride, op.groups > 1, is_image)
+            if key in known:
+                continue
+            known.add(key)
+        work = op_work(op, tensors)
+        found.add(op.kind if work is None else work.form)
+    return found
 
 
 def _own_bytes(op: Op, facts: FileFacts, element_bytes: int, seen: set[str]) -> int:

@@ -20,8 +20,8 @@ from hwkd.signals.step import RowStep, Shape, Step, StreamStep, TextStep
 ROW, FEATURE = "row", "feature"
 # Of the code that every pipeline has.
 BASE = "base"
-# Largest error of a text's instructions.
-TEXTS = "texts"
+# Largest errors of instructions, of raw inputs that differ in what they are made into.
+SPECTRA, MOTION, TEXTS = "spectra", "motion", "texts"
 _COUNTED = (RowStep, StreamStep, TextStep)
 
 
@@ -83,8 +83,14 @@ def on_core(steps: Sequence[Step], shapes: Sequence[Shape], core: str) -> CoreWo
         code_bytes=round(sum(facts["code"][kind] for kind in kinds)),
         # Of inlined steps the one that spills most decides.
         stack_bytes=round(max(facts["stack"][kind] for kind in kinds)),
-        error_ratio=facts["error"][TEXTS if isinstance(steps[0], TextStep) else "instructions"],
+        error_ratio=facts["error"][_error_of(steps)],
     )
+
+
+def _error_of(steps: Sequence[Step]) -> str:
+    if isinstance(steps[0], TextStep):
+        return TEXTS
+    return SPECTRA if any(step.kind == "rfft" for step in steps) else MOTION
 
 
 @cache

@@ -11,7 +11,7 @@ from hwkd.core.metric import Metric
 from hwkd.core.progress import Progress
 from hwkd.core.reading import Reading
 from hwkd.tasks.base import Task
-from hwkd.tasks.maps_head import MAP_METRICS, MapsHead
+from hwkd.tasks.maps_head import IOU, MAP_METRICS, MapsHead, rarer_count_more
 from hwkd.tasks.mask_folder import LAYOUT, read_mask_folder
 from hwkd.tasks.raw import RawData
 from hwkd.tasks.scene_task import SceneTask
@@ -39,8 +39,14 @@ class SegmentTask(SceneTask):
     def headed(
         self, data: RawData, names: tuple[str, ...], metrics: tuple[Metric, ...]
     ) -> tuple[Head, RawData]:
-        """Return the head of the masks' classes."""
-        return MapsHead(names=names, grid=data.train.labels.shape[1:], metrics=metrics), data
+        """Return the head of the masks' classes, of which rare ones count more if IoU counts."""
+        masks = data.train.labels
+        counts = metrics[0] == IOU
+        head = MapsHead(
+            names=names, grid=masks.shape[1:], metrics=metrics,
+            weights=rarer_count_more(masks, len(names)) if counts else (),
+        )  # fmt: skip
+        return head, data
 
 
 _TASK: Task = TASKS.register("segment")(SegmentTask())

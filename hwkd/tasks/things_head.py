@@ -99,7 +99,8 @@ class ThingsHead(NoCorrection, NumbersOut):
         if not self.as_points:
             lost = [judged.lost_precision(least).sum() for least in OVERLAPS]
             found |= {MAP50.name: 1.0 - lost[0], MAP50_95.name: 1.0 - sum(lost) / len(lost)}
-        return self.asked_for(found)
+        # Sums of shares may pass 1 by a rounding.
+        return self.asked_for({name: max(0.0, float(value)) for name, value in found.items()})
 
     def errors(
         self, outputs: NDArray[np.float32], targets: NDArray[np.float32]

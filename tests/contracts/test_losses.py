@@ -28,8 +28,10 @@ from hwkd.core.catalog import METHODS
 from hwkd.core.errors import ConfigError
 from hwkd.core.head import PICTURES
 from hwkd.core.signals import Signal, Views
+from hwkd.distill import losses
 from hwkd.distill.checks import refuse_impossible
 from hwkd.distill.method import Method, OptionRange
+from hwkd.distill.spec import parse_method
 from hwkd.io.discovery import discover
 
 discover("hwkd.distill.losses")
@@ -385,20 +387,14 @@ class AbsoluteLogits(LossMethod):
 '''
 
 
-def test_adding_a_method_is_one_file(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hwkd.distill import losses as package
-    from hwkd.distill.spec import parse_method
-
+def test_adding_a_method_is_one_file(tmp_path: Any, monkeypatch: Any, request: Any) -> None:
     (tmp_path / "absolute_logits.py").write_text(_NEW_METHOD)
-    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    monkeypatch.setattr(losses, "__path__", [*losses.__path__, str(tmp_path)])
     monkeypatch.setattr(METHODS, "_items", dict(METHODS._items))
     discover.cache_clear()
-    try:
-        discover("hwkd.distill.losses")
-        configured = parse_method("absolute_logits:scale=2,weight=0.5")
-        assert "absolute_logits" in METHODS.names()
-        test_terms_are_finite_and_gradient_reaches_student_only("absolute_logits")
-        test_identical_student_and_teacher_give_zero("absolute_logits")
-        assert configured.weight == 0.5
-    finally:
-        discover.cache_clear()
+    request.addfinalizer(discover.cache_clear)
+    discover("hwkd.distill.losses")
+    assert "absolute_logits" in METHODS.names()
+    test_terms_are_finite_and_gradient_reaches_student_only("absolute_logits")
+    test_identical_student_and_teacher_give_zero("absolute_logits")
+    assert parse_method("absolute_logits:scale=2,weight=0.5").weight == 0.5

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
-from sklearn.metrics import accuracy_score, jaccard_score
+from sklearn.metrics import accuracy_score, jaccard_score, log_loss
 from support.scenes import NAMES, write_scenes
 
 from hwkd.core.errors import DataError
 from hwkd.core.reading import Reading
-from hwkd.tasks.maps_head import MapsHead
+from hwkd.tasks.maps_head import MapsHead, rarer_count_more
 from hwkd.tasks.mask_folder import read_mask_folder
 from hwkd.tasks.segment import SegmentTask
 
@@ -109,6 +110,32 @@ def test_scores_are_those_of_scikit_learn():
     assert head.scores(outputs, hidden)["mean IoU"] == pytest.approx(
         jaccard_score(given[known], named[known], average="macro")
     )
+
+
+def test_rare_classes_count_more_in_the_loss_as_scikit_learn_weighs_samples():
+    random = np.random.default_rng(1)
+    targets = random.choice(3, p=(0.8, 0.15, 0.05), size=(6, 20, 20)).astype(np.int16)
+    targets[0] = -1
+    weights = np.array(rarer_count_more(targets, 4))
+    given = targets[targets >= 0]
+    assert weights[given].mean() == pytest.approx(1.0)
+    assert weights[2] / weights[0] == pytest.approx(
+        np.sqrt((given == 0).sum() / (given == 2).sum())
+    )
+    assert weights[3] == 0  # no position has it
+    outputs = random.normal(size=(6, 4, 20, 20)).astype(np.float32)
+    head = MapsHead(names=(*NAMES, "absent"), grid=(20, 20), weights=tuple(weights))
+    odds = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
+    flat = odds.transpose(0, 2, 3, 1)[targets >= 0]
+    wanted = log_loss(given, flat, sample_weight=weights[given], labels=range(4))
+    found = head.loss(torch.from_numpy(outputs), torch.from_numpy(targets))
+    assert found.item() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_a_class_of_one_position_counts_ten_times_at_most():
+    targets = np.zeros((1, 100, 100), np.int16)
+    targets[0, 0, 0] = 1
+    assert rarer_count_more(targets, 2)[1] == 10
 
 
 def test_pixel_accuracy_may_come_first(scenes):

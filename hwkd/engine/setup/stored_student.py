@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from math import prod
 
 import torch
 
@@ -34,18 +36,42 @@ def checked_layers(layers: Layers, *, where: str) -> Layers:
     shapes = {layer.name: layer.shape for layer in layers.layers}
     problem = None
     try:
-        with torch.device("meta"), torch.no_grad():  # shapes alone: no memory, no arithmetic
-            module = StudentModule(layers).eval()
-            _, found = module.forward_taps(torch.empty(1, *layers.input_shape), shapes)
-        wrong = [n for n, value in found.items() if tuple(value.shape[1:]) != shapes[n]]
+        found = _shapes(layers)
+        wrong = [name for name, made in found.items() if made != shapes[name]]
         if wrong:
-            made = tuple(found[wrong[0]].shape[1:])
+            made = found[wrong[0]]
             problem = f"layer {wrong[0]!r} gives {made}, and {shapes[wrong[0]]} is written there"
     except Exception as error:  # torch's own, of many classes: the layers may be anyone's
         problem = f"{type(error).__name__}: {first_line(error)}"
     if problem is not None:
         raise ConfigError(f"{where}: its layers make no network ({problem}); was it edited?")
     return layers
+
+
+def _shapes(layers: Layers) -> dict[str, tuple[int, ...]]:
+    """Return what each layer makes of an input, by torch, without memory or arithmetic.
+
+    Weights that are one zero everywhere see no input at all. On torch's device "meta" they would
+    need none either, but its kernels import a second and a half of compilers.
+
+    Raises:
+        Exception: any of torch's, where layers do not fit.
+    """
+    bare = tuple(replace(layer, norm=False) for layer in layers.layers)
+    with torch.device("meta"):
+        module = StudentModule(replace(layers, layers=bare)).eval()
+    nothing = {
+        name: torch.zeros(()).expand(part.shape) for name, part in module.state_dict().items()
+    }
+    module.load_state_dict(nothing, assign=True)
+    shapes = {"input": layers.input_shape} | {layer.name: layer.shape for layer in bare}
+    for layer in bare:
+        given = shapes[layer.inputs[0]]
+        if layer.kind == "reshape" and prod(given) != prod(layer.shape):  # of no input all may be
+            raise ValueError(f"layer {layer.name!r} reads {given}, and has no shape {layer.shape}")
+    with torch.no_grad():
+        _, found = module.forward_taps(torch.empty(0, *layers.input_shape), [*shapes][1:])
+    return {name: tuple(value.shape[1:]) for name, value in found.items()}
 
 
 def layers_of_spec(spaces: Mapping[str, SearchSpace], spec: StudentSpec, *, where: str) -> Layers:

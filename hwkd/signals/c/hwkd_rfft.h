@@ -4,111 +4,248 @@
 
 #include "hwkd_signal.h"
 
-static void hwkd_bit_reverse(int32_t *x, int32_t points)
+/* Real and imaginary part, which lie side by side. */
+typedef struct {
+    int32_t re, im;
+} hwkd_complex;
+
+#if defined(HWKD_HAS_THUMB_DSP)
+
+/* Cosine and sine of a turn in one word: instructions multiply by either half. */
+typedef uint32_t hwkd_factor;
+
+static inline hwkd_factor hwkd_factor_of(int32_t cosine, int32_t sine)
 {
-    for (int32_t i = 1, j = 0; i < points; ++i) {
-        int32_t bit = points >> 1;
+    hwkd_factor result;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(result) : "r"(cosine), "r"(sine));
+    return result;
+}
+
+static inline hwkd_complex hwkd_turned(hwkd_complex x, hwkd_factor factor)
+{
+    hwkd_complex result;
+    int32_t across;
+    __asm__("smulwb %0, %1, %2" : "=r"(result.re) : "r"(x.re), "r"(factor));
+    __asm__("smulwt %0, %1, %2" : "=r"(across) : "r"(x.re), "r"(factor));
+    __asm__("smlawt %0, %1, %2, %0" : "+r"(result.re) : "r"(x.im), "r"(factor));
+    __asm__("smulwb %0, %1, %2" : "=r"(result.im) : "r"(x.im), "r"(factor));
+    result.im -= across;
+    return result;
+}
+
+#else
+
+typedef hwkd_complex hwkd_factor;
+
+static inline hwkd_factor hwkd_factor_of(int32_t cosine, int32_t sine)
+{
+    const hwkd_factor result = {cosine, sine};
+    return result;
+}
+
+static inline hwkd_complex hwkd_turned(hwkd_complex x, hwkd_factor factor)
+{
+    const hwkd_complex result = {
+        hwkd_mul16(x.re, factor.re) + hwkd_mul16(x.im, factor.im),
+        hwkd_mul16(x.im, factor.re) - hwkd_mul16(x.re, factor.im),
+    };
+    return result;
+}
+
+#endif
+
+static inline hwkd_complex hwkd_halved(hwkd_complex x)
+{
+    const hwkd_complex result = {x.re >> 1, x.im >> 1};
+    return result;
+}
+
+HWKD_OWN_REGISTERS static void hwkd_bit_reverse(hwkd_complex *x, uint32_t points)
+{
+#if defined(HWKD_HAS_THUMB_DSP)
+    const uint32_t unused = 1u + (uint32_t)__builtin_clz(points);
+    for (uint32_t i = 1; i < points; ++i) {
+        uint32_t j;
+        __asm__("rbit %0, %1" : "=r"(j) : "r"(i));
+        j >>= unused;
+#else
+    for (uint32_t i = 1, j = 0; i < points; ++i) {
+        uint32_t bit = points >> 1;
         for (; j & bit; bit >>= 1)
             j ^= bit;
         j ^= bit;
+#endif
         if (i < j) {
-            const int32_t re = x[2 * i], im = x[2 * i + 1];
-            x[2 * i] = x[2 * j];
-            x[2 * i + 1] = x[2 * j + 1];
-            x[2 * j] = re;
-            x[2 * j + 1] = im;
+            uint64_t one, other;
+            memcpy(&one, x + i, sizeof one);
+            memcpy(&other, x + j, sizeof other);
+            memcpy(x + i, &other, sizeof other);
+            memcpy(x + j, &one, sizeof one);
         }
     }
 }
 
-/* Four values that lie `apart` words apart, already turned; b, c and d halved. */
-static inline void hwkd_butterfly(int32_t *x, int32_t apart, const int32_t *b, const int32_t *c,
-                                  const int32_t *d)
+/* Four values `apart` from each other; b, c and d are halved and turned. */
+static inline void hwkd_butterfly(hwkd_complex *x, int32_t apart, hwkd_complex b, hwkd_complex c, hwkd_complex d)
 {
-    const int32_t ar = x[0] >> 1, ai = x[1] >> 1;
-    const int32_t sr = ar + b[0], si = ai + b[1], tr = ar - b[0], ti = ai - b[1];
-    const int32_t ur = c[0] + d[0], ui = c[1] + d[1], vr = c[0] - d[0], vi = c[1] - d[1];
-    x[0] = (sr + ur) >> 1;
-    x[1] = (si + ui) >> 1;
-    x[apart] = (tr + vi) >> 1;
-    x[apart + 1] = (ti - vr) >> 1;
-    x[2 * apart] = (sr - ur) >> 1;
-    x[2 * apart + 1] = (si - ui) >> 1;
-    x[3 * apart] = (tr - vi) >> 1;
-    x[3 * apart + 1] = (ti + vr) >> 1;
+    const int32_t ur = c.re + d.re, ui = c.im + d.im, vr = c.re - d.re, vi = c.im - d.im;
+    const int32_t ar = x[0].re, ai = x[0].im;
+    const int32_t sr = b.re + (ar >> 1), si = b.im + (ai >> 1), tr = (ar >> 1) - b.re, ti = (ai >> 1) - b.im;
+    x[0].re = (sr + ur) >> 1;
+    x[0].im = (si + ui) >> 1;
+    x[apart].re = (tr + vi) >> 1;
+    x[apart].im = (ti - vr) >> 1;
+    x[2 * apart].re = (sr - ur) >> 1;
+    x[2 * apart].im = (si - ui) >> 1;
+    x[3 * apart].re = (tr - vi) >> 1;
+    x[3 * apart].im = (ti + vr) >> 1;
 }
 
-static inline void hwkd_turn(const int32_t *x, int32_t cosine, int32_t sine, int32_t *to)
+#if defined(HWKD_HAS_THUMB_DSP)
+
+/* One butterfly; x moves on by four times `apart` bytes. In assembly because it needs every register that the
+ * core has: compiled C spills, for twice the instructions. v is u less twice its second part. */
+static inline hwkd_complex *hwkd_turned_butterfly(hwkd_complex *x, int32_t apart, const hwkd_factor factors[3])
 {
-    const int32_t re = x[0], im = x[1];
-    to[0] = hwkd_mul16_add(im, sine, hwkd_mul16(re, cosine));
-    to[1] = hwkd_mul16(im, cosine) - hwkd_mul16(re, sine);
+    int32_t t, ar, ai, br, bi, cr, ci, dr, di;
+    __asm__ volatile(
+        "add    %[ar], %[x], %[q], lsl #1\n\t"
+        "ldr    %[br], [%[f]]\n\t"
+        "ldrd   %[cr], %[ci], [%[ar]]\n\t"
+        "add    %[ar], %[ar], %[q]\n\t"
+        "smulwt %[t], %[cr], %[br]\n\t"
+        "smulwb %[cr], %[cr], %[br]\n\t"
+        "smlawt %[cr], %[ci], %[br], %[cr]\n\t"
+        "smulwb %[ci], %[ci], %[br]\n\t"
+        "ldr    %[br], [%[f], #8]\n\t"
+        "ldrd   %[dr], %[di], [%[ar]]\n\t"
+        "sub    %[ci], %[ci], %[t]\n\t"
+        "smulwt %[t], %[dr], %[br]\n\t"
+        "smulwb %[dr], %[dr], %[br]\n\t"
+        "smlawt %[dr], %[di], %[br], %[dr]\n\t"
+        "smulwb %[di], %[di], %[br]\n\t"
+        "add    %[ar], %[x], %[q]\n\t"
+        "sub    %[di], %[di], %[t]\n\t"
+        "add    %[cr], %[cr], %[dr]\n\t"
+        "sub    %[dr], %[cr], %[dr], lsl #1\n\t"
+        "add    %[ci], %[ci], %[di]\n\t"
+        "sub    %[di], %[ci], %[di], lsl #1\n\t"
+        "ldr    %[ai], [%[f], #4]\n\t"
+        "ldrd   %[br], %[bi], [%[ar]]\n\t"
+        "smulwt %[t], %[br], %[ai]\n\t"
+        "smulwb %[br], %[br], %[ai]\n\t"
+        "smlawt %[br], %[bi], %[ai], %[br]\n\t"
+        "smulwb %[bi], %[bi], %[ai]\n\t"
+        "ldrd   %[ar], %[ai], [%[x]]\n\t"
+        "sub    %[bi], %[bi], %[t]\n\t"
+        "add    %[t], %[br], %[ar], asr #1\n\t"
+        "rsb    %[ar], %[br], %[ar], asr #1\n\t"
+        "add    %[br], %[bi], %[ai], asr #1\n\t"
+        "rsb    %[ai], %[bi], %[ai], asr #1\n\t"
+        /* s is t and br, t is ar and ai. */
+        "add    %[bi], %[t], %[cr]\n\t"
+        "sub    %[cr], %[t], %[cr]\n\t"
+        "add    %[t], %[br], %[ci]\n\t"
+        "sub    %[ci], %[br], %[ci]\n\t"
+        "asr    %[bi], %[bi], #1\n\t"
+        "asr    %[t], %[t], #1\n\t"
+        "strd   %[bi], %[t], [%[x]]\n\t"
+        "add    %[x], %[x], %[q]\n\t"
+        "add    %[bi], %[ar], %[di]\n\t"
+        "sub    %[di], %[ar], %[di]\n\t"
+        "add    %[t], %[ai], %[dr]\n\t"
+        "sub    %[dr], %[ai], %[dr]\n\t"
+        "asr    %[bi], %[bi], #1\n\t"
+        "asr    %[dr], %[dr], #1\n\t"
+        "strd   %[bi], %[dr], [%[x]]\n\t"
+        "add    %[x], %[x], %[q]\n\t"
+        "asr    %[cr], %[cr], #1\n\t"
+        "asr    %[ci], %[ci], #1\n\t"
+        "strd   %[cr], %[ci], [%[x]]\n\t"
+        "add    %[x], %[x], %[q]\n\t"
+        "asr    %[di], %[di], #1\n\t"
+        "asr    %[t], %[t], #1\n\t"
+        "strd   %[di], %[t], [%[x]]\n\t"
+        "add    %[x], %[x], %[q]\n\t"
+        : [x] "+r"(x), [t] "=&r"(t), [ar] "=&r"(ar), [ai] "=&r"(ai), [br] "=&r"(br), [bi] "=&r"(bi),
+          [cr] "=&r"(cr), [ci] "=&r"(ci), [dr] "=&r"(dr), [di] "=&r"(di)
+        : [q] "r"(apart), [f] "r"(factors)
+        : "memory");
+    return x;
 }
 
-static void hwkd_levels(int32_t *x, int32_t points, const int16_t *sine, int32_t size)
+#else
+
+static inline hwkd_complex *hwkd_turned_butterfly(hwkd_complex *x, int32_t apart, const hwkd_factor factors[3])
+{
+    const int32_t quarter = apart / (int32_t)sizeof *x;
+    const hwkd_complex b = hwkd_turned(x[quarter], factors[1]), c = hwkd_turned(x[2 * quarter], factors[0]);
+    hwkd_butterfly(x, quarter, b, c, hwkd_turned(x[3 * quarter], factors[2]));
+    return x + 4 * quarter;
+}
+
+#endif
+
+HWKD_OWN_REGISTERS static void hwkd_levels(hwkd_complex *x, int32_t points, const int16_t *sine, int32_t size)
 {
     const int16_t *cosine = sine + size / 4;
-    int32_t b[2], c[2], d[2], quarter = 1;
+    const hwkd_complex *end = x + points;
+    int32_t quarter = 1;
     if ((points & 0x55555555) == 0) {
-        for (int32_t i = 0; i < 2 * points; i += 4) {
-            const int32_t re = x[i], im = x[i + 1];
-            x[i] = (re + x[i + 2]) >> 1;
-            x[i + 1] = (im + x[i + 3]) >> 1;
-            x[i + 2] = (re - x[i + 2]) >> 1;
-            x[i + 3] = (im - x[i + 3]) >> 1;
+        for (hwkd_complex *at = x; at < end; at += 2) {
+            const hwkd_complex a = at[0], b = at[1];
+            at[0].re = (a.re + b.re) >> 1;
+            at[0].im = (a.im + b.im) >> 1;
+            at[1].re = (a.re - b.re) >> 1;
+            at[1].im = (a.im - b.im) >> 1;
         }
         quarter = 2;
     }
     for (; quarter < points; quarter *= 4) {
-        const int32_t apart = 2 * quarter, step = size / (4 * quarter);
-        for (int32_t base = 0; base < 2 * points; base += 4 * apart) {
-            int32_t *at = x + base;
-            b[0] = at[apart] >> 1;
-            b[1] = at[apart + 1] >> 1;
-            c[0] = at[2 * apart] >> 1;
-            c[1] = at[2 * apart + 1] >> 1;
-            d[0] = at[3 * apart] >> 1;
-            d[1] = at[3 * apart + 1] >> 1;
-            hwkd_butterfly(at, apart, b, c, d);
-        }
+        const int32_t step = size / (4 * quarter);
+        for (hwkd_complex *at = x; at < end; at += 4 * quarter)
+            hwkd_butterfly(at, quarter, hwkd_halved(at[quarter]), hwkd_halved(at[2 * quarter]),
+                           hwkd_halved(at[3 * quarter]));
         for (int32_t k = 1; k < quarter; ++k) {
             const int32_t one = k * step, two = 2 * one, three = 3 * one;
-            const int32_t c1 = cosine[one], s1 = sine[one], c2 = cosine[two], s2 = sine[two];
-            const int32_t c3 = cosine[three], s3 = sine[three];
-            for (int32_t base = 2 * k; base < 2 * points; base += 4 * apart) {
-                int32_t *at = x + base;
-                hwkd_turn(at + apart, c2, s2, b);
-                hwkd_turn(at + 2 * apart, c1, s1, c);
-                hwkd_turn(at + 3 * apart, c3, s3, d);
-                hwkd_butterfly(at, apart, b, c, d);
-            }
+            const hwkd_factor factors[3] = {
+                hwkd_factor_of(cosine[one], sine[one]),
+                hwkd_factor_of(cosine[two], sine[two]),
+                hwkd_factor_of(cosine[three], sine[three]),
+            };
+            for (hwkd_complex *at = x + k; at < end;)
+                at = hwkd_turned_butterfly(at, quarter * (int32_t)sizeof *at, factors);
         }
     }
 }
 
 /* x: `size` samples within 2^29; becomes size / 2 + 1 pairs of real and imaginary part, of the
  * spectrum divided by `size`. sine: a turn in `size` steps of 1/32768. */
-static void hwkd_rfft(int32_t *x, const int16_t *sine, int32_t size)
+HWKD_OWN_REGISTERS static void hwkd_rfft(int32_t *values, const int16_t *sine, int32_t size)
 {
     const int16_t *cosine = sine + size / 4;
     const int32_t points = size / 2;
-    hwkd_bit_reverse(x, points);
+    hwkd_complex *x = (hwkd_complex *)values;
+    hwkd_bit_reverse(x, (uint32_t)points);
     hwkd_levels(x, points, sine, size);
-    const int32_t re = x[0], im = x[1];
+    const int32_t re = x[0].re, im = x[0].im;
+    hwkd_complex *high = x + points;
     for (int32_t k = 1; k <= points / 2; ++k) {
-        int32_t *low = x + 2 * k, *high = x + 2 * (points - k);
-        const int32_t er = ((low[0] + high[0]) >> 1) >> 1, ei = ((low[1] - high[1]) >> 1) >> 1;
-        int32_t odd[2] = {(low[1] + high[1]) >> 1, (high[0] - low[0]) >> 1};
-        hwkd_turn(odd, cosine[k], sine[k], odd);
-        low[0] = er + odd[0];
-        low[1] = ei + odd[1];
-        high[0] = er - odd[0];
-        high[1] = odd[1] - ei;
+        hwkd_complex *low = x + k;
+        --high;
+        const hwkd_complex a = *low, b = *high;
+        const int32_t er = (a.re + b.re) >> 2, ei = (a.im - b.im) >> 2;
+        const hwkd_complex half = {(a.im + b.im) >> 1, (b.re - a.re) >> 1};
+        const hwkd_complex odd = hwkd_turned(half, hwkd_factor_of(cosine[k], sine[k]));
+        low->re = er + odd.re;
+        low->im = ei + odd.im;
+        high->re = er - odd.re;
+        high->im = odd.im - ei;
     }
-    x[0] = (re + im) >> 1;
-    x[1] = 0;
-    x[size] = (re - im) >> 1;
-    x[size + 1] = 0;
+    x[0].re = (re + im) >> 1;
+    x[0].im = 0;
+    x[points].re = (re - im) >> 1;
+    x[points].im = 0;
 }
 
 #endif

@@ -10,6 +10,17 @@
 
 #if defined(__ARM_FEATURE_DSP) && defined(__GNUC__) && !defined(HWKD_PORTABLE)
 #define HWKD_HAS_SMULW 1
+/* Where two words are loaded into any registers, and words from anywhere. */
+#if defined(__thumb2__) && __ARM_ARCH >= 7
+#define HWKD_HAS_THUMB_DSP 1
+#endif
+#endif
+
+/* Of a loop that would spill where it is inlined. */
+#if defined(__GNUC__) || defined(__clang__)
+#define HWKD_OWN_REGISTERS __attribute__((noinline, unused))
+#else
+#define HWKD_OWN_REGISTERS
 #endif
 
 /* a * b / 65536, rounded down; b within int16. */
@@ -92,22 +103,6 @@ static inline uint32_t hwkd_exp2(int32_t value, const uint32_t *table)
 }
 
 /* Square root, rounded down. */
-static inline uint32_t hwkd_square_root(uint64_t value)
-{
-    uint64_t rest = value, root = 0, bit = (uint64_t)1 << 62;
-    while (bit > value)
-        bit >>= 2;
-    for (; bit; bit >>= 2) {
-        if (rest >= root + bit) {
-            rest -= root + bit;
-            root = (root >> 1) + bit;
-        } else {
-            root >>= 1;
-        }
-    }
-    return (uint32_t)root;
-}
-
 static inline uint32_t hwkd_square_root32(uint32_t value)
 {
     uint32_t rest = value, root = 0, bit = 1u << 30;
@@ -120,6 +115,21 @@ static inline uint32_t hwkd_square_root32(uint32_t value)
         } else {
             root >>= 1;
         }
+    }
+    return root;
+}
+
+/* The same of 64 bits: leading bits are the root of leading bits, the others are tried one by one. */
+HWKD_OWN_REGISTERS static uint32_t hwkd_square_root(uint64_t value)
+{
+    uint32_t half = 0;
+    while (value >> (2u * half) > 0xffffffffu)
+        ++half;
+    uint32_t root = hwkd_square_root32((uint32_t)(value >> (2u * half))) << half;
+    for (uint32_t bit = half ? 1u << (half - 1) : 0; bit; bit >>= 1) {
+        const uint32_t larger = root | bit;
+        if ((uint64_t)larger * larger <= value)
+            root = larger;
     }
     return root;
 }

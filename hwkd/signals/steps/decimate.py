@@ -78,9 +78,7 @@ static void {function}(const int16_t *from, int32_t apart,
         int16_t *line = {line}[channel];
         memcpy(line + {kept}, from + channel * apart, 2 * (size_t)count);
         for (int32_t t = 0; t < count; t += {self.factor}) {{
-            int32_t sum = 16384;
-            for (int32_t i = 0; i < {len(taps)}; ++i)
-                sum += (int32_t)line[t + i] * {function}_taps[i];
+            const int32_t sum = hwkd_filtered(line + t, {function}_taps, {len(taps)}, 16384);
             to[channel * to_apart + t / {self.factor}] = (int16_t)hwkd_to_int16(sum >> 15);
         }}
         memmove(line, line + count, {2 * kept});
@@ -92,6 +90,7 @@ static void {function}(const int16_t *from, int32_t apart,
             reset=f"memset({line}, 0, sizeof {line});",
             state_bytes=2 * channels * (kept + most),
             table_bytes=2 * len(taps),
+            headers=("hwkd_filter.h",),
         )
 
     def work(self, shape: Shape) -> Mapping[str, float]:

@@ -116,24 +116,24 @@ class Mel:
 {table_c("uint16_t", f"{function}_weights", weights)}
 static void {function}(const {c_type} *from, int32_t *to, int32_t channel)
 {{
-    const uint16_t *weight = {function}_weights;
+    const uint16_t *weights = {function}_weights;
     uint64_t before = 0;
     (void)channel;
     from += {2 * first};
     for (int32_t piece = 0; piece <= {self.bins}; ++piece) {{
-        uint64_t rising = 0, whole = 0;
-        for (int32_t n = {function}_counts[piece]; n > 0; --n, from += 2) {{
-            const uint64_t power = hwkd_load64(from);
-            rising += (power * *weight++) >> 15;
-            whole += power;
-        }}
+        const int32_t count = {function}_counts[piece];
+        const hwkd_piece sums = hwkd_mel_piece(from, weights, count);
         if (piece > 0)
-            hwkd_store64(to + 2 * (piece - 1), before + whole - rising);
-        before = rising;
+            hwkd_store64(to + 2 * (piece - 1), before + sums.whole - sums.rising);
+        before = sums.rising;
+        from += 2 * count;
+        weights += count;
     }}
 }}
 """
-        return CCode(text=text, table_bytes=2 * (len(counts) + len(weights)))
+        return CCode(
+            text=text, table_bytes=2 * (len(counts) + len(weights)), headers=("hwkd_mel.h",)
+        )
 
     def work(self, shape: Shape) -> Mapping[str, float]:
         """Return frequencies and filters; see `RowStep`."""

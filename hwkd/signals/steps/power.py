@@ -26,11 +26,12 @@ def _parts(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def _function(function: str, c_type: str, frequencies: int, value: str) -> str:
     return f"""static void {function}(const {c_type} *from, int32_t *to, int32_t channel)
 {{
+    (void)from;
     (void)channel;
-    for (int32_t k = 0; k < {frequencies}; ++k) {{
-        const int32_t re = from[2 * k] >> {_SHIFT}, im = from[2 * k + 1] >> {_SHIFT};
+    for (int32_t *end = to + {2 * frequencies}; to < end; to += 2) {{
+        const int32_t re = to[0] >> {_SHIFT}, im = to[1] >> {_SHIFT};
         const uint64_t power = (uint64_t)((int64_t)re * re + (int64_t)im * im);
-        hwkd_store64(to + 2 * k, {value});
+        hwkd_store64(to, {value});
     }}
 }}
 """

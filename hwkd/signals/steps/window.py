@@ -66,17 +66,24 @@ class Window:
         """Return the same in C; see `RowStep`."""
         length = shape[-1]
         table = table_c("int16_t", f"{function}_table", self.weights(length))
+        is_raw = c_type == "int16_t"
+        windowed = f"hwkd_window(from, {function}_table, to, {length});"
+        if not is_raw:
+            windowed = (
+                f"for (int32_t i = 0; i < {length}; ++i)\n"
+                f"        to[i] = ((int32_t)from[i] * {function}_table[i]) >> 1;"
+            )
         text = f"""{table}
 static void {function}(const {c_type} *from, int32_t *to, int32_t channel)
 {{
     (void)channel;
-    for (int32_t i = 0; i < {length}; ++i)
-        to[i] = ((int32_t)from[i] * {function}_table[i]) >> 1;
+    {windowed}
     for (int32_t i = {length}; i < {self.size}; ++i)
         to[i] = 0;
 }}
 """
-        return CCode(text=text, table_bytes=2 * length)
+        headers = ("hwkd_window.h",) if is_raw else ()
+        return CCode(text=text, table_bytes=2 * length, headers=headers)
 
     def work(self, shape: Shape) -> Mapping[str, float]:
         """Return samples; see `RowStep`."""
