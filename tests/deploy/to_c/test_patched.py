@@ -88,6 +88,7 @@ def test_patches_are_priced_as_the_c_runs_them(model):
     assert found.cost.peak_ram_bytes == predict_ram_bytes(project, load_core("cortex-m4"))
     assert found.cost.peak_ram_bytes < whole.peak_ram_bytes
     assert max(stage.total_bytes for stage in found.stages) <= found.cost.peak_ram_bytes
+    assert found.instructions > Estimated().cost_file(file, asked).instructions
     assert 1 < found.cost.latency.value_s / whole.latency.value_s < 1.5
 
 
