@@ -22,6 +22,7 @@ class CalibrationDone:
         error_before: mean relative error of the estimates before.
         error_after: after, on rows left out of the fit; None when there were too few.
         interval: 90% of measured latencies lie between these multiples of an estimate.
+        interval_from: the predictions that the interval comes from, in words.
         is_written: False when the file was left as it is.
     """
 
@@ -33,6 +34,7 @@ class CalibrationDone:
     error_before: float
     error_after: float | None
     interval: tuple[float, float]
+    interval_from: str
     is_written: bool
 
 

@@ -77,6 +77,7 @@ def calibrate_file(
         error_before=done.error_before_ratio,
         error_after=done.error_after_ratio,
         interval=(interval.low_ratio, interval.high_ratio),
+        interval_from=interval.calibrated_on,
         is_written=write,
     )
 

@@ -182,8 +182,13 @@ class ModelProfile:
         return {op.name: op.latency_s for op in self.cost.per_op}
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the object that `--json` prints."""
+        """Return the object that `--json` prints.
+
+        The RAM of an operator is all that lies in RAM while it runs, as the table shows it: with
+        what waits, its working memory and the runtime's own.
+        """
         cost, latency = self.cost, self.op_latency_s()
+        ram = {stage.op: stage.total_bytes for stage in self.stages}
         value_s, low_s, high_s = self.latency_interval_s
         return {
             "device": cost.device,
@@ -209,7 +214,7 @@ class ModelProfile:
             "per_op": [
                 {
                     "name": op.name, "op": op.kind, "macs": op.macs, "latency_s": latency[op.name],
-                    "ram_bytes": op.ram_bytes,
+                    "ram_bytes": ram.get(op.name, op.ram_bytes),
                     "flash_bytes": op.flash_bytes if self.basis.has_op_flash else None,
                 }
                 for op in cost.per_op

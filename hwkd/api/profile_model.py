@@ -172,6 +172,13 @@ def _notes(network: Network, costed_in: str, question: CostQuestion) -> tuple[st
             "RAM and flash of a float file are by rules, the same for every core; "
             "profile its int8 file for those that its C takes on this one"
         )
+    own_hz, asked_hz = question.device.clock_hz, question.clock_hz
+    if own_hz is not None and asked_hz is not None and asked_hz > own_hz:
+        notes.append(
+            f"--clock {asked_hz / 1e6:g} MHz is above the {own_hz / 1e6:g} MHz of "
+            f"{question.device.name}: whether the part runs at it, and with which waits for its "
+            "memories, is not known"
+        )
     flat = [op for op in network.graph.ops if op.facts is not None and op.facts.is_one_dimensional]
     if flat:
         notes.append(

@@ -10,7 +10,8 @@ from hwkd.core.catalog import BACKENDS, EXPORTERS
 from hwkd.core.device import Device, LatencyModel, Runtime
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import OpGraph
-from hwkd.core.measure import CostEstimate
+from hwkd.core.measure import CostEstimate, OpCost
+from hwkd.core.memory_stage import MemoryStage
 from hwkd.cost.backend import CostQuestion, Evidence, FileCost, ModelFile
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.estimate_file import estimate_file
@@ -62,12 +63,18 @@ class Estimated:
                     f"known what that needs, not of {model.path.name} on {device.name}"
                 )
             return estimate_file(model, question)
-        running = model if sizes.graph is None else replace(model, graph=sizes.graph)
-        found = estimate_file(running, question)
-        cost = replace(found.cost, peak_ram_bytes=sizes.ram_bytes, flash_bytes=sizes.flash_bytes)
-        if sizes.graph is None:
-            return replace(found, cost=cost)
-        return FileCost(cost=cost, stages=sizes.stages, stream=sizes.stream)
+        found = estimate_file(replace(model, graph=sizes.graph), question)
+        cost = replace(
+            found.cost,
+            peak_ram_bytes=sizes.ram_bytes,
+            flash_bytes=sizes.flash_bytes,
+            per_op=_as_planned(found.cost.per_op, sizes.stages),
+        )
+        is_part = patches is not None or question.streaming
+        return replace(
+            found, cost=cost, stages=sizes.stages, stream=sizes.stream,
+            order=None if is_part else found.order,
+        )  # fmt: skip
 
     def evidence(self, device: Device) -> tuple[Evidence, ...]:
         """What each fit was made on and how well it predicts."""
@@ -93,6 +100,12 @@ def _fit(label: str, dtype: str, model: LatencyModel, runtime: Runtime) -> Evide
         interval=f"x{model.interval.low_ratio:.2f} to x{model.interval.high_ratio:.2f}",
         origin=model.fitted_on + scaled,
     )
+
+
+def _as_planned(per_op: tuple[OpCost, ...], stages: tuple[MemoryStage, ...]) -> tuple[OpCost, ...]:
+    """Return the operators with the RAM of the plan while each runs, the runtime's left out."""
+    planned = {stage.op: stage.total_bytes - stage.overhead_bytes for stage in stages}
+    return tuple(replace(op, ram_bytes=planned.get(op.name, op.ram_bytes)) for op in per_op)
 
 
 BACKENDS.register(ESTIMATED.name)(Estimated())

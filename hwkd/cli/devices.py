@@ -97,7 +97,10 @@ def _show_calibration(found: CalibrationDone) -> None:
     typer.echo(f"started from {found.started_from}")
     typer.echo(f"mean error before: {found.error_before:.1%}; after: {shown_after}")
     low, high = found.interval
-    typer.echo(f"90% interval of an estimate: {low:.2f} to {high:.2f} times its value")
+    typer.echo(
+        f"90% interval of an estimate: {low:.2f} to {high:.2f} times its value "
+        f"(from {found.interval_from})"
+    )
     typer.echo("device file updated" if found.is_written else "nothing written (--dry-run)")
 
 

@@ -49,7 +49,7 @@ def verdict(found: Verification) -> str:
     ]
     if found.averages_within_bound:
         parts.append(
-            f"{found.averages_within_bound:,} averages at a tie differ by 1 LSB, which the order "
+            f"{found.averages_within_bound:,} values at a tie differ by 1 LSB, which the order "
             "of ONNX Runtime's float sum decides"
         )
     head = "passed" if found.passed else f"FAILED ({'; '.join(found.faults)})"
@@ -66,13 +66,13 @@ def tie_lines(found: Verification) -> tuple[str, ...]:
         at_tie = "" if layer.averages_at_tie is None else f" of {layer.averages_at_tie:,} at a tie"
         lines.append(
             f"node {layer.name!r}: {layer.averages_within_bound:,}{at_tie} are one step from ONNX "
-            f"Runtime's, of {layer.values or 0:,} averages"
+            f"Runtime's, of {layer.values or 0:,} values"
         )
     if found.mismatches.onnxruntime and found.judged_max_lsb == 0:
-        lines.append("all outputs that differ are of inputs with such an average")
+        lines.append("all outputs that differ are of inputs with such a value")
     return (
         *lines,
-        "These are no faults: the exact average lies half-way between two integers, within the "
+        "These are no faults: the exact value lies half-way between two integers, within the "
         "rounding of a float sum, whose order ONNX Runtime chooses by processor; a layer that "
         "differs anywhere else, or by two steps, fails this check.",
     )

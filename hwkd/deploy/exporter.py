@@ -145,15 +145,16 @@ class PlannedSizes:
 
     Attributes:
         ram_bytes: arena and stack.
-        graph: what runs, where it is not the file's; None where it is.
+        graph: what runs: the file's, by the names of the plan, or the parts of it that one run
+            computes.
         stream: what a run takes, where it takes the next frames.
         stages: memory while each operator of that graph runs.
     """
 
     ram_bytes: int
     flash_bytes: int
-    graph: OpGraph | None = None
-    stages: tuple[MemoryStage, ...] = ()
+    graph: OpGraph
+    stages: tuple[MemoryStage, ...]
     stream: Stream | None = None
 
 

@@ -15,7 +15,8 @@ from hwkd.deploy.to_c.project import Project
 from hwkd.deploy.verify_average import averages_in_any_order
 from hwkd.deploy.verify_norm import norms_in_any_order
 from hwkd.deploy.verify_onnx import LayerReference, tensors_of_trace
-from hwkd.qgraph.ir import LayerNorm, Pool, QuantOp, Relayout
+from hwkd.deploy.verify_transposed import transposed_in_any_order
+from hwkd.qgraph.ir import ConvTranspose, LayerNorm, Pool, QuantOp, Relayout
 
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 _Bools: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
@@ -159,6 +160,8 @@ def _bounds(project: Project, op: QuantOp, ours: dict[str, _Int8]) -> tuple[_Int
     ends = tensors[op.inputs[0]], tensors[op.output]
     if isinstance(op, Pool) and op.kind != "max":
         return averages_in_any_order(op, ours[op.inputs[0]][:, 0], *ends)
+    if isinstance(op, ConvTranspose):
+        return transposed_in_any_order(op, ours[op.inputs[0]][:, 0], *ends)
     if isinstance(op, LayerNorm):
         return norms_in_any_order(op, ours[op.inputs[0]], *ends)
     return None

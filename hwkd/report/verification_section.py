@@ -63,7 +63,7 @@ def _inside(ran: Verification) -> str:
     )
     if ran.averages_within_bound:
         text += (
-            f"; besides them {ran.averages_within_bound:,} averages lie at a tie that the order of "
+            f"; besides them {ran.averages_within_bound:,} values lie at a tie that the order of "
             "a float sum decides"
         )
     return f"{text}."

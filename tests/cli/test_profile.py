@@ -40,7 +40,8 @@ def test_json_has_the_fields_that_other_programs_read(
 ) -> None:
     found = profile(capsys, model, "--device", "cortex-m4")
     assert list(found) == KEYS
-    assert list(found["latency"]) == ["value_s", "low_s", "high_s", "basis"]
+    shares = ["never_timed", "borrowed", "weak_shares"]
+    assert list(found["latency"]) == ["value_s", "low_s", "high_s", "basis", *shares]
     assert answers(found) == {"latency": "fits", "ram": "fits", "flash": "fits"}
     assert found["fit"]["answer"] == "fits"
     for op in found["per_op"]:
@@ -302,3 +303,13 @@ def test_a_path_that_is_not_there_is_what_the_message_is_about(command, capsys) 
     arguments = [command, "nowhere.onnx", *more.get(command, ["--device", "cortex-m4"])]
     assert main(arguments) == 2
     assert "no such file" in capsys.readouterr().err.lower()
+
+
+def test_a_clock_above_the_one_of_the_file_is_said(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fast = profile(capsys, model, "--device", "cortex-m4", "--clock", "10GHz")
+    (note,) = [line for line in fast["notes"] if "--clock" in line]
+    assert "10000 MHz is above the 120 MHz of cortex-m4" in note
+    slow = profile(capsys, model, "--device", "cortex-m4", "--clock", "60MHz")
+    assert not [line for line in slow["notes"] if "--clock" in line]

@@ -38,10 +38,18 @@ def test_a_file_takes_the_ram_that_the_exported_c_plans(name: str, model: Path) 
     network = load_network(model, keep_types=True)
     question = CostQuestion(device=device, runtime="hwkd-c")
     file = ModelFile(path=model, graph=network.graph, dtype=network.dtype, costed_in="int8")
-    cost = Estimated().cost_file(file, question).cost
+    found = Estimated().cost_file(file, question)
+    cost = found.cost
     core = load_core(name)
     project = build_project(model, rounding=core.rounding, instruction_sets=(core.instruction_set,))
     assert cost.peak_ram_bytes == predict_ram_bytes(project, core)
+    # Layers run in place, and no row needs more than the peak that they make up.
+    assert [stage.op for stage in found.stages] == [step.name for step in project.steps]
+    totals = {stage.op: stage.total_bytes for stage in found.stages}
+    assert 0.9 * cost.peak_ram_bytes < max(totals.values()) <= cost.peak_ram_bytes
+    runtime = found.stages[0].overhead_bytes
+    running = [op for op in cost.per_op if op.fused_into is None]
+    assert {op.name: op.ram_bytes + runtime for op in running} == totals
     assert cost.flash_bytes > constant_bytes(project)
     assert cost.latency is not None
     assert not cost.unsupported_ops

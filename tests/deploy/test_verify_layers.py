@@ -298,7 +298,7 @@ def test_passed_says_every_mismatch_in_the_same_line():
     assert "\n" not in text
     assert "9 of 1,000 values of the layers differ from ONNX Runtime, by up to 1 LSB" in text
     assert "4 of 100 outputs differ from ONNX Runtime, by up to 1 LSB" in text
-    assert "3 averages at a tie differ by 1 LSB" in text
+    assert "3 values at a tie differ by 1 LSB" in text
 
 
 @pytest.mark.parametrize(
@@ -335,10 +335,10 @@ def test_each_node_with_averages_at_ties_is_named_with_the_reason_and_what_a_fau
     )  # fmt: skip
     lines = tie_lines(found)
     assert lines[0] == (
-        "node 'pool[/0]': 40 of 90 at a tie are one step from ONNX Runtime's, of 1,000 averages"
+        "node 'pool[/0]': 40 of 90 at a tie are one step from ONNX Runtime's, of 1,000 values"
     )
-    assert lines[1] == "node 'old': 2 are one step from ONNX Runtime's, of 1,000 averages"
-    assert lines[2] == "all outputs that differ are of inputs with such an average"
+    assert lines[1] == "node 'old': 2 are one step from ONNX Runtime's, of 1,000 values"
+    assert lines[2] == "all outputs that differ are of inputs with such a value"
     assert "no faults" in lines[3]
     assert "fails this check" in lines[3]
     assert len(lines) == 4

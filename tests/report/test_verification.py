@@ -105,7 +105,7 @@ def test_the_verdict_counts_the_differences_of_every_layer_and_names_the_faults(
     assert note.is_warning
     assert text.startswith("FAILED (layer stem: 7 of 1,000 values differ, by up to 2): ")
     assert "7 of 1,024 values differ from ONNX Runtime, by at most 2 steps" in text
-    assert "4 averages lie at a tie" in text
+    assert "4 values lie at a tie" in text
     assert [row[4].text for row in table.rows] == ["7", "0 + 4 at a tie"]
 
 

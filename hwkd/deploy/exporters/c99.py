@@ -56,13 +56,12 @@ class C99:
         ram, flash = predict_ram_bytes(project, facts), predict_flash_bytes(project, facts)
         if ram is None or flash is None:
             return None
-        whole = PlannedSizes(ram_bytes=ram, flash_bytes=flash)
-        if patches is None and not streaming:
-            return whole
+        named = named_as_steps(graph, project)
         form = streamed_op_graph if streaming else patched_op_graph
-        return replace(
-            whole,
-            graph=form(named_as_steps(graph, project), project),
+        return PlannedSizes(
+            ram_bytes=ram,
+            flash_bytes=flash,
+            graph=named if patches is None and not streaming else form(named, project),
             stages=planned_stages(project, ram, facts.instruction_set),
             stream=project.stream,
         )

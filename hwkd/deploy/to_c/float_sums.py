@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hwkd.deploy.to_c.project import Project
 from hwkd.deploy.verify_average import may_be_at_tie
-from hwkd.qgraph.ir import LayerNorm, Pool, QuantGraph, QuantOp
+from hwkd.qgraph.ir import ConvTranspose, LayerNorm, Pool, QuantGraph, QuantOp
 
 
 def float_sum_lines(project: Project) -> tuple[str, ...]:
@@ -34,4 +34,4 @@ def float_sum_lines(project: Project) -> tuple[str, ...]:
 def _depends_on_order(op: QuantOp, graph: QuantGraph) -> bool:
     if isinstance(op, Pool) and op.kind != "max":
         return may_be_at_tie(op, graph.tensors[op.inputs[0]], graph.tensors[op.output])
-    return isinstance(op, LayerNorm)
+    return isinstance(op, LayerNorm | ConvTranspose)

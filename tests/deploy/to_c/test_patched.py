@@ -79,7 +79,8 @@ def test_patches_are_priced_as_the_c_runs_them(model):
     network = load_network(model, keep_types=True)
     file = ModelFile(path=model, graph=network.graph, dtype=network.dtype, costed_in="int8")
     asked = CostQuestion(device=load_device("cortex-m4"), runtime="hwkd-c")
-    whole = Estimated().cost_file(file, asked).cost
+    before = Estimated().cost_file(file, asked)
+    whole, instructions = before.cost, before.instructions
     found = Estimated().cost_file(file, replace(asked, patches=patches))
     project = build_project(model, patches=patches, instruction_sets=("dsp",))
     assert found.cost.macs == project.arranged.graph.macs > whole.macs
@@ -88,6 +89,9 @@ def test_patches_are_priced_as_the_c_runs_them(model):
     assert found.cost.peak_ram_bytes == predict_ram_bytes(project, load_core("cortex-m4"))
     assert found.cost.peak_ram_bytes < whole.peak_ram_bytes
     assert max(stage.total_bytes for stage in found.stages) <= found.cost.peak_ram_bytes
+    assert instructions is not None
+    assert found.instructions is not None
+    assert found.instructions > instructions
     assert 1 < found.cost.latency.value_s / whole.latency.value_s < 1.5
 
 
