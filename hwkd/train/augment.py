@@ -30,6 +30,9 @@ _SHIFT_FROM_PASSES, _PIXELS_PER_IMAGE_SHIFT = 20, 28
 _MASKED_RATIO = 0.2
 # How differently people wear a sensor, and how much faster, slower or stronger they move.
 _TURN_RAD, _TEMPO, _STRENGTH = 0.3, 0.2, 0.2
+# Things before clutter, a network by hand, equal passes, accuracy on others: .326 to .373 after 100
+# passes (two seeds), .333 to .416 after 200 (one); shapes .713 and .716 after 40 (two).
+_LIGHT = 0.2
 # Of a text, the share of words that a training does not see.
 _DROPPED_RATIO = 0.3
 
@@ -46,6 +49,8 @@ class Augmentation:
             of them upside down, 1 none; more than 2 need a square.
         noise: standard deviation of normal noise on every value, in units of the normalised
             inputs, >= 0.
+        light: standard deviation of what is added to all values of a picture, in units of the
+            normalised inputs, and of the logarithm of what they are then multiplied by.
         masks: most neighbouring bins, and most time steps, of a spectrum that become 0, the mean;
             of the last two axes; none hides nothing (SpecAugment, arXiv:1904.08779).
         turn: standard deviation, in radians, of each component of the rotation by which each
@@ -62,6 +67,7 @@ class Augmentation:
     mirror: bool = False
     directions: int = 1
     noise: float = 0.0
+    light: float = 0.0
     masks: tuple[int, ...] = ()
     turn: float = 0.0
     dropped_ratio: float = 0.0
@@ -84,7 +90,7 @@ class Augmentation:
             or self.directions > 1
             or any(self.masks)
             or self.is_of_motion
-            or max(self.noise, self.dropped_ratio) > 0.0
+            or max(self.noise, self.light, self.dropped_ratio) > 0.0
         )
 
     def describe(self) -> str:
@@ -94,6 +100,7 @@ class Augmentation:
         if self.directions > 1:
             parts.append(f"turns to {self.directions} directions")
         parts += [f"noise of {self.noise:g}"] if self.noise else []
+        parts += [f"light by {self.light:.0%}"] if self.light else []
         if any(self.masks):
             parts.append("masks of up to {} bins and {} time steps".format(*self.masks))
         parts += [f"turns of {self.turn:g} rad"] if self.turn else []
@@ -136,6 +143,10 @@ def augment(
     if augmentation.noise:
         drawn = generator.standard_normal(copy.shape, dtype=np.float32)
         copy = copy + np.float32(augmentation.noise) * drawn
+    if augmentation.light:
+        drawn = generator.standard_normal((2, len(copy)), dtype=np.float32)
+        added, factor = relighting(drawn, augmentation.light, copy.ndim)
+        copy = (copy + added) * factor
     for axis, most in zip((-2, -1), augmentation.masks, strict=False):
         draws = (generator.random(len(inputs)), generator.random(len(inputs)))
         kept = kept_by_mask(*draws, size=copy.shape[axis], most=most)
@@ -184,6 +195,18 @@ def kept_by_mask(
     hidden = (at >= start) & (at < start + wide[:, np.newaxis])
     kept: NDArray[np.float32] = (~hidden).astype(np.float32)
     return kept
+
+
+def relighting(
+    drawn: NDArray[np.float32], light: float, ndim: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return what is added to each of n pictures, and what they are then multiplied by.
+
+    Args:
+        drawn: from the normal distribution, shape [2, n].
+    """
+    added, factor = (each.reshape(-1, *[1] * (ndim - 1)) for each in drawn)
+    return np.float32(light) * added, np.exp(np.float32(light) * factor)
 
 
 def turned(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
@@ -248,7 +271,12 @@ def choose_augmentation(
         )  # fmt: skip
     shift = tuple(round(size / per_shift) * is_small for size in spatial)
     symmetry = symmetry_of(data) if symmetry is None else symmetry
-    return Augmentation(shift=shift, mirror=symmetry.mirror, directions=symmetry.directions)
+    return Augmentation(
+        shift=shift,
+        mirror=symmetry.mirror,
+        directions=symmetry.directions,
+        light=_LIGHT if symmetry.light and is_small else 0.0,
+    )
 
 
 def _of_spectra(shape: tuple[int, ...], *, is_small: bool) -> Augmentation:

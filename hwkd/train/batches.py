@@ -18,7 +18,7 @@ from torch import Tensor
 from hwkd.core.boxes import moved_boxes
 from hwkd.core.nature import AXES
 from hwkd.core.signals import moved
-from hwkd.train.augment import Augmentation, beside, kept_by_mask
+from hwkd.train.augment import Augmentation, beside, kept_by_mask, relighting
 from hwkd.train.config import TrainConfig
 from hwkd.train.criteria import Batch
 from hwkd.train.motion import MotionDraws, varied_motion
@@ -124,6 +124,11 @@ class BatchMaker:
         if what.noise > 0.0:
             noise = torch.empty_like(batch, device="cpu").normal_(generator=self.generator)
             batch = batch.add(noise.to(batch.device), alpha=what.noise)
+        if what.light > 0.0:
+            normal = torch.randn(2, len(batch), generator=self.generator).numpy()
+            added, factor = relighting(normal, what.light, batch.dim())
+            batch = batch.add(torch.from_numpy(added).to(batch.device))
+            batch = batch.mul_(torch.from_numpy(factor).to(batch.device))
         for axis, most in zip((-2, -1), what.masks, strict=False):
             widths, places = torch.rand(2, len(batch), generator=self.generator).numpy()
             kept = kept_by_mask(widths, places, size=batch.shape[axis], most=most)

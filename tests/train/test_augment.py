@@ -124,6 +124,19 @@ def test_pictures_are_turned_to_every_angle_about_their_middle():
         assert len(set(turns.round().astype(int) % 32)) == 32
 
 
+def test_light_and_contrast_are_those_of_whole_pictures():
+    pictures = np.random.default_rng(1).normal(size=(2000, 2, 4, 4)).astype(np.float32)
+    policy = Augmentation(light=0.2)
+    assert policy.changes_inputs
+    for view in copies_of(pictures, policy):
+        factors = view.std(axis=(1, 2, 3)) / pictures.std(axis=(1, 2, 3))
+        added = (view / factors[:, None, None, None] - pictures).mean(axis=(1, 2, 3))
+        whole = (pictures + added[:, None, None, None]) * factors[:, None, None, None]
+        np.testing.assert_allclose(view, whole, atol=1e-4)
+        np.testing.assert_allclose([np.log(factors).std(), added.std()], 0.2, rtol=0.1)
+        assert abs(np.corrcoef(factors, added)[0, 1]) < 0.1
+
+
 SIGNS = (-1.0, 1.0, 1.0, 1.0, -1.0, -1.0)
 
 

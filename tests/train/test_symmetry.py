@@ -50,6 +50,27 @@ def test_pictures_are_turned_where_nobody_can_tell(split, directions):
     assert symmetry_of(split).directions == directions
 
 
+def lit(*, by_class, count=800, contrast=0.0):
+    """Pictures of noise, the second class lighter and of more contrast by so much."""
+    labels = np.arange(count) % 2
+    pictures = RANDOM.normal(size=(count, 3, 16, 16)) * (1 + contrast * labels)[:, None, None, None]
+    pictures += RANDOM.normal(size=(count, 1, 1, 1)) + by_class * labels[:, None, None, None]
+    return Split(inputs=pictures.astype(np.float32), labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("split", "light"),
+    [
+        pytest.param(lit(by_class=0.0), True, id="lit anyhow"),
+        pytest.param(lit(by_class=2.0), False, id="one class is lighter"),
+        pytest.param(lit(by_class=0.0, contrast=0.2), False, id="one class has more contrast"),
+        pytest.param(lit(by_class=0.0, count=60), False, id="too few to tell"),
+    ],
+)
+def test_light_is_varied_where_it_hardly_names_the_class(split, light):
+    assert symmetry_of(split).light == light
+
+
 def test_what_is_not_square_is_turned_upside_down_at_most():
     noise = RANDOM.normal(size=(600, 3, 20, 24)).astype(np.float32)
     assert symmetry_of(Split(inputs=noise, labels=np.arange(600) % 2)).directions == 2
