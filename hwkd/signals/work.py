@@ -32,13 +32,17 @@ class CoreWork:
     Attributes:
         instructions: of all steps.
         code_bytes: likewise, without constants.
-        stack_bytes: of the function that they are inlined into, without what libraries take below.
+        stack_bytes: of the function that they are inlined into and of those it calls, without what
+            libraries take below.
+        held_stack_bytes: what of it is kept while a network runs below the features of a stream:
+            that of the function alone.
         error_ratio: largest error of the closed form on pipelines that it was not made from.
     """
 
     instructions: float
     code_bytes: int
     stack_bytes: int
+    held_stack_bytes: int
     error_ratio: float
 
 
@@ -83,6 +87,7 @@ def on_core(steps: Sequence[Step], shapes: Sequence[Shape], core: str) -> CoreWo
         code_bytes=round(sum(facts["code"][kind] for kind in kinds)),
         # Of inlined steps the one that spills most decides.
         stack_bytes=round(max(facts["stack"][kind] for kind in kinds)),
+        held_stack_bytes=round(facts["stack"][BASE]),
         error_ratio=facts["error"][_error_of(steps)],
     )
 

@@ -319,10 +319,10 @@ def test_a_search_and_what_follows_print_what_the_functions_return(workplace, ca
 # Options that have the name of another one and mean something else.
 OTHER_MEANING = {
     ("answers", "out"), ("bench_kit", "out"), ("calibrate", "device"), ("export", "calibration"),
-    ("federated_join", "out"), ("federated_serve", "out"), ("federated_serve", "port"),
-    ("generate", "out"), ("listen", "stride"), ("prune", "controls"), ("prune", "data"),
-    ("prune", "keep"), ("prune", "top"), ("submit", "data"), ("submit", "spaces"),
-    ("submit", "workers"), ("worker", "data"), ("worker", "spaces"),
+    ("federated_join", "out"), ("federated_serve", "by"), ("federated_serve", "out"),
+    ("federated_serve", "port"), ("generate", "out"), ("listen", "stride"), ("prune", "controls"),
+    ("prune", "data"), ("prune", "keep"), ("prune", "top"), ("submit", "data"),
+    ("submit", "spaces"), ("submit", "workers"), ("worker", "data"), ("worker", "spaces"),
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import re
 
 from hwkd.core.core_file import Core, RoundingCode
 from hwkd.deploy.to_c.project import Project
+from hwkd.deploy.to_c.raw_input import FeatureStack
 from hwkd.qgraph.foreign_text import string_bytes
 
 # Of model_run and what calls it.
@@ -53,17 +54,22 @@ def predict_ram_bytes(project: Project, core: Core) -> int | None:
     below = core.rest.library_stack_bytes
     deepest = max((item.stack_bytes + below * bool(item.library) for item in called), default=0)
     features = 0 if project.raw is None else project.raw.ram_bytes or 0
-    stack = 0 if project.raw is None else project.raw.stack_bytes(core.name)
+    stack = FeatureStack(0, 0) if project.raw is None else project.raw.stack(core.name)
     if stack is None:
         return None
     if project.stream is None:
         # The network runs when the features are there, and its stack is free again.
-        deepest = max(deepest, stack + below * bool(stack))
+        deepest = max(deepest, _with_libraries(stack, below))
         return project.memory.arena_bytes + features + _FRAME_BYTES + deepest
     # It runs below the features of the last frame of a hop, which wait in a row.
-    row = project.stream.frame_bytes if stack else 0
+    row = project.stream.frame_bytes if stack.deepest_bytes else 0
     static = features + row + _STREAM_BYTES
-    return project.memory.arena_bytes + static + stack + _PUSH_BYTES + _FRAME_BYTES + deepest
+    deepest = max(stack.held_bytes + deepest, _with_libraries(stack, below))
+    return project.memory.arena_bytes + static + _PUSH_BYTES + _FRAME_BYTES + deepest
+
+
+def _with_libraries(stack: FeatureStack, library_stack_bytes: int) -> int:
+    return stack.deepest_bytes + library_stack_bytes * bool(stack.deepest_bytes)
 
 
 def _kernel_code(project: Project, core: Core) -> RoundingCode | None:

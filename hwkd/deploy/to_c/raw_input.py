@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,10 +115,28 @@ _FLOAT_QUANTISER = """static int8_t quantised(float value)
 """
 
 
+class FeatureStack(NamedTuple):
+    """What features take of the stack, without what libraries take below.
+
+    Attributes:
+        deepest_bytes: at most.
+        held_bytes: while a network runs below the features of a stream.
+    """
+
+    deepest_bytes: int
+    held_bytes: int
+
+
 def _uncounted(core: str) -> int:
     """Return 0: the code that prepares floats is left out of predictions."""
     del core
     return 0
+
+
+def _no_stack(core: str) -> FeatureStack:
+    """Return none, likewise."""
+    del core
+    return FeatureStack(0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +154,7 @@ class RawInput:
         power_table: `powers` in C: 2^(i / 64) in steps of 1/32768; empty where floats are prepared.
         code_bytes: core, by the name of its file -> code of features; None where it was never
             measured.
-        stack_bytes: core likewise -> stack of features, without what libraries take below.
+        stack: core likewise -> what features take of it.
         frames: of samples whose features firmware may keep; None where it keeps samples.
         apply: the same in NumPy: raw values [n, *shape] to inputs of the network before int8.
     """
@@ -150,7 +168,7 @@ class RawInput:
     table_bytes: int | None = None
     power_table: str = ""
     code_bytes: Callable[[str], int | None] = _uncounted
-    stack_bytes: Callable[[str], int | None] = _uncounted
+    stack: Callable[[str], FeatureStack | None] = _no_stack
     frames: FrameForm | None = None
     apply: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None
 

@@ -23,7 +23,7 @@ from hwkd.deploy.exporter import Exported, Exporter, ExportOptions, ExportSource
 from hwkd.deploy.output_folder import require_free_out, require_replaceable, write_folder
 from hwkd.deploy.student_facts import README_FILE, student_readme
 from hwkd.deploy.to_c.project import RecordedInput
-from hwkd.deploy.to_c.raw_input import PREPARE, PUT, RawInput
+from hwkd.deploy.to_c.raw_input import PREPARE, PUT, FeatureStack, RawInput
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
 from hwkd.engine.arms.evaluation import save_student
@@ -162,7 +162,7 @@ def raw_input(record: PipelineRecord) -> RawInput:
     return replace(
         found,
         code_bytes=partial(_code_bytes, pipeline),
-        stack_bytes=partial(_stack_bytes, pipeline),
+        stack=partial(_stack, pipeline),
     )
 
 
@@ -171,9 +171,9 @@ def _code_bytes(pipeline: Pipeline, core: str) -> int | None:
     return None if work is None else work.code_bytes
 
 
-def _stack_bytes(pipeline: Pipeline, core: str) -> int | None:
+def _stack(pipeline: Pipeline, core: str) -> FeatureStack | None:
     work = on_core(pipeline.steps, shapes_of(pipeline.steps, pipeline.raw_shape), core)
-    return None if work is None else work.stack_bytes
+    return None if work is None else FeatureStack(work.stack_bytes, work.held_stack_bytes)
 
 
 def _files(made: Sequence[Exported], student: StudentFolder | None) -> dict[str, str | bytes]:
