@@ -15,6 +15,7 @@ from hwkd.qgraph.ir import Pool, QuantTensor
 
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 _Int64: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
+_Float64: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 _UNIT_ROUNDOFF = 2.0**-24
 # Roundings of a result besides those of its sum: each value times its scale, the reciprocals of
@@ -50,8 +51,7 @@ def averages_in_any_order(
     factor = float(source.scale) / float(target.scale) / counts
     error = gamma(taps) * (magnitudes * factor + abs(target.zero_point))
     exact = sums * factor
-    low, high = np.ceil(exact - error - 0.5), np.floor(exact + error + 0.5)
-    return _as_int8(low, op, target), _as_int8(high, op, target)
+    return rounded_ends(exact, error, op.output_range, target.zero_point)
 
 
 def may_be_at_tie(op: Pool, source: QuantTensor, target: QuantTensor) -> bool:
@@ -83,6 +83,22 @@ def gamma(taps: int) -> float:
     return roundings * _UNIT_ROUNDOFF / (1 - roundings * _UNIT_ROUNDOFF)
 
 
+def rounded_ends(
+    exact: _Float64, error: _Float64, output_range: tuple[int, int], zero_point: int
+) -> tuple[_Int8, _Int8]:
+    """Return the smallest and the largest int8 value that rounding may give.
+
+    Args:
+        exact: in steps of the output, without its zero point.
+        error: how far floats may be from it.
+    """
+    low, high = (
+        np.asarray(np.clip(steps + zero_point, *output_range), dtype=np.int8)
+        for steps in (np.ceil(exact - error - 0.5), np.floor(exact + error + 0.5))
+    )
+    return low, high
+
+
 def _windows(op: Pool, padded: _Int64) -> _Int64:
     """Return the sum over each window."""
     rows, columns = (
@@ -98,7 +114,3 @@ def _windows(op: Pool, padded: _Int64) -> _Int64:
                 x : x + op.stride[1] * (columns - 1) + 1 : op.stride[1],
             ]  # fmt: skip
     return total
-
-
-def _as_int8(steps: np.ndarray[Any, np.dtype[np.float64]], op: Pool, target: QuantTensor) -> _Int8:
-    return np.asarray(np.clip(steps + target.zero_point, *op.output_range), dtype=np.int8)

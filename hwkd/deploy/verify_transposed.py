@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from hwkd.deploy.verify_average import gamma
+from hwkd.deploy.verify_average import gamma, rounded_ends
 from hwkd.qgraph.ir import ConvTranspose, QuantTensor
 
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
@@ -47,8 +47,7 @@ def transposed_in_any_order(
     # Each weight and each value is a rounded product with its scale, and the bias is one summand.
     bound = gamma(weights[0].size + 2)
     error = bound * (magnitudes * factor + abs(target.zero_point))
-    low, high = np.ceil(exact - error - 0.5), np.floor(exact + error + 0.5)
-    return _as_int8(low, op, target), _as_int8(high, op, target)
+    return rounded_ends(exact, error, op.output_range, target.zero_point)
 
 
 def _spread(
@@ -71,7 +70,3 @@ def _spread(
                 x : x + right * (columns - 1) + 1 : right,
             ] += np.einsum("nchw,oc->nohw", steps, weights[:, :, y, x], optimize=True)  # fmt: skip
     return total[:, :, top : top + size[0], left : left + size[1]]
-
-
-def _as_int8(steps: _Float64, op: ConvTranspose, target: QuantTensor) -> _Int8:
-    return np.asarray(np.clip(steps + target.zero_point, *op.output_range), dtype=np.int8)

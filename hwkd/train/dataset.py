@@ -11,6 +11,7 @@ from hwkd.core.head import Head
 from hwkd.core.nature import Nature
 
 SplitName: TypeAlias = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 
 class LabelledArrays(Protocol):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.errors import TeacherError
+from hwkd.train.dataset import SPLITS, Dataset
 
 _DIGEST_BYTES = 16
 
@@ -26,6 +27,11 @@ class KnownRows:
         rows = (row for part in known for row in part)
         for number, row in enumerate(rows):
             self._rows.setdefault(_digest(row), number)
+
+    @classmethod
+    def of(cls, data: Dataset) -> KnownRows:
+        """Take note of all examples of a data set, split after split."""
+        return cls([np.asarray(data.split(name).inputs) for name in SPLITS])
 
     def find(self, inputs: NDArray[np.float32], *, teacher: str) -> NDArray[np.int64]:
         """Return the number of each input, shape [n].

@@ -21,14 +21,13 @@ from hwkd.core.errors import ConfigError, RunFolderError, TeacherError, first_li
 from hwkd.core.head import Head
 from hwkd.core.strict_model import StoredInt, StrictModel, read_record
 from hwkd.io.paths import written_atomically
-from hwkd.train.dataset import Dataset, SplitName
+from hwkd.train.dataset import SPLITS, Dataset, SplitName
 from hwkd.train.known_rows import KnownRows
 from hwkd.train.teacher import Teacher, as_outputs
 from hwkd.train.teacher_input import AS_STUDENTS, SeenInput
 from hwkd.train.top_answers import TopAnswers
 
 _KEY = "hwkd.answers"
-_SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 _MOST_CLASSES = 65536
 
 
@@ -93,7 +92,7 @@ def write_answers(path: Path, teacher: Teacher, data: Dataset, *, top: int | Non
     _require_top(top, data.head)
     if path.suffix.lower() != ".safetensors" or path.exists():
         raise ConfigError(f"--out {path}: give the name of a new .safetensors file")
-    asked = [teacher.logits(np.asarray(data.split(name).inputs)) for name in _SPLITS]
+    asked = [teacher.logits(np.asarray(data.split(name).inputs)) for name in SPLITS]
     logits = data.head.centred(np.concatenate(asked))
     if np.abs(logits).max(initial=0.0) > np.finfo(np.float16).max:
         raise TeacherError(f"teacher {teacher.name}: answers outside float16; scale them down")
@@ -104,7 +103,7 @@ def write_answers(path: Path, teacher: Teacher, data: Dataset, *, top: int | Non
         description=teacher.description,
         num_outputs=data.num_outputs,
         top=answers.classes.shape[1] or None,
-        examples={name: len(data.split(name).labels) for name in _SPLITS},
+        examples={name: len(data.split(name).labels) for name in SPLITS},
         sha256=_digest(answers),
     )
     tensors: Mapping[str, NDArray[Any]] = {"values": answers.values, "classes": answers.classes}
@@ -127,7 +126,7 @@ def load_answers(path: Path, data: Dataset) -> AnswersTeacher:
             f"{data.fingerprint[:12]}); give the data, split and preprocessing that it was written "
             "for, or write one with hwkd answers"
         )
-    splits = [np.asarray(data.split(name).inputs) for name in _SPLITS]
+    splits = [np.asarray(data.split(name).inputs) for name in SPLITS]
     if record.num_outputs != data.num_outputs or len(answers.values) != sum(map(len, splits)):
         raise TeacherError(f"--teacher {path}: holds another number of answers than it says")
     kept = "all outputs" if record.top is None else f"the {record.top} likeliest classes"

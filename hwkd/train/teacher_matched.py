@@ -10,23 +10,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.errors import TeacherError
 from hwkd.core.head import Head
-from hwkd.train.dataset import Dataset, SplitName
+from hwkd.train.dataset import Dataset
 from hwkd.train.known_rows import KnownRows
-from hwkd.train.teacher import Teacher, TeacherKind
-from hwkd.train.teacher_input import SeenInput
-from hwkd.train.teacher_module import ModuleTeacher
-from hwkd.train.teacher_onnx import OnnxTeacher
+from hwkd.train.teacher import Teacher
+from hwkd.train.teacher_around import AroundTeacher, Network
 
-Network: TypeAlias = OnnxTeacher | ModuleTeacher
-
-_SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 # Less than the likeliest class: no share at any usual temperature, and well within float16.
 _RULED_OUT = -200.0
 _SHOWN = 6
@@ -49,8 +43,11 @@ class KnownLabels:
     def of(cls, data: Dataset) -> KnownLabels:
         """Take note of all examples of a data set."""
         labels = np.asarray(data.split("train").labels, dtype=np.int64)
-        rows = KnownRows([np.asarray(data.split(name).inputs) for name in _SPLITS])
-        return cls(labels=labels, rows=rows, digest=hashlib.sha256(labels.tobytes()).hexdigest())
+        return cls(
+            labels=labels,
+            rows=KnownRows.of(data),
+            digest=hashlib.sha256(labels.tobytes()).hexdigest(),
+        )
 
     def find(self, inputs: NDArray[np.float32], *, teacher: str) -> NDArray[np.int64]:
         """Return the class of each input, -1 of those that nothing is trained on; shape [n].
@@ -64,7 +61,7 @@ class KnownLabels:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MatchedTeacher:
+class MatchedTeacher(AroundTeacher):
     """See `hwkd.train.teacher.Teacher`.
 
     Attributes:
@@ -74,21 +71,10 @@ class MatchedTeacher:
         known: None where it knows every class of the data.
     """
 
-    network: Network
     head: Head = field(repr=False)
     columns: tuple[int, ...]
     classes: tuple[int, ...]
     known: KnownLabels | None = field(repr=False)
-
-    @property
-    def kind(self) -> TeacherKind:
-        """That of the network."""
-        return self.network.kind
-
-    @property
-    def name(self) -> str:
-        """That of the network."""
-        return self.network.name
 
     @property
     def identity(self) -> str:
@@ -107,19 +93,9 @@ class MatchedTeacher:
         return f"{self.network.description}; {knows}"
 
     @property
-    def seen(self) -> SeenInput:
-        """What the network is shown."""
-        return self.network.seen
-
-    @property
     def num_outputs(self) -> int:
         """Number of classes of the data."""
         return self.head.size
-
-    @property
-    def is_from_cache(self) -> bool:
-        """Whether an earlier run trained it."""
-        return self.network.is_from_cache
 
     def alone(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what it says with classes that it does not know ruled out, shape [n, classes]."""

@@ -11,29 +11,23 @@ from numpy.typing import NDArray
 
 from hwkd.core.errors import DataError, TeacherError
 from hwkd.core.head import Head
-from hwkd.train.dataset import Dataset, SplitName
+from hwkd.train.dataset import SPLITS, Dataset
 from hwkd.train.known_rows import KnownRows
-from hwkd.train.teacher import TeacherKind
 from hwkd.train.teacher_answers import AnswersTeacher
-from hwkd.train.teacher_input import SeenInput
-from hwkd.train.teacher_module import ModuleTeacher
-from hwkd.train.teacher_onnx import OnnxTeacher
-
-_SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+from hwkd.train.teacher_around import AroundTeacher, Network
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairedTeacher:
+class PairedTeacher(AroundTeacher):
     """See `hwkd.train.teacher.Teacher`; asked about an example, it looks at its other half."""
 
-    network: OnnxTeacher | ModuleTeacher
     theirs: Dataset = field(repr=False)
     rows: KnownRows = field(repr=False)
 
     @classmethod
     def of(
         cls,
-        networks: Sequence[OnnxTeacher | ModuleTeacher | AnswersTeacher],
+        networks: Sequence[Network | AnswersTeacher],
         theirs: Dataset,
         ours: Dataset,
     ) -> PairedTeacher:
@@ -49,7 +43,7 @@ class PairedTeacher:
                 "--teacher-sees paired: takes one teacher that runs; hwkd answers writes what it "
                 "says of pairs as a file, which then is about what students see"
             )
-        for name in _SPLITS:
+        for name in SPLITS:
             own, other = ours.split(name).labels, theirs.split(name).labels
             if not np.array_equal(own, other):
                 raise DataError(
@@ -57,18 +51,7 @@ class PairedTeacher:
                     f"and {len(other)} for the teacher, or in another order; give one of each pair "
                     "in the same place of both arrays"
                 )
-        rows = KnownRows([np.asarray(ours.split(name).inputs) for name in _SPLITS])
-        return cls(network=network, theirs=theirs, rows=rows)
-
-    @property
-    def kind(self) -> TeacherKind:
-        """That of the network."""
-        return self.network.kind
-
-    @property
-    def name(self) -> str:
-        """That of the network."""
-        return self.network.name
+        return cls(network=network, theirs=theirs, rows=KnownRows.of(ours))
 
     @property
     def identity(self) -> str:
@@ -82,11 +65,6 @@ class PairedTeacher:
         return f"{self.network.description}; sees the other half of each pair"
 
     @property
-    def seen(self) -> SeenInput:
-        """At which scale."""
-        return self.network.seen
-
-    @property
     def head(self) -> Head:
         """What outputs mean."""
         return self.theirs.head
@@ -96,18 +74,13 @@ class PairedTeacher:
         """Number of outputs."""
         return self.network.num_outputs
 
-    @property
-    def is_from_cache(self) -> bool:
-        """Whether an earlier run trained it."""
-        return self.network.is_from_cache
-
     def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what the network says of the other halves of some examples."""
         rows = self.rows.find(inputs, teacher=self.name)
         return self.network.logits(self._halves(rows))
 
     def _halves(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        splits = [np.asarray(self.theirs.split(name).inputs) for name in _SPLITS]
+        splits = [np.asarray(self.theirs.split(name).inputs) for name in SPLITS]
         found = np.empty((len(rows), *self.theirs.input_shape), dtype=np.float32)
         first = 0
         for split in splits:
