@@ -177,13 +177,9 @@ def training_cost(
     teacher = plan.samples * _answer_bytes(plan.top, answer)
     given = sum(graph.tensors[name].elements for name in graph.inputs)
     epoch = None
-    if sample_s is not None and power_w is None:
-        reason = "no published power for this clock"
-    elif sample_s is not None and power_w is not None:
-        middle, low, high = (
-            plan.samples * each_s * each_w for each_s, each_w in zip(sample_s, power_w, strict=True)
-        )
-        epoch = EnergyBand(value_j=middle, low_j=low, high_j=high)
+    if sample_s is not None:
+        epoch = _epoch_energy(plan, sample_s, power_w)
+        reason = reason if epoch else "no published power for this clock"
     return TrainingCost(
         plan=plan,
         trained=len(trained),
@@ -200,6 +196,20 @@ def training_cost(
         epoch=epoch,
         reason=reason,
     )
+
+
+def _epoch_energy(
+    plan: TrainingPlan,
+    sample_s: tuple[float, float, float],
+    power_w: tuple[float, float, float] | None,
+) -> EnergyBand | None:
+    """Return what a pass over all samples takes; None where nobody published the power."""
+    if power_w is None:
+        return None
+    middle, low, high = (
+        plan.samples * each_s * each_w for each_s, each_w in zip(sample_s, power_w, strict=True)
+    )
+    return EnergyBand(value_j=middle, low_j=low, high_j=high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,12 +106,7 @@ def verify_model(
         project = _built(model_path, target.core, rounding, kernels, patches)
     # Files are compared as they are; what raw values become is checked where it is in integers.
     project = replace(project, raw=raw)
-    flowing = None
-    if streaming:
-        flowing = build_project(
-            model_path, rounding=project.rounding, kernels=kernels, raw=raw, streaming=True,
-            instruction_sets=(target.core.instruction_set,),
-        )  # fmt: skip
+    flowing = _flowing(model_path, project, target.core, kernels) if streaming else None
     require_fit(project, target)
     tools = find_tools()
     ran = _run(model_path, project, target, samples, tools=tools, progress=progress)
@@ -125,6 +120,14 @@ def verify_model(
         "stream": stream,
     }  # fmt: skip
     return judged(found.model_copy(update={**about, "scores": scores}))
+
+
+def _flowing(model_path: Path, whole: Project, core: Core, kernels: Kernels) -> Project:
+    """Return the C that takes a signal frame by frame."""
+    return build_project(
+        model_path, rounding=whole.rounding, kernels=kernels, raw=whole.raw, streaming=True,
+        instruction_sets=(core.instruction_set,),
+    )  # fmt: skip
 
 
 def _built(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -48,12 +49,22 @@ def teachers_edge(
         divides: weighed terms are divided by the number of teachers once more.
     """
     kl = partial(divergence, temperature=temperature)
-    count = len(names)
-    by_norm = partial(
-        min_norm_weights, temperature=temperature, nu=nu, normalises=way == "min_norm_directions"
+    divisor = len(names) if way == "loss" or divides else 1
+    return Edge(
+        name="teachers",
+        loss=partial(soft_cross_entropy, temperature=temperature) if way == "instance" else kl,
+        prediction="student.logits",
+        target=_one_target(names, temperature).get(way, names),
+        weigh=_weighed(names, temperature, nu).get(way),
+        weight=weight / divisor,
+        attached=way in ("learned", "learned_graph", "instance"),
     )
-    factors = tuple(f"instance.factor{k}" for k in range(count))
-    one_target = {
+
+
+def _one_target(names: tuple[str, ...], temperature: float) -> Mapping[str, Aggregate]:
+    """Return, by way, what makes one target of all teachers."""
+    factors = tuple(f"instance.factor{k}" for k in range(len(names)))
+    return {
         "probability": Aggregate(
             by=partial(mean_probability, temperature=temperature), members=names
         ),
@@ -75,23 +86,22 @@ def teachers_edge(
             controls=("student.features", "instance.latent", *factors),
         ),
     }
-    weighed = {
+
+
+def _weighed(names: tuple[str, ...], temperature: float, nu: float) -> Mapping[str, Aggregate]:
+    """Return, by way, what weighs the terms of the teachers."""
+
+    def by_norm(*, normalises: bool) -> Aggregate:
+        by = partial(min_norm_weights, temperature=temperature, nu=nu, normalises=normalises)
+        return Aggregate(by=by, members=names, controls=("student.logits",))
+
+    return {
         "confidence": Aggregate(by=confidence_weights, members=names, of_labels=True),
         "entropy": Aggregate(by=entropy_weights, members=names),
         "graph": Aggregate(by=partial(agreement_weights, temperature=temperature), members=names),
-        "min_norm": Aggregate(by=by_norm, members=names, controls=("student.logits",)),
-        "min_norm_directions": Aggregate(by=by_norm, members=names, controls=("student.logits",)),
+        "min_norm": by_norm(normalises=False),
+        "min_norm_directions": by_norm(normalises=True),
     }
-    divisor = count if way == "loss" or divides else 1
-    return Edge(
-        name="teachers",
-        loss=partial(soft_cross_entropy, temperature=temperature) if way == "instance" else kl,
-        prediction="student.logits",
-        target=one_target.get(way, names),
-        weigh=weighed.get(way),
-        weight=weight / divisor,
-        attached=way in ("learned", "learned_graph", "instance"),
-    )
 
 
 @SCHEMES.register("multi_teacher")

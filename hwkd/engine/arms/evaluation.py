@@ -102,10 +102,7 @@ def train_student(
             checkpoints=checkpoints,
         )
         return _of_course(arm, context, *course)
-    module = build_module(layers, seed=train_config.seed, kind=context.data.head.kind)
-    if start_from is not None:
-        fill_module(module, start_from)
-    module = module.to(context.accelerator)
+    module = _begun(layers, context, train_config.seed, start_from)
     criterion = student_criterion(
         context,
         module,
@@ -126,6 +123,15 @@ def train_student(
         checkpoint=None if checkpoints is None else checkpoints.stage("train", train_config),
     )
     return Trained(module=module, result=result, criterion=criterion)
+
+
+def _begun(
+    layers: Layers, context: SearchContext, seed: int, start_from: Path | None
+) -> StudentModule:
+    module = build_module(layers, seed=seed, kind=context.data.head.kind)
+    if start_from is not None:
+        fill_module(module, start_from)
+    return module.to(context.accelerator)
 
 
 def _of_course(

@@ -67,16 +67,8 @@ class Closing:
             limit.require_training(least_end_s(ranked[0], context), verifies=config.verify_best)
         begun = time.monotonic()
         run, shares = self.planning.plan(run, searches=False)
-        has_teacher = context.teacher_error is not None and run.teacher is not None
-        ending = Ending(
-            goal=run.objective,
-            has_teacher=has_teacher and run.teacher is not None and run.teacher.left_out is None,
-            epochs=most_epochs(config, len(context.data.train), is_timed=limit.is_limited),
-            seeds=config.training.controls,
-            end_s=limit.deadline_s(shares["final training"]) if shares else None,
-            is_again=again,
-            start_up_s=limit.child_s,
-        )
+        end_s = limit.deadline_s(shares["final training"]) if shares else None
+        ending = self._ending(run, end_s, again=again)
         final, files, given_up = finish_students(
             ranked,
             context,
@@ -104,6 +96,19 @@ class Closing:
         )
         write_student(self.store.path / BEST_FOLDER, files, record)
         return run
+
+    def _ending(self, run: RunRecord, end_s: float | None, *, again: bool) -> Ending:
+        context, limit = self.context, self.planning.limit
+        has_teacher = context.teacher_error is not None and run.teacher is not None
+        return Ending(
+            goal=run.objective,
+            has_teacher=has_teacher and run.teacher is not None and run.teacher.left_out is None,
+            epochs=most_epochs(context.config, len(context.data.train), is_timed=limit.is_limited),
+            seeds=context.config.training.controls,
+            end_s=end_s,
+            is_again=again,
+            start_up_s=limit.child_s,
+        )
 
     def verified(self, run: RunRecord) -> RunRecord:
         """Run the C of the best student on an emulated core, once, if that was asked for."""

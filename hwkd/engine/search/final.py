@@ -8,7 +8,7 @@ brief ones are the best of many is allowed for.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from hwkd.core.errors import DoesNotFitError
 from hwkd.core.final_record import FinalRecord
@@ -80,9 +80,6 @@ def finish_students(
     held = held_contest(store.path, ranked, context, ending.goal) if ending.is_again else None
     given_up = not_affordable(ranked[0], ending)
     turns = last_trainings(ranked, context, store, ending, held, from_the_start=not given_up)
-    if context.scheme is not None and not any(order.arm == SCHEME for order in turns.wanted):
-        given_up += (f"scheme {context.scheme.name}: no full training was made by it",)
-
     brief = BriefWeights(ranked=ranked, context=context, store=store, ending=ending)
 
     def beside() -> None:
@@ -98,9 +95,7 @@ def finish_students(
         meanwhile=beside,
         progress=progress,
     )
-    missing = [order for order in turns.wanted if order.name not in results]
-    if missing:
-        given_up += (f"{len(missing)} of {len(turns.wanted)} full trainings, for lack of time",)
+    given_up += _not_made(turns.wanted, results, context)
     found = held_contest(store.path, ranked, context, ending.goal)
     ships, why = _shipping(found, brief, made=bool(results))
     verdict = judged(ships[0], found.trainings, context, networks_compared=networks_of(ranked))
@@ -113,6 +108,19 @@ def finish_students(
         came = what_came(held, found, ranked, context.data.head.metrics[0])
         final = final.model_copy(update={"remarks": tuple(came)})
     return final, files, given_up + why
+
+
+def _not_made(
+    wanted: Sequence[ArmOrder], results: Collection[str], context: SearchContext
+) -> tuple[str, ...]:
+    """Return what was given up of the trainings that should have been."""
+    said: tuple[str, ...] = ()
+    if context.scheme is not None and not any(order.arm == SCHEME for order in wanted):
+        said += (f"scheme {context.scheme.name}: no full training was made by it",)
+    missing = [order for order in wanted if order.name not in results]
+    if missing:
+        said += (f"{len(missing)} of {len(wanted)} full trainings, for lack of time",)
+    return said
 
 
 def _shipping(
