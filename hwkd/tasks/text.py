@@ -22,7 +22,7 @@ from hwkd.tasks.folder_tree import first_names
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit, class_indices
 from hwkd.tasks.splits import with_all_splits
-from hwkd.tasks.text_source import TEXT_FORMATS, read_texts
+from hwkd.tasks.text_source import TEXT_FORMATS, read_texts, votes_of
 
 _FEATURES = "words"
 # Most texts are whole; what the longest one in a hundred say beyond is not read.
@@ -71,6 +71,9 @@ def _raw(source: Path, reading: Reading) -> RawData:
     beside = list(dict.fromkeys(name for split in found.values() for name in split[0].beside))
     if beside:
         notes = (f"left out: {first_names(beside)}", *notes)
+    votes = votes_of(found["train"])
+    if votes is not None:
+        notes = (votes.note(reading.label or ""), *notes)
     labels = {name: np.array([each.label for each in split]) for name, split in found.items()}
     indices, names = class_indices(labels, source=printable(source))
 
