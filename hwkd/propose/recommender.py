@@ -140,7 +140,7 @@ class Recommender(Generic[T]):
         if not len(part):
             part = np.arange(len(own))
         size = rows.features[:, :2].sum(1)
-        return own[max(part, key=size.__getitem__)]
+        return own[int(max(part, key=size.__getitem__))]
 
     def _best(self, history: Observations, tried: set[object], turn: int) -> Recommendation | None:
         trained = history.trained

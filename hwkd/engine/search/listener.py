@@ -43,8 +43,29 @@ class SearchListener(Protocol):
         ...
 
 
-class SilentListener(SearchListener):
+class SilentListener:
     """Is told everything and says nothing."""
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Ignore."""
+
+    def on_data(self, data: TaskData) -> None:
+        """Ignore."""
+
+    def on_feasibility(self, run: RunRecord) -> None:
+        """Ignore."""
+
+    def on_teacher(self, teacher: TeacherRecord) -> None:
+        """Ignore."""
+
+    def on_plan(self, seconds: Mapping[Stage, float], left_s: float) -> None:
+        """Ignore."""
+
+    def on_records(self, records: Sequence[TrialRecord], total: int | None) -> None:
+        """Ignore."""
+
+    def on_note(self, note: str) -> None:
+        """Ignore."""
 
 
 class PassingListener:
