@@ -67,6 +67,8 @@ class OutputKind:
         divergence_unit: of `Head.divergence`.
         intended_use: number of outputs, and their names as text -> sentences of the model card.
         answer_rule: what the answer is, for readers of a README.
+        python: statement that prints the answers of `outputs` by the `facts` that lie in an ONNX
+            file; empty where hwkd itself is needed.
         answer: names of the outputs, `Head.answer_mean`, `Head.answer_std` and the threshold -> C.
         head: names, `Head.answer_mean` and `Head.answer_std` -> a head that scores and answers;
             what only training needs of it is not recorded.
@@ -80,6 +82,7 @@ class OutputKind:
     answer_rule: str
     answer: Callable[[_Names, _Numbers, _Numbers, DecisionRecord | None], CAnswer]
     head: Callable[[_Names, _Numbers, _Numbers], Head]
+    python: str = ""
     answers: tuple[str, ...] = ()
     of_maps: bool = False
     cell_pixels: int = 1

@@ -177,7 +177,7 @@ mean, std = (np.reshape(step["values"][k], (1, -1, *[1] * (raw.ndim - 2))) for k
 given = ((raw - mean) / std).astype(np.float32)
 name = session.get_inputs()[0].name
 outputs = np.concatenate([session.run(None, {{name: one[None]}})[0] for one in given])
-print([facts["answer"]["labels"][i] for i in outputs.argmax(axis=1)])
+{answer}
 ```
 """
 
@@ -220,8 +220,9 @@ def student_readme(student: StudentRecord, files: Iterable[str]) -> str:
         )
         shape = ", ".join(map(str, run.data.pipeline.raw_shape))
         kinds = [step.kind for step in run.data.pipeline.steps]
-        if kinds == ["normalise"] and output_kind(run.data.kind).of_classes:
-            text += _PYTHON.format(file=models[-1], shape=shape)
+        answer = output_kind(run.data.kind).python
+        if kinds == ["normalise"] and answer:
+            text += _PYTHON.format(file=models[-1], shape=shape, answer=answer)
         else:
             text += _BY_HWKD.format(shape=shape)
         if any("int8" in name for name in models):

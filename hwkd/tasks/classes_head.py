@@ -14,6 +14,7 @@ from scipy.special import softmax
 from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.errors import DataError
 from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
+from hwkd.core.likeliest import likeliest
 from hwkd.core.metric import ACCURACY, Metric, Scores
 from hwkd.core.reading import Reading
 from hwkd.tasks.classes_out import ClassesOut
@@ -93,6 +94,7 @@ _CLASSES = OutputKind(
         "the class with the largest output; of a stream, see the threshold where one was chosen"
     ),
     intended_use=_intended_use,
+    python='print([facts["answer"]["labels"][i] for i in outputs.argmax(axis=1)])',
     answer=_answer,
     head=_head,
 )
@@ -192,7 +194,7 @@ class ClassesHead(ClassesOut):
     def _counts(
         self, outputs: NDArray[np.float32], targets: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        places = targets * self.size + outputs.argmax(axis=1)
+        places = targets * self.size + likeliest(outputs)
         counts: NDArray[np.int64] = np.bincount(places, minlength=self.size**2)
         return counts.reshape(self.size, self.size)
 
@@ -268,7 +270,7 @@ class ClassesHead(ClassesOut):
         from scipy.optimize import linear_sum_assignment
 
         confusion = np.zeros((self.size, self.size))
-        np.add.at(confusion, (targets, outputs.argmax(axis=1)), 1.0)
+        np.add.at(confusion, (targets, likeliest(outputs)), 1.0)
         # What no example decides stays where it is.
         order = linear_sum_assignment(confusion + 0.5 * np.eye(self.size), maximize=True)[1]
         moved = {int(output): label for label, output in enumerate(order) if label != output}
@@ -288,7 +290,7 @@ class ClassesHead(ClassesOut):
         names = np.array(self.names)
         if all(map(_NUMBER.fullmatch, self.names)):
             names = names.astype(np.int64)
-        answers: NDArray[Any] = names[outputs.argmax(axis=1)]
+        answers: NDArray[Any] = names[likeliest(outputs)]
         return answers
 
     def targets(self, labels: NDArray[Any], inputs: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -355,7 +357,7 @@ def balanced_weights(data: RawData, power: float = 1.0) -> tuple[float, ...]:
 
 
 def _wrong(outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.float64]:
-    wrong: NDArray[np.float64] = (outputs.argmax(axis=1) != targets).astype(np.float64)
+    wrong: NDArray[np.float64] = (likeliest(outputs) != targets).astype(np.float64)
     return wrong
 
 
@@ -377,7 +379,7 @@ def _voted_accuracy(
     first = np.unique(places, return_index=True)[1]
     likely = np.zeros((len(first), outputs.shape[1]))
     np.add.at(likely, places, softmax(outputs.astype(np.float64), axis=1))
-    return float((likely.argmax(axis=1) == targets[first]).mean())
+    return float((likeliest(likely) == targets[first]).mean())
 
 
 def _balanced(errors: NDArray[np.float64], targets: NDArray[np.int64]) -> float:

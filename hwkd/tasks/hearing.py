@@ -11,6 +11,7 @@ from scipy.special import softmax
 
 from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.errors import DataError
+from hwkd.core.likeliest import likeliest
 from hwkd.core.listening import WHOLE
 from hwkd.core.metric import Metric, Scores
 
@@ -294,7 +295,7 @@ class Refusing:
         """Return the lowest threshold that keeps the share of false alarms, a half at least."""
         del wholes
         chances = chances_of(outputs)
-        named, sure = chances.argmax(axis=1), chances.max(axis=1)
+        named, sure = likeliest(chances), chances.max(axis=1)
         is_word, says_word = (~np.isin(each, self.quiet) for each in (targets, named))
         alarms = np.sort(sure[~is_word & says_word])[::-1]
         allowed = int(self.most_ratio * (~is_word).sum())

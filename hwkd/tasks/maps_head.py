@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.head import CLASS_MAPS, OUTPUT_KINDS, CAnswer, Head, Knowledge, OutputKind
+from hwkd.core.likeliest import likeliest
 from hwkd.core.metric import Metric, Scores
 from hwkd.tasks.classes_out import ClassesOut
 from hwkd.tasks.no_threshold import NoThreshold
@@ -164,7 +165,7 @@ class MapsHead(NoCorrection, ClassesOut, NoThreshold):
         self, outputs: NDArray[np.float32], targets: NDArray[np.int16]
     ) -> NDArray[np.int64]:
         """Return for each picture how often which class was named for which, [n, given, named]."""
-        named = outputs.reshape(len(outputs), self.size, -1).argmax(axis=1)
+        named = likeliest(outputs.reshape(len(outputs), self.size, -1))
         given = targets.reshape(len(targets), -1).astype(np.int64)
         pictures = np.arange(len(given))[:, np.newaxis]
         places = (pictures * self.size + given) * self.size + named
@@ -211,7 +212,7 @@ class MapsHead(NoCorrection, ClassesOut, NoThreshold):
 
     def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
         """Return the class number at each position, shape [n, height, width]."""
-        named = outputs.reshape(len(outputs), self.size, *inputs.shape[2:]).argmax(axis=1)
+        named = likeliest(outputs.reshape(len(outputs), self.size, *inputs.shape[2:]))
         maps: NDArray[Any] = named.astype(np.int16)
         return maps
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.boxes import CELL_PIXELS
+from hwkd.core.likeliest import likeliest
 
 # Sixteenths of a pixel in a cell; a power of two, which multiplies a float32 without rounding.
 CELL_UNITS = 16 * CELL_PIXELS
@@ -47,7 +48,7 @@ def decoded(outputs: NDArray[np.float32], *, classes: int) -> Things:
     """
     count, _, height, width = outputs.shape
     logits = outputs[:, :classes].reshape(count, classes, -1)
-    best, label = logits.max(axis=1), logits.argmax(axis=1)
+    best, label = logits.max(axis=1), likeliest(logits)
     is_there = best >= np.float32(LEAST_SCORE)
     has_edges = outputs.shape[1] > classes
     if not has_edges:

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from hwkd.core.catalog import TASKS
 from hwkd.core.errors import ConfigError, DataError
 from hwkd.core.listening import usual_stride
-from hwkd.core.metric import Metric, led_by
+from hwkd.core.metric import Metric
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.signals.features import features_named
 from hwkd.signals.steps.frames import Frames
 from hwkd.tasks.base import SPLITS, SplitName, Task, TaskData
+from hwkd.tasks.checked_task import Asked, FileTask
 from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.classes_head import WAKE_METRICS, head_of_classes
 from hwkd.tasks.hearing import FALSE_ACCEPTS_PER_HOUR, Hearing
@@ -34,12 +35,6 @@ _FORMATS = (
     "and in recordings (long ones without it), and as you have them validation_list.txt and "
     "testing_list.txt"
 )
-_KNOWN = frozenset(
-    {
-        "metric", "class_weights", "features", "rate_hz", "window_s", "stride_s",
-        "max_false_accepts_per_hour",
-    }
-)  # fmt: skip
 _FEATURES, _WINDOW_S, _HOUR_S = "log-mel", 1.0, 3600.0
 # Of clips, and of the time of every recording, where no list says it.
 _CLIP_SHARES: tuple[tuple[SplitName, float], ...] = (
@@ -51,7 +46,7 @@ _TIME_SHARES: tuple[tuple[SplitName, float], ...] = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class WakeWordTask:
+class WakeWordTask(FileTask):
     """One word or none; judged by what is missed at so many false accepts in an hour."""
 
     name: str = "wake-word"
@@ -61,20 +56,18 @@ class WakeWordTask:
     spaces: tuple[str, ...] = ("temporal", "narrow_deep", "depthwise", "plain")
     weight_budget_bytes: int | None = 20_000
 
-    def data(
-        self,
-        source: Path | None,
-        reading: Reading = AS_USUAL,
-        *,
-        split_seed: int = 0,
-        progress: Progress = silent,
-    ) -> TaskData:
+    known = frozenset(
+        {
+            "metric", "class_weights", "features", "rate_hz", "window_s", "stride_s",
+            "max_false_accepts_per_hour",
+        }
+    )  # fmt: skip
+    takes = _FORMATS
+
+    def of_file(self, source: Path, asked: Asked) -> TaskData:
         """Read, resample, split, cut into windows and compute features; see `Task.data`."""
-        reading.require_known(_KNOWN, task=self.name)
-        metrics = led_by(self.metrics, reading.metric, task=self.name)
-        if source is None:
-            raise ConfigError(f"--task wake-word needs --data: {_FORMATS}")
-        sounds = _read(source, reading, split_seed, progress)
+        reading = asked.reading
+        sounds = _read(source, reading, asked.split_seed, asked.progress)
         most_per_hour = reading.max_false_accepts_per_hour or FALSE_ACCEPTS_PER_HOUR
         _require_long_enough(sounds, most_per_hour)
         raw = checked_raw(_cut(sounds))
@@ -86,9 +79,11 @@ class WakeWordTask:
             most_per_hour=most_per_hour,
             name=sounds.word,
         )
-        head = replace(head_of_classes(raw, metrics, reading), hears=hears)
+        head = replace(head_of_classes(raw, asked.metrics, reading), hears=hears)
         heard = reading.model_copy(update={"features": reading.features or _FEATURES})
-        return prepare(raw, head, heard, task=self.name, split_seed=split_seed, nature="speech")
+        return prepare(
+            raw, head, heard, task=self.name, split_seed=asked.split_seed, nature="speech"
+        )
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]

@@ -17,10 +17,9 @@ from torch import Tensor
 
 from hwkd.core.boxes import moved_boxes
 from hwkd.core.nature import AXES
-from hwkd.core.signals import moved
+from hwkd.core.signals import Batch, moved
 from hwkd.train.augment import Augmentation, beside, kept_by_mask, relighting
 from hwkd.train.config import TrainConfig
-from hwkd.train.criteria import Batch
 from hwkd.train.motion import MotionDraws, varied_motion
 from hwkd.train.seeding import derive_seed
 from hwkd.train.symmetry import places_of_turns

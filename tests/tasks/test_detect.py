@@ -12,7 +12,7 @@ from support.boxed import write_coco
 
 from hwkd.core.box_targets import wanted_outputs
 from hwkd.core.boxes import CELL_PIXELS, moved_boxes
-from hwkd.core.errors import DataError
+from hwkd.core.errors import ConfigError, DataError
 from hwkd.core.reading import Reading
 from hwkd.core.signals import moved
 from hwkd.deploy.to_c.answer import answer_files
@@ -285,7 +285,7 @@ def test_pictures_that_cells_do_not_fill_are_refused(tmp_path):
     folder = write_coco(tmp_path / "boxed", examples=20)
     with pytest.raises(DataError, match=r"pictures of 30x33; .* give --input-size 32x32"):
         _DETECT.data(folder, Reading(input_size=(30, 33)))
-    with pytest.raises(DataError, match="--task detect comes with no data"):
+    with pytest.raises(ConfigError, match="--task detect needs --data: "):
         _DETECT.data(None)
 
 

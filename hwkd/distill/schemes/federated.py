@@ -10,7 +10,8 @@ from typing import ClassVar
 from hwkd.core.catalog import SCHEMES
 from hwkd.core.cohort import STUDENT, Earlier, Network, Role
 from hwkd.distill.aggregators.mean import mean_logit
-from hwkd.distill.edge_losses import absolute_difference, divergence
+from hwkd.distill.edge_losses import absolute_difference
+from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.method import option
 from hwkd.distill.scheme import Aggregate, Edge, Phase, Scheme, SchemeFamily, label_edge
 from hwkd.distill.shards import Part, Shards
