@@ -15,8 +15,8 @@ from pydantic import Field
 
 from hwkd import __version__
 from hwkd.core.chooser import RandomChooser
-from hwkd.core.limits import Limits
 from hwkd.core.input_sizes import stem_stride
+from hwkd.core.limits import Limits
 from hwkd.core.room import COARSENESSES, Coarseness, Room, RoomySpace, SizedSpace, takes_room
 from hwkd.core.seen_input import WHOLE_INPUT, InputView, SeeingSpace, input_views
 from hwkd.core.setting import SettingSpace
