@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.metric import Metric, Scores
@@ -21,8 +21,23 @@ if TYPE_CHECKING:
 
 # Names of kinds that some methods are for.
 CLASS_MAPS, PICTURES = "class maps", "pictures"
-_Names: TypeAlias = tuple[str, ...]
-_Numbers: TypeAlias = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputForm:
+    """The outputs of one network, as records have them.
+
+    Attributes:
+        names: of the outputs.
+        mean: `Head.answer_mean`.
+        std: `Head.answer_std`.
+        decision: the threshold; None where there is none.
+    """
+
+    names: tuple[str, ...] = ()
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    decision: DecisionRecord | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +84,9 @@ class OutputKind:
         answer_rule: what the answer is, for readers of a README.
         python: statement that prints the answers of `outputs` by the `facts` that lie in an ONNX
             file; empty where hwkd itself is needed.
-        answer: names of the outputs, `Head.answer_mean`, `Head.answer_std` and the threshold -> C.
-        head: names, `Head.answer_mean` and `Head.answer_std` -> a head that scores and answers;
-            what only training needs of it is not recorded.
+        answer: the C that reads answers.
+        head: a head that scores and answers, without a threshold; what only training needs of it is
+            not recorded.
     """
 
     name: str
@@ -80,8 +95,8 @@ class OutputKind:
     divergence_unit: str
     intended_use: Callable[[int, str], str]
     answer_rule: str
-    answer: Callable[[_Names, _Numbers, _Numbers, DecisionRecord | None], CAnswer]
-    head: Callable[[_Names, _Numbers, _Numbers], Head]
+    answer: Callable[[OutputForm], CAnswer]
+    head: Callable[[OutputForm], Head]
     python: str = ""
     answers: tuple[str, ...] = ()
     of_maps: bool = False

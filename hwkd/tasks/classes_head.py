@@ -13,7 +13,15 @@ from scipy.special import softmax
 
 from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.errors import DataError
-from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
+from hwkd.core.head import (
+    OUTPUT_KINDS,
+    CAnswer,
+    Correction,
+    Head,
+    Knowledge,
+    OutputForm,
+    OutputKind,
+)
 from hwkd.core.likeliest import likeliest
 from hwkd.core.metric import ACCURACY, Metric, Scores
 from hwkd.core.reading import Reading
@@ -62,19 +70,12 @@ int32_t model_answer(void)
 )
 
 
-def _answer(
-    names: tuple[str, ...],
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    decision: DecisionRecord | None,
-) -> CAnswer:
-    del names, mean, std
-    return replace(_ANSWER, decision=decision)
+def _answer(form: OutputForm) -> CAnswer:
+    return replace(_ANSWER, decision=form.decision)
 
 
-def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
-    del mean, std
-    return ClassesHead(names=names)
+def _head(form: OutputForm) -> Head:
+    return ClassesHead(names=form.names)
 
 
 def _intended_use(count: int, names: str) -> str:

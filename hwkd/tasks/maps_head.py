@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwkd.core.decision_record import Confusion, DecisionRecord
-from hwkd.core.head import CLASS_MAPS, OUTPUT_KINDS, CAnswer, Head, Knowledge, OutputKind
+from hwkd.core.decision_record import Confusion
+from hwkd.core.head import (
+    CLASS_MAPS,
+    OUTPUT_KINDS,
+    CAnswer,
+    Head,
+    Knowledge,
+    OutputForm,
+    OutputKind,
+)
 from hwkd.core.likeliest import likeliest
 from hwkd.core.metric import Metric, Scores
 from hwkd.tasks.classes_out import ClassesOut
@@ -27,13 +35,7 @@ _MOST_IN_TABLE = 50
 _MOST_WEIGHT = 10.0
 
 
-def _answer(
-    names: tuple[str, ...],
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    decision: DecisionRecord | None,
-) -> CAnswer:
-    del mean, std, decision
+def _answer(form: OutputForm) -> CAnswer:
     return CAnswer(
         usage="""\
         for (int32_t i = 0; i < MODEL_POSITIONS; i++) /* row after row */
@@ -46,7 +48,7 @@ def _answer(
         printf("%s at %d of %d positions\\n", model_labels[i], (int)found[i],
                (int)MODEL_POSITIONS);""",
         declared=f"""\
-#define MODEL_CLASSES {len(names)}
+#define MODEL_CLASSES {len(form.names)}
 #define MODEL_POSITIONS (MODEL_OUTPUT_BYTES / MODEL_CLASSES)
 
 /* Number of the likeliest class at a position of the last inference, counted row after row from
@@ -66,9 +68,8 @@ int32_t model_answer(int32_t position)
     )
 
 
-def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
-    del mean, std
-    return MapsHead(names=names)
+def _head(form: OutputForm) -> Head:
+    return MapsHead(names=form.names)
 
 
 def _intended_use(count: int, names: str) -> str:

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.c_literal import float_literal
-from hwkd.core.decision_record import DecisionRecord
-from hwkd.core.head import OUTPUT_KINDS, PICTURES, CAnswer, Head, Knowledge, OutputKind
+from hwkd.core.head import OUTPUT_KINDS, PICTURES, CAnswer, Head, Knowledge, OutputForm, OutputKind
 from hwkd.core.metric import Metric, Scores
 from hwkd.tasks.frechet import frechet_distance, picture_features
 from hwkd.tasks.no_threshold import NoThreshold
@@ -26,15 +25,10 @@ PICTURE_METRICS = (_MAE, _FRECHET)
 _HIGHEST = 255.0
 
 
-def _answer(
-    names: tuple[str, ...],
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    decision: DecisionRecord | None,
-) -> CAnswer:
-    del decision
+def _answer(form: OutputForm) -> CAnswer:
     scales, offsets = (
-        ", ".join(float_literal(np.float32(value)) for value in values) for values in (std, mean)
+        ", ".join(float_literal(np.float32(value)) for value in values)
+        for values in (form.std, form.mean)
     )
     return CAnswer(
         usage="""\
@@ -49,7 +43,7 @@ def _answer(
         printf("mean level of %s: %d\\n", model_labels[channel],
                (int)(sums[channel] / MODEL_POSITIONS));""",
         declared=f"""\
-#define MODEL_CHANNELS {len(names)}
+#define MODEL_CHANNELS {len(form.names)}
 #define MODEL_POSITIONS (MODEL_OUTPUT_BYTES / MODEL_CHANNELS)
 
 /* Level, 0 to 255, that the last inference drew at a position, counted row after row from the
@@ -73,8 +67,8 @@ uint8_t model_answer(int32_t position, int32_t channel)
     )
 
 
-def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
-    return PicturesHead(names=names, answer_mean=mean, answer_std=std)
+def _head(form: OutputForm) -> Head:
+    return PicturesHead(names=form.names, answer_mean=form.mean, answer_std=form.std)
 
 
 def _intended_use(count: int, names: str) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hwkd.core.c_literal import float_literal
 from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.errors import DataError
-from hwkd.core.head import OUTPUT_KINDS, CAnswer, Head, Knowledge, OutputKind
+from hwkd.core.head import OUTPUT_KINDS, CAnswer, Head, Knowledge, OutputForm, OutputKind
 from hwkd.core.metric import Metric, Scores
 from hwkd.tasks.numbers_out import NumbersOut
 from hwkd.tasks.own_targets import NoCorrection
@@ -57,14 +57,9 @@ int32_t model_answer(void)
 """
 
 
-def _answer(
-    names: tuple[str, ...],
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    decision: DecisionRecord | None,
-) -> CAnswer:
-    del names, mean, std
+def _answer(form: OutputForm) -> CAnswer:
     usage = '        printf("score %g\\n", (double)model_score());'
+    decision = form.decision
     if decision is None:
         return CAnswer(
             usage=usage, printed="", declared=_DECLARED, body=_BODY, compares=_MOST_DEVIATIONS
@@ -92,9 +87,8 @@ def _intended_use(count: int, names: str) -> str:
     )
 
 
-def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
-    del mean, std
-    return ReconstructionHead(names=names)
+def _head(form: OutputForm) -> Head:
+    return ReconstructionHead(names=form.names)
 
 
 _RECONSTRUCTION = OutputKind(

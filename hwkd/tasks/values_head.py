@@ -9,8 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.c_literal import float_literal
-from hwkd.core.decision_record import DecisionRecord
-from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
+from hwkd.core.head import (
+    OUTPUT_KINDS,
+    CAnswer,
+    Correction,
+    Head,
+    Knowledge,
+    OutputForm,
+    OutputKind,
+)
 from hwkd.core.metric import Metric, Scores
 from hwkd.tasks.no_threshold import NoThreshold
 from hwkd.tasks.numbers_out import NumbersOut
@@ -27,15 +34,10 @@ _CHANCE_DEVIATIONS = 3.0
 _LEAST, _ENOUGH = 0.01, 0.5
 
 
-def _answer(
-    names: tuple[str, ...],
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    decision: DecisionRecord | None,
-) -> CAnswer:
-    del names, decision
+def _answer(form: OutputForm) -> CAnswer:
     scales, offsets = (
-        ", ".join(float_literal(np.float32(value)) for value in values) for values in (std, mean)
+        ", ".join(float_literal(np.float32(value)) for value in values)
+        for values in (form.std, form.mean)
     )
     return CAnswer(
         usage="""\
@@ -51,7 +53,7 @@ def _answer(
     for (int i = 0; i < MODEL_ANSWER_COUNT; i++)
         printf("the network says %s %g\\n", model_labels[i], (double)answer[i]);""",
         declared=f"""\
-#define MODEL_ANSWER_COUNT {len(mean)}
+#define MODEL_ANSWER_COUNT {len(form.mean)}
 
 /* An output, as a real number, times the scale plus the offset is the answer in the
    unit of the target in the training data. */
@@ -77,12 +79,12 @@ void model_answer(float *answer)
     )
 
 
-def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
-    count = len(names)
+def _head(form: OutputForm) -> Head:
+    count = len(form.names)
     return ValuesHead(
-        names=names,
-        answer_mean=mean,
-        answer_std=std,
+        names=form.names,
+        answer_mean=form.mean,
+        answer_std=form.std,
         constant=(0.0,) * count,
         constant_error=(1.0,) * count,
     )

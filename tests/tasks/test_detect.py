@@ -13,6 +13,7 @@ from support.boxed import write_coco
 from hwkd.core.box_targets import wanted_outputs
 from hwkd.core.boxes import CELL_PIXELS, moved_boxes
 from hwkd.core.errors import ConfigError, DataError
+from hwkd.core.head import OutputForm
 from hwkd.core.reading import Reading
 from hwkd.core.signals import moved
 from hwkd.deploy.to_c.answer import answer_files
@@ -232,7 +233,7 @@ int harness_main(void)
 
 def run_answer(folder, head, values, scale, zero, threshold, platform):
     """Run the exported C over int8 maps [n, outputs, height, width]; returns [n, 32, 5]."""
-    answer = head.kind.answer(head.names, (), (), threshold)
+    answer = head.kind.answer(OutputForm(names=head.names, decision=threshold))
     texts = answer_files(answer, values.shape[1:])
     texts |= {
         "model.h": "#include <stdint.h>\nconst int8_t *model_output(void);\nvoid model_run(void);\n"
