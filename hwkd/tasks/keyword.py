@@ -72,7 +72,9 @@ class KeywordTask(FileTask):
             ratio = reading.false_alarms_ratio or FALSE_ALARMS_RATIO
             head = replace(head, hears=Refusing(quiet=tuple(quiet), most_ratio=ratio))
         heard = reading.model_copy(update={"features": reading.features or "log-mel"})
-        return prepare(raw, head, heard, task=self.name, split_seed=asked.split_seed)
+        return prepare(
+            raw, head, heard, task=self.name, split_seed=asked.split_seed, nature="speech"
+        )
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]

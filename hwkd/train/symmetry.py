@@ -47,7 +47,7 @@ class Symmetry(StrictModel):
 
 def symmetry_of(data: LabelledArrays) -> Symmetry:
     """Measure it on the train split; signals, spectra and what has no classes have none."""
-    if data.inputs.ndim != 4 or data.labels.ndim != 1 or data.nature == "spectra":
+    if data.inputs.ndim != 4 or data.labels.ndim != 1 or data.nature in ("spectra", "speech"):
         return Symmetry()
     from hwkd.train.directions import directions_of  # torch: a run goes on without it
 
