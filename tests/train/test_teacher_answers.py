@@ -1,15 +1,21 @@
 """A file of a teacher's answers: what it keeps, how small it is, and what it is refused for."""
 
+import csv
+import json
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 from support.teachers import CPU, make_data, write_onnx
+from support.texts import topic_texts
 
 from hwkd.core.errors import ConfigError, DataError, TeacherError
 from hwkd.core.reading import Reading
 from hwkd.engine.setup.annotators import load_annotators
 from hwkd.engine.setup.made import with_made
+from hwkd.signals.texts import as_bytes
 from hwkd.tasks.classification import ClassifyTask
+from hwkd.tasks.text import TextTask
 from hwkd.train.teacher_answers import load_answers, write_answers
 from hwkd.train.teacher_open import open_teacher
 from hwkd.train.teacher_paired import PairedTeacher
@@ -179,6 +185,42 @@ def test_annotators_in_columns_of_a_table_teach_the_shares_of_their_votes(tmp_pa
     path.write_text(path.read_text().replace("x", "u").replace("y", "v").replace(",z", ",w"))
     with pytest.raises(TeacherError, match=r"annotators named u, v, w, and the classes .* x, y, z"):
         load_annotators(path, data, label=asked)
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_annotators_of_texts_teach_the_shares_of_their_votes(tmp_path, ending):
+    path, asked = tmp_path / f"judged.{ending}", "anna,ben,carla"
+    texts = topic_texts(60)
+    topics = ("grain", "ship", "trade")
+    said = [(label, label, topics[at % 2] if at % 5 else "") for at, (_, label) in enumerate(texts)]
+    rows = [
+        {"text": text, "anna": a, "ben": b, "carla": c}
+        for (text, _), (a, b, c) in zip(texts, said, strict=True)
+    ]
+    if ending == "csv":
+        with path.open("w", newline="") as stream:
+            table = csv.DictWriter(stream, rows[0])
+            table.writeheader()
+            table.writerows(rows)
+    else:
+        lines = (json.dumps({k: v or None for k, v in row.items()}) for row in rows)
+        path.write_text("\n".join(lines))
+    data = TextTask().data(path, Reading(label=asked))
+    assert data.class_names == topics
+    assert any("the class is what most of anna,ben,carla say" in note for note in data.notes)
+    teacher = load_annotators(path, data, label=asked)
+    raw = as_bytes([text for text, _ in texts], data.pipeline.raw_shape[-1])
+    shares = [[of.count(name) / len(list(filter(None, of))) for name in topics] for of in said]
+    np.testing.assert_allclose(softmax(teacher.logits(data.pipeline.apply(raw))), shares, atol=4e-3)
+    np.testing.assert_array_equal(
+        teacher.logits(data.validation.inputs).argmax(1), data.validation.labels
+    )
+    with pytest.raises(TeacherError, match="one column of labels; name those of several"):
+        load_annotators(path, data, label="anna")
+    with pytest.raises(DataError, match=r"line [12]: no class in column 'anna', 'ben', 'carla'"):
+        emptied = path.with_stem("emptied")
+        emptied.write_text(path.read_text().replace("grain", ""))
+        TextTask().data(emptied, Reading(label=asked))
 
 
 def test_pairs_without_a_partner_are_refused(tmp_path):
