@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -69,6 +70,11 @@ class Dataset(Protocol):
     @property
     def validation(self) -> LabelledArrays:
         """What choices are judged by."""
+        ...
+
+    @property
+    def row_keys(self) -> Mapping[SplitName, NDArray[np.uint8]]:
+        """What raw examples of each split are known by in other data, shape [n, bytes]."""
         ...
 
     def split(self, name: SplitName) -> LabelledArrays:
