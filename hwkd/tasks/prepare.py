@@ -18,6 +18,9 @@ from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.signals.features import RAW, Features, FittedFeatures, features_named
 from hwkd.signals.pipeline import Pipeline, applied, step_of
 from hwkd.signals.step import RowStep, Step, StreamStep, TextStep
+from hwkd.signals.steps.cosine import Cosine
+from hwkd.signals.steps.delta import Delta
+from hwkd.signals.steps.mel import Mel
 from hwkd.signals.steps.normalise import Normalise
 from hwkd.signals.steps.rfft import RealSpectrum
 from hwkd.signals.steps.standardise import Standardise
@@ -195,10 +198,13 @@ def _nature(
     if _are_texts(front):
         return "text"
     if any(isinstance(step, RealSpectrum) for step in front):
-        return "spectra"
+        are_filters = any(isinstance(step, Mel) for step in front)
+        is_folded = any(isinstance(step, (Cosine, Delta)) for step in front)
+        return "speech" if raw == "speech" and are_filters and not is_folded else "spectra"
     are_axes = shape[0] % AXES == 0 and all(isinstance(step, StreamStep) for step in front)
     are_axes = are_axes and channels == shape[0]  # without lengths of vectors beside them
-    return "values" if raw == "motion" and not are_axes else raw
+    is_other = raw == "speech" or (raw == "motion" and not are_axes)
+    return "values" if is_other else raw
 
 
 def _extracted(data: RawData, front: tuple[Step, ...], *, is_whole: bool) -> RawData:
