@@ -72,11 +72,15 @@ class Dataset(Protocol):
         """What choices are judged by."""
         ...
 
+    def split(self, name: SplitName) -> LabelledArrays:
+        """Return the split called `name`."""
+        ...
+
+
+class KeyedDataset(Dataset, Protocol):
+    """One whose examples are known by their raw content."""
+
     @property
     def row_keys(self) -> Mapping[SplitName, NDArray[np.uint8]]:
         """What raw examples of each split are known by in other data, shape [n, bytes]."""
-        ...
-
-    def split(self, name: SplitName) -> LabelledArrays:
-        """Return the split called `name`."""
         ...

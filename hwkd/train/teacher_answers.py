@@ -21,7 +21,7 @@ from hwkd.core.errors import ConfigError, RunFolderError, TeacherError, first_li
 from hwkd.core.head import Head
 from hwkd.core.strict_model import StoredInt, StrictModel, read_record
 from hwkd.io.paths import written_atomically
-from hwkd.train.dataset import SPLITS, Dataset, SplitName
+from hwkd.train.dataset import SPLITS, Dataset, KeyedDataset, SplitName
 from hwkd.train.known_rows import KnownRows
 from hwkd.train.teacher import Teacher, as_outputs, content_of, members_of
 from hwkd.train.teacher_input import AS_STUDENTS, SeenInput
@@ -85,7 +85,9 @@ class AnswersTeacher:
         return as_outputs(found, self.head, examples=len(inputs), teacher=self.name, is_own=True)
 
 
-def write_answers(path: Path, teacher: Teacher, data: Dataset, *, top: int | None) -> AnswersRecord:
+def write_answers(
+    path: Path, teacher: Teacher, data: KeyedDataset, *, top: int | None
+) -> AnswersRecord:
     """Ask a teacher about every example of a data set and write what it says.
 
     Args:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hwkd.core.errors import TeacherError
 from hwkd.core.head import Head
-from hwkd.train.dataset import SPLITS, Dataset
+from hwkd.train.dataset import SPLITS, KeyedDataset
 from hwkd.train.known_rows import KnownRows
 from hwkd.train.teacher import Teacher, as_outputs
 from hwkd.train.teacher_answers import AnswersRecord, network_of, read_answers
@@ -76,7 +76,7 @@ class ReplayedTeacher:
 
 
 def replay(
-    path: Path, data: Dataset, *, top: int | None, ask: Callable[[], Teacher]
+    path: Path, data: KeyedDataset, *, top: int | None, ask: Callable[[], Teacher]
 ) -> ReplayedTeacher:
     """Open a file of answers for data that hold examples of its own data and new ones.
 
