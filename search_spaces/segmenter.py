@@ -84,12 +84,19 @@ class SegmenterSpace:
                 )  # fmt: skip
             builder.tap(f"stage{level}", x)
             seen.append(x)
+        twice, above = larger(spec.input_shape, 2), ""
         for level in range(levels - 1, 0, -1):
+            if p.get("answers") == "every level":
+                said = builder.conv(x, f"says{level + 1}", spec.num_outputs, norm=False)
+                said = builder.add(said, above, f"said{level + 1}") if above else said
+                above = builder.upsample(said, f"heard{level}", factor=twice)
             x = joined(
                 builder, x, seen[level - 1], level, widths[level - 1],
-                factor=larger(spec.input_shape, 2), activation=activation, is_dense=is_dense,
+                factor=twice, activation=activation, is_dense=is_dense,
             )  # fmt: skip
         logits = builder.conv(x, "logits", spec.num_outputs, norm=False)
+        if above:
+            logits = builder.add(logits, above, "said")
         if (stride := int(p["stem_stride"])) > 1:
             builder.upsample(logits, "classes", factor=larger(spec.input_shape, stride))
         return builder.build()
