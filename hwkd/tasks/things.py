@@ -49,8 +49,8 @@ def decoded(outputs: NDArray[np.float32], *, classes: int) -> Things:
         Edges: Tian et al. 2019, arXiv:1904.01355. Points: Zhou et al. 2019, arXiv:1904.07850.
     """
     has_edges = outputs.shape[1] > classes
-    choices = outputs[0, :classes].size if has_edges else outputs[0, 0].size
-    some = max(1, _CHOICES_AT_ONCE // max(1, choices))
+    choices = (classes if has_edges else 1) * outputs.shape[2] * outputs.shape[3]
+    some = max(1, _CHOICES_AT_ONCE // choices)
     parts = [
         _decoded(outputs[start : start + some], classes, has_edges=has_edges)
         for start in range(0, max(1, len(outputs)), some)
