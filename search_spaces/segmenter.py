@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.pyramid import either_conv, joined, larger
-from hwkd.core.room import WHOLE, Room
+from hwkd.core.room import Room
+from hwkd.core.space import Params, Space, activation_of, choose_width
 from hwkd.core.stem import choose_activation
-from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
+from hwkd.core.student import Chooser, Layers, StudentSpec
 
 # (fewest, most) channels of each level, from the picture's own size down.
 _WIDTHS = ((8, 24), (8, 48), (16, 64), (16, 96))
@@ -19,7 +19,7 @@ _EVERY_LEVEL, _LAST_LEVEL = "every level", "last level"
 
 
 @dataclass(frozen=True)
-class SegmenterSpace:
+class SegmenterSpace(Space):
     """Levels that each halve the map; on the way up, coarse maps are repeated and added.
 
     What a level saw on the way down is added to what comes up from below, so that outlines stay
@@ -40,20 +40,13 @@ class SegmenterSpace:
     stem_strides: tuple[int, ...] = (1, 2)
     answers: tuple[str, ...] = (_EVERY_LEVEL, _LAST_LEVEL)
 
-    def suggest(
-        self,
-        chooser: Chooser,
-        *,
-        input_shape: tuple[int, ...],
-        num_outputs: int,
-        room: Room = WHOLE,
-    ) -> StudentSpec:
+    def choose(self, chooser: Chooser, input_shape: tuple[int, ...], room: Room) -> Params:
         """Sample levels, widths, depths, the kind of convolution and the activation."""
         halves = _times_halved(input_shape)
         stride = int(chooser.categorical("stem_stride", self.stem_strides if halves else (1,)))
         most = min(len(_WIDTHS), 1 + halves - (stride == 2))
         levels = chooser.integer("levels", min(2, most), most)
-        params: dict[str, ParamValue] = {
+        params: Params = {
             **choose_activation(chooser, room),
             "stem_stride": stride,
             "levels": levels,
@@ -63,20 +56,16 @@ class SegmenterSpace:
             params["answers"] = chooser.categorical("answers", self.answers)
         for level in range(1, levels + 1):
             key = f"level{level}"
-            params[f"{key}_channels"] = chooser.integer(
-                f"{key}_channels", *room.widths(*_WIDTHS[level - 1]), step=4
-            )
+            params |= choose_width(chooser, room, f"{key}_channels", _WIDTHS[level - 1])
             params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, room.most(*_BLOCKS))
-        return StudentSpec(
-            space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
-        )
+        return params
 
     def layers(self, spec: StudentSpec) -> Layers:
         """Describe the network of a spec."""
         p, builder = spec.params, LayersBuilder(spec.input_shape)
         levels = int(p["levels"])
         widths = [int(p[f"level{level}_channels"]) for level in range(1, levels + 1)]
-        activation = cast(Activation, p["activation"])
+        activation = activation_of(spec)
         is_dense = p["convolutions"] == "dense"
         seen: list[str] = []
         x = builder.image

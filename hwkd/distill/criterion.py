@@ -229,8 +229,8 @@ class DistillCriterion:
         self._source.views(self._probe_batch(last))
         return ours, theirs
 
-    def _probe_batch(self, ids: Tensor) -> _ProbeBatch:
-        return _ProbeBatch(
+    def _probe_batch(self, ids: Tensor) -> Batch:
+        return Batch(
             inputs=self._data.copies[0].index_select(0, ids),
             labels=self._data.labels.index_select(0, ids).clamp(min=0),
             sample_ids=ids,
@@ -299,16 +299,6 @@ def _built(method: Method, shapes: RunShapes) -> Loss:
 def needed_signals(methods: Sequence[WeightedMethod]) -> frozenset[Signal]:
     """Return what the taps of a run read: the methods' needs, and always the logits."""
     return frozenset({Signal.LOGITS}).union(*(entry.method.needs for entry in methods))
-
-
-@dataclass(slots=True, kw_only=True)
-class _ProbeBatch:
-    inputs: Tensor
-    labels: Tensor
-    sample_ids: Tensor
-    copy: int = 0
-    epoch_ratio: float = 0.0
-    positions: Tensor | None = None
 
 
 def _with_positions(pairs: Sequence[LayerPair]) -> tuple[LayerPair, ...]:

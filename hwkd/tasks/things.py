@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hwkd.core.arrays import Flags, Floats, Ints
 from hwkd.core.boxes import CELL_PIXELS
+from hwkd.core.likeliest import likeliest
 
 # Sixteenths of a pixel in a cell; a power of two, which multiplies a float32 without rounding.
 CELL_UNITS = 16 * CELL_PIXELS
@@ -33,12 +34,12 @@ class Things:
         edges: left, top, right and bottom in sixteenths of a pixel, int64, shape [n, 32, 4].
     """
 
-    labels: NDArray[np.int64]
-    scores: NDArray[np.float32]
-    edges: NDArray[np.int64]
+    labels: Ints
+    scores: Floats
+    edges: Ints
 
 
-def decoded(outputs: NDArray[np.float32], *, classes: int) -> Things:
+def decoded(outputs: Floats, *, classes: int) -> Things:
     """Return the things in outputs [n, classes, height, width], or with 4 edges behind the classes.
 
     With edges, a cell may see a thing of each class in its box, as the evaluation of COCO has it; a
@@ -62,14 +63,14 @@ def decoded(outputs: NDArray[np.float32], *, classes: int) -> Things:
     )
 
 
-def _decoded(outputs: NDArray[np.float32], classes: int, *, has_edges: bool) -> Things:
+def _decoded(outputs: Floats, classes: int, *, has_edges: bool) -> Things:
     count, _, height, width = outputs.shape
     logits = outputs[:, :classes].reshape(count, classes, -1)
     if has_edges:
         best = logits.transpose(0, 2, 1).reshape(count, -1)
         label = np.broadcast_to(np.tile(np.arange(classes), height * width), best.shape)
     else:
-        best, label = logits.max(axis=1), logits.argmax(axis=1)
+        best, label = logits.max(axis=1), likeliest(logits)
     is_there = best >= np.float32(LEAST_SCORE)
     if not has_edges:
         is_there &= _is_peak(best.reshape(count, height, width)).reshape(count, -1)
@@ -84,7 +85,7 @@ def _decoded(outputs: NDArray[np.float32], classes: int, *, has_edges: bool) -> 
     return _first(is_there, label, best, edges)
 
 
-def _is_peak(best: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _is_peak(best: Floats) -> Flags:
     """Tell which cells are surer than the eight around them; of equals the first is."""
     count, height, width = best.shape
     around = np.full((count, height + 2, width + 2), -np.inf, dtype=np.float32)
@@ -100,7 +101,7 @@ def _is_peak(best: NDArray[np.float32]) -> NDArray[np.bool_]:
     return peak
 
 
-def _edges(outputs: NDArray[np.float32], classes: int) -> NDArray[np.int64]:
+def _edges(outputs: Floats, classes: int) -> Ints:
     """Return the edges of what each cell sees, [n, cells, 4]; without distances those of cells."""
     count, channels, height, width = outputs.shape
     rows, columns = (index.reshape(-1) * CELL_UNITS for index in np.indices((height, width)))
@@ -113,13 +114,11 @@ def _edges(outputs: NDArray[np.float32], classes: int) -> NDArray[np.int64]:
     units = np.floor(distances * np.float32(CELL_UNITS) + np.float32(0.5)).astype(np.int64)
     found = corners + CELL_UNITS // 2 + units * np.array([-1, -1, 1, 1])
     limits = np.array([width, height, width, height]) * CELL_UNITS
-    inside: NDArray[np.int64] = np.clip(found, 0, limits)
+    inside: Ints = np.clip(found, 0, limits)
     return inside
 
 
-def _unsuppressed(
-    edges: NDArray[np.int64], label: NDArray[np.int64], is_there: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
+def _unsuppressed(edges: Ints, label: Ints, is_there: Flags) -> Flags:
     """Return the first 32 boxes, the surest first, that share at most half with one of their class.
 
     What a box of those shares more with is out; what is left and surest is the next of them.
@@ -139,19 +138,14 @@ def _unsuppressed(
     return kept
 
 
-def _shared(ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> NDArray[np.int64]:
+def _shared(ours: Ints, theirs: Ints) -> Ints:
     """Return the area that boxes share."""
     ends = np.minimum(ours[..., 2:], theirs[..., 2:]) - np.maximum(ours[..., :2], theirs[..., :2])
-    area: NDArray[np.int64] = np.maximum(ends, 0).prod(axis=-1)
+    area: Ints = np.maximum(ends, 0).prod(axis=-1)
     return area
 
 
-def _first(
-    is_there: NDArray[np.bool_],
-    label: NDArray[np.int64],
-    best: NDArray[np.float32],
-    edges: NDArray[np.int64],
-) -> Things:
+def _first(is_there: Flags, label: Ints, best: Floats, edges: Ints) -> Things:
     count = len(is_there)
     order = np.argsort(~is_there, axis=1, kind="stable")[:, :MOST_THINGS]
     labels = np.full((count, MOST_THINGS), -1, dtype=np.int64)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from hwkd.core.signals import Batch
 from hwkd.core.trial import EpochRecord
 from hwkd.train.averaging import (
     STEPS_BETWEEN_AVERAGES,
@@ -25,7 +26,7 @@ from hwkd.train.averaging import (
 from hwkd.train.batches import BatchSource, BatchStream, in_fast_layout
 from hwkd.train.checkpoint import Facts, StageCheckpoint, Trainee, TrainingEnd
 from hwkd.train.config import TrainConfig
-from hwkd.train.criteria import Batch, Criterion, LogsGradients, TakesTurns
+from hwkd.train.criteria import Criterion, LogsGradients, TakesTurns
 from hwkd.train.optimizers import make_optimizer
 from hwkd.train.precision import computing_in
 from hwkd.train.schedule import Clock, Position, learning_rate

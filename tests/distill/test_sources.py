@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from hwkd.core.errors import TeacherError
-from hwkd.core.signals import Signal, Views
+from hwkd.core.signals import Batch, Signal, Views
 from hwkd.core.teaching import TrainingSet, TrainingStep
 from hwkd.distill.sources import (
     CachedSource,
@@ -24,19 +22,10 @@ from hwkd.tasks.classes_head import ClassesHead
 LOGITS = frozenset({Signal.LOGITS})
 
 
-@dataclass
-class Batch:
-    inputs: Tensor
-    labels: Tensor
-    sample_ids: Tensor
-    copy: int = 0
-    epoch_ratio: float = 0.5
-    positions: Tensor | None = None
-
-
 def _batch(count: int = 4, copy: int = 0) -> Batch:
     inputs = torch.randn(count, 3, generator=torch.Generator().manual_seed(0))
-    return Batch(inputs, torch.tensor([0, 1, 2, 1])[:count], torch.arange(count), copy)
+    labels = torch.tensor([0, 1, 2, 1])[:count]
+    return Batch(inputs=inputs, labels=labels, sample_ids=torch.arange(count), copy=copy)
 
 
 def _teacher(seed: int = 0) -> nn.Module:

@@ -7,6 +7,7 @@ so is this process, and its children see that their parent changed.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -46,6 +47,9 @@ def prepare() -> None:
         import_catalogue(package)
     for runtime in runtime_names():
         load_runtime(runtime)
+    # Children share this memory as long as nothing writes to it, as a collection of garbage does.
+    gc.collect()
+    gc.freeze()
 
 
 def main(descriptor: int) -> int:
