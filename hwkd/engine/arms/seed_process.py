@@ -47,9 +47,6 @@ def prepare() -> None:
         import_catalogue(package)
     for runtime in runtime_names():
         load_runtime(runtime)
-    # Children share this memory as long as nothing writes to it, as a collection of garbage does.
-    gc.collect()
-    gc.freeze()
 
 
 def main(descriptor: int) -> int:
@@ -58,7 +55,11 @@ def main(descriptor: int) -> int:
     orders = socket.socket(fileno=descriptor)
     watch = threading.Thread(target=_leave_if_alone, args=(orders,), daemon=True)
     watch.start()
+    # Nothing of this is garbage. Children share the memory that no later collection writes to.
+    gc.disable()
     prepare()
+    gc.freeze()
+    gc.enable()
     watch.join()  # it ends with the first order; a fork takes no other thread along
     try:
         _serve(orders)
