@@ -66,11 +66,11 @@ def decoded(outputs: Floats, *, classes: int) -> Things:
 def _decoded(outputs: Floats, classes: int, *, has_edges: bool) -> Things:
     count, _, height, width = outputs.shape
     logits = outputs[:, :classes].reshape(count, classes, -1)
+    best: Floats = logits.max(axis=1)
+    label: Ints = likeliest(logits)
     if has_edges:
         best = logits.transpose(0, 2, 1).reshape(count, -1)
         label = np.broadcast_to(np.tile(np.arange(classes), height * width), best.shape)
-    else:
-        best, label = logits.max(axis=1), likeliest(logits)
     is_there = best >= np.float32(LEAST_SCORE)
     if not has_edges:
         is_there &= _is_peak(best.reshape(count, height, width)).reshape(count, -1)
@@ -78,7 +78,8 @@ def _decoded(outputs: Floats, classes: int, *, has_edges: bool) -> Things:
     order = order[:, : max(1, int(is_there.sum(axis=1).max(initial=0)))]
     cells = order // classes if has_edges else order
     edges = np.take_along_axis(_edges(outputs, classes), cells[..., np.newaxis], axis=1)
-    label, best, is_there = (np.take_along_axis(v, order, axis=1) for v in (label, best, is_there))
+    label, best = np.take_along_axis(label, order, axis=1), np.take_along_axis(best, order, axis=1)
+    is_there = np.take_along_axis(is_there, order, axis=1)
     if has_edges:
         is_there &= (edges[..., 2] > edges[..., 0]) & (edges[..., 3] > edges[..., 1])
         is_there = _unsuppressed(edges, label, is_there)
