@@ -42,6 +42,7 @@ from torch import Tensor
 from benchmarks.lib.results import Json
 from benchmarks.lib.verdict import report
 from hwkd.core.layers_builder import LayersBuilder
+from hwkd.core.signals import Batch
 from hwkd.core.student import Layers
 from hwkd.core.teaching import TeacherSource, TrainingSet
 from hwkd.distill.criterion import DistillCriterion
@@ -54,7 +55,7 @@ from hwkd.tasks.classes_head import ClassesHead
 from hwkd.train.augment import NO_AUGMENTATION
 from hwkd.train.batches import TensorBatches
 from hwkd.train.config import TrainConfig
-from hwkd.train.criteria import Batch, Criterion, TaskLoss
+from hwkd.train.criteria import Criterion, TaskLoss
 from hwkd.train.loop import predict_logits, train_module
 from hwkd.train.recipe import TrainingRecipe, choose_recipe
 from hwkd.train.seeded_torch import seeded_torch

@@ -27,6 +27,7 @@ from benchmarks.lib.verdict import report
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.errors import ConfigError
+from hwkd.core.signals import Batch
 from hwkd.core.student import Layers
 from hwkd.cost.graph import build_graph
 from hwkd.distill.edge_losses import relative_difference, squared_difference
@@ -36,7 +37,7 @@ from hwkd.nn.cut import part_between, run_between
 from hwkd.tasks.base import TaskData
 from hwkd.train.batches import TensorBatches
 from hwkd.train.config import TrainConfig
-from hwkd.train.criteria import Batch, TaskLoss
+from hwkd.train.criteria import TaskLoss
 from hwkd.train.loop import predict_logits, train_module
 
 _SPACES = ("depthwise", "plain", "shuffle")

@@ -14,17 +14,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.distill.setup import STUDENT_CHANNELS, load_data, student
 from benchmarks.lib.scores import accuracy_ratio
+from benchmarks.lib.verdict import report
 from hwkd.core.catalog import SCHEMES
 from hwkd.core.teaching import TrainingSet
 from hwkd.core.verdict_record import Gain
@@ -133,7 +136,7 @@ def cells_of(options: argparse.Namespace, data: TaskData) -> list[Cell]:
     ]  # fmt: skip
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Train what the file does not hold and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -163,26 +166,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
             out.flush()
             kind = "control of " if cell.is_control else ""
             print(f"[{number}/{len(cells)}] {kind}{cell.scheme}: {score['test']:.4f}", flush=True)
-    _show(cells, found)
+    return report([], {"seeds": options.seeds, "schemes": _rows(cells, found)})
 
 
-def _show(cells: Sequence[Cell], found: dict[str, dict[str, float]]) -> None:
-    """Print each scheme with its gains over its control and over cross-entropy."""
+def _rows(cells: Sequence[Cell], found: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
+    """Print each scheme with its gains over its control and over cross-entropy, and return them."""
 
-    def tests(scheme: str, is_control: bool) -> list[float]:
+    def scores(scheme: str, is_control: bool, of: str) -> list[float]:
         same = [c for c in cells if (c.scheme, c.is_control) == (scheme, is_control)]
-        return [found[cell.key()]["test"] for cell in same]
+        return [found[cell.key()][of] for cell in same]
 
-    alone = tests(ALONE, False)
+    alone = scores(ALONE, False, "test")
     print(f"\n| scheme | int8 test | over its control | over {ALONE} |\n|---|--:|--:|--:|")
     print(f"| {ALONE} | {100 * np.mean(alone):.2f} % | | |")
+    rows: list[dict[str, Any]] = [
+        {"scheme": ALONE, "passes": np.mean(scores(ALONE, False, "passes")), "test": np.mean(alone)}
+    ]
     for scheme in dict.fromkeys(cell.scheme for cell in cells if cell.scheme != ALONE):
-        own, control = tests(scheme, False), tests(scheme, True)
-        gains = [
-            _points(paired_gain(own, other, over=name))
-            for other, name in ((control, "control"), (alone, ALONE))
-        ]
-        print(f"| {scheme} | {100 * np.mean(own):.2f} % | " + " | ".join(gains) + " |")
+        own, control = (scores(scheme, is_control, "test") for is_control in (False, True))
+        over_control = paired_gain(own, control, over="control")
+        over_alone = paired_gain(own, alone, over=ALONE)
+        points = _points(over_control), _points(over_alone)
+        print(f"| {scheme} | {100 * np.mean(own):.2f} % | {' | '.join(points)} |")
+        rows.append(
+            {
+                "scheme": scheme,
+                "passes": np.mean(scores(scheme, False, "passes")),
+                "test": np.mean(own),
+                "points over its control": points[0],
+                "it is": over_control.verdict,
+                f"points over {ALONE}": points[1],
+                "that is": over_alone.verdict,
+            }
+        )
+    return rows
 
 
 def _points(gain: Gain) -> str:
@@ -205,4 +222,4 @@ def _read(path: Path) -> dict[str, dict[str, float]]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

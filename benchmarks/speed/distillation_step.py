@@ -28,6 +28,7 @@ from torch.nn import functional
 from benchmarks.lib.verdict import Target, report
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
+from hwkd.core.signals import Batch
 from hwkd.core.student import Layers
 from hwkd.core.teaching import TrainingSet
 from hwkd.distill.criterion import DistillCriterion
@@ -41,7 +42,7 @@ from hwkd.nn.build import build_module
 from hwkd.tasks.classes_head import ClassesHead
 from hwkd.train.batches import TensorBatches
 from hwkd.train.criteria import TaskLoss
-from hwkd.train.loop import Batch, Criterion, TrainConfig, train_module
+from hwkd.train.loop import Criterion, TrainConfig, train_module
 from hwkd.train.teacher_net import TeacherNetConfig, build_teacher_net
 
 CLASSES, BATCH, TEMPERATURE = 10, 128, 2.0

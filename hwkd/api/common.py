@@ -150,7 +150,7 @@ TeachersOption: TypeAlias = Annotated[
     Sequence[str],
     Option(
         "model.onnx, a run or a student's folder, answers.safetensors of `hwkd answers`, "
-        "labels.npz with y_soft_train of annotators or a CSV file whose --label names theirs, "
+        "labels.npz with y_soft_train of annotators or a table whose --label names theirs, "
         "config.json of a text classifier of transformers, or "
         "package.module:factory; repeat to "
         "average the answers of several.",

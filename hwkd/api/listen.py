@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hwkd.api.subject import Subject
     from hwkd.core.listening import ListenRule
     from hwkd.core.progress import Progress
+    from hwkd.tasks.heard import Heard
 
 # Windows that are prepared and run at once.
 _PART = 64
@@ -252,20 +253,18 @@ def _heard(
         smoothing=smoothing or usual.smoothing,
         threshold=usual.threshold if threshold is None else round(1000 * threshold),
     )
-    labels, unit, scores, heard, limit = _scored(
-        subject, np.concatenate(outputs), np.concatenate(inputs), rule
-    )
+    found = _scored(subject, np.concatenate(outputs), np.concatenate(inputs), rule)
     return ListenOutcome(
         model=subject.name,
         recording="",
-        labels=labels,
+        labels=found.labels,
         ends=tuple(range(window, window + count * stride, stride)),
         rate_hz=rate_hz,
-        scores=tuple(map(tuple, scores.tolist())),
-        unit=unit,
-        heard=heard,
-        threshold=limit,
-        smoothing=rule.smoothing if unit == "probability" else 1,
+        scores=tuple(map(tuple, found.scores.tolist())),
+        unit=found.unit,
+        heard=found.heard,
+        threshold=found.threshold,
+        smoothing=rule.smoothing if found.unit == "probability" else 1,
         stride=stride,
     )
 
@@ -297,34 +296,15 @@ def _samples(stride_s: float, rate_hz: float | None, window: int, grid: int) -> 
 
 def _scored(
     subject: "Subject", outputs: "NDArray[np.float32]", inputs: "NDArray[np.float32]", rule: Any
-) -> tuple[tuple[str, ...], str, "NDArray[np.float64]", tuple[int | None, ...], float | None]:
-    """Return labels, the unit, scores [n, labels], what is heard, and the threshold."""
+) -> "Heard":
     import numpy as np
 
-    from hwkd.core.listening import WHOLE, power_factor
     from hwkd.qgraph.read_qdq import read_qdq
-    from hwkd.signals.listening import chances, smoothed
-    from hwkd.tasks.reconstruction_head import ANSWERS, ReconstructionHead
+    from hwkd.tasks.heard import heard_classes, heard_values
 
     head = subject.head(np.zeros(1), outputs.shape[1])
-    if head.kind.of_classes:
-        graph = read_qdq(subject.path)
-        end = graph.tensors[next(iter(graph.outputs.values()))]
-        steps = np.rint(outputs / end.scale).astype(np.int64)
-        mean = smoothed(chances(steps, power_factor(float(end.scale))), rule.smoothing)
-        best = mean.argmax(axis=1)
-        if rule.label is not None:
-            best[:] = rule.label
-        heard = tuple(
-            int(label) if row[label] >= rule.threshold else None
-            for label, row in zip(best, mean, strict=True)
-        )
-        return head.names, "probability", mean / WHOLE, heard, rule.threshold / WHOLE
-    if isinstance(head, ReconstructionHead):
-        nowhere = head.targets(np.zeros(len(inputs)), inputs)
-        distances = head.distances(outputs, nowhere)[:, np.newaxis]
-        limit = None if head.decision is None else head.decision.threshold
-        heard = tuple(0 if limit is not None and d >= limit else None for (d,) in distances)
-        return (ANSWERS[1],), "distance", distances, heard, limit
-    values = outputs * np.array(head.answer_std) + np.array(head.answer_mean)
-    return head.names, "value", values, (None,) * len(values), None
+    if not head.kind.of_classes:
+        return heard_values(head, outputs, inputs)
+    graph = read_qdq(subject.path)
+    end = graph.tensors[next(iter(graph.outputs.values()))]
+    return heard_classes(head, outputs, rule, output_scale=float(end.scale))

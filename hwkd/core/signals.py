@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from hwkd.core.boxes import is_mirror_image
 
@@ -77,38 +77,27 @@ class Views:
         return replace(self, **changed)
 
 
-class Batch(Protocol):
-    """What a loss may know about a step besides the views; `hwkd.train.loop.Batch` is one."""
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """What one step of a training sees.
 
-    @property
-    def inputs(self) -> Tensor:
-        """Shape [batch, *input_shape]."""
-        ...
+    Attributes:
+        inputs: shape [batch, *input_shape].
+        labels: class indices, shape [batch], int64, values, shape [batch, outputs], or class
+            indices at each position, shape [batch, height, width]; -1 marks a sample without one.
+        sample_ids: shape [batch], rows of the training split; the key into cached teacher outputs.
+        copy: index of the augmented copy of the data that `inputs` come from.
+        epoch_ratio: how much of the training is done, 0 to 1; the loop sets it.
+        positions: where in its picture each position comes from, counted row after row, shape
+            [batch, height, width]; None where labels are no maps, or nothing was moved.
+    """
 
-    @property
-    def labels(self) -> Tensor:
-        """Shape [batch], int64; -1 marks a sample without a label."""
-        ...
-
-    @property
-    def sample_ids(self) -> Tensor:
-        """Shape [batch], int64, rows of the training split."""
-        ...
-
-    @property
-    def copy(self) -> int:
-        """Index of the augmented copy of the data that the inputs come from."""
-        ...
-
-    @property
-    def epoch_ratio(self) -> float:
-        """How much of the training is done, 0 to 1."""
-        ...
-
-    @property
-    def positions(self) -> Tensor | None:
-        """Where in its picture each position comes from, [batch, height, width]; None unmoved."""
-        ...
+    inputs: Tensor
+    labels: Tensor
+    sample_ids: Tensor
+    copy: int = 0
+    epoch_ratio: float = 0.0
+    positions: Tensor | None = None
 
 
 def moved(

@@ -19,10 +19,11 @@ TEACHER_INPUTS = MappingProxyType(
         "imagenet": "unit, then the mean and deviation of ImageNet's three channels",
     }
 )
+# Labels of annotators: arrays, tables, JSON lines.
+ANNOTATOR_FILES = (".npz", ".csv", ".tsv", ".jsonl", ".ndjson")
 # What a teacher may be read from; anything else names Python, which runs.
 TEACHER_FILES = (
-    ".onnx", ".safetensors", ".npz", ".csv", ".tsv", ".toml", "config.json",
-    "student.json",
+    *ANNOTATOR_FILES, ".onnx", ".safetensors", ".toml", "config.json", "student.json",
 )  # fmt: skip
 CHANNELS_LAST = "channels-last"
 _EXAMPLES = "unit, or mean=0.5,std=0.25, or unit,mean=0.485,0.456,0.406,std=0.229,0.224,0.225"

@@ -67,9 +67,9 @@ def exits_taken(found: Sequence[NDArray[np.float32]], threshold: float) -> NDArr
         found: entropies at each exit, in execution order, each of shape [samples].
         threshold: nats.
     """
-    sure = np.stack([each < np.float32(threshold) for each in found])
-    ends = np.ones((1, sure.shape[1]), bool)
-    return np.asarray(np.concatenate([sure, ends]).argmax(axis=0))
+    unsure = np.stack([each >= np.float32(threshold) for each in found])
+    passed: NDArray[np.int64] = np.logical_and.accumulate(unsure).sum(axis=0)
+    return passed
 
 
 def exit_points(

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.errors import ModelFileError
-from hwkd.core.head import Head
+from hwkd.core.head import Head, OutputForm
 from hwkd.core.markdown import facts_table
 from hwkd.core.metric import Metric, Scores, ScoresRecord
 from hwkd.core.pipeline_record import PipelineRecord
@@ -88,7 +88,8 @@ class AnswerFacts(StrictModel):
         Raises:
             UnknownNameError: if no task is here that has such outputs.
         """
-        head = output_kind(self.kind).head(self.labels, self.mean, self.std)
+        form = OutputForm(names=self.labels, mean=self.mean, std=self.std)
+        head = output_kind(self.kind).head(form)
         return head.at(self.decision)
 
 
@@ -177,7 +178,7 @@ mean, std = (np.reshape(step["values"][k], (1, -1, *[1] * (raw.ndim - 2))) for k
 given = ((raw - mean) / std).astype(np.float32)
 name = session.get_inputs()[0].name
 outputs = np.concatenate([session.run(None, {{name: one[None]}})[0] for one in given])
-print([facts["answer"]["labels"][i] for i in outputs.argmax(axis=1)])
+{answer}
 ```
 """
 
@@ -220,8 +221,9 @@ def student_readme(student: StudentRecord, files: Iterable[str]) -> str:
         )
         shape = ", ".join(map(str, run.data.pipeline.raw_shape))
         kinds = [step.kind for step in run.data.pipeline.steps]
-        if kinds == ["normalise"] and output_kind(run.data.kind).of_classes:
-            text += _PYTHON.format(file=models[-1], shape=shape)
+        answer = output_kind(run.data.kind).python
+        if kinds == ["normalise"] and answer:
+            text += _PYTHON.format(file=models[-1], shape=shape, answer=answer)
         else:
             text += _BY_HWKD.format(shape=shape)
         if any("int8" in name for name in models):

@@ -93,6 +93,8 @@ class DistillCriterion:
             source.start(student, data)
         ours, theirs = self._probe(student)
         self._terms = [self._build(entry, ours, theirs, importance) for entry in methods]
+        if source is not None:
+            source.narrow(self._layers_looked_at(theirs), with_logits=self._looks_at_logits())
         # Those that methods bring themselves start last: a refused method starts nothing.
         self._own_sources = {
             t.entry.method.name: t.source
@@ -165,6 +167,28 @@ class DistillCriterion:
         owned = {n: t for n, t in state.items() if n not in seen and not n.startswith(_SOURCE)}
         self._owned.load_state_dict(owned)
 
+    def _of_teacher(self) -> list[_Term]:
+        """Return the methods that look at the run's teacher."""
+        return [term for term in self._terms if term.source is self._source]
+
+    def _looks_at_logits(self) -> bool:
+        of_outputs = {Signal.LOGITS, Signal.INPUTS}
+        return any(of_outputs & set(term.entry.method.needs) for term in self._of_teacher())
+
+    def _layers_looked_at(self, shapes: ViewShapes) -> dict[Signal, int]:
+        """Return how many of the first layers of each signal of the teacher methods look at."""
+        found: dict[Signal, int] = {}
+        for term in self._of_teacher():
+            for signal in term.entry.method.needs - {Signal.LOGITS, Signal.INPUTS, Signal.WEIGHTS}:
+                if signal is Signal.EMBEDDING:
+                    count = 1
+                elif (chosen := term.teacher_layers.get(signal)) is not None:
+                    count = 1 + max(chosen, default=-1)
+                else:
+                    count = len(getattr(shapes, signal.value))
+                found[signal] = max(count, found.get(signal, 0))
+        return found
+
     def _sources(self) -> list[tuple[str, TeacherSource]]:
         """Return (name, source): the run's and those that methods bring."""
         shared = [] if self._source is None else [(_SHARED, self._source)]
@@ -229,8 +253,8 @@ class DistillCriterion:
         self._source.views(self._probe_batch(last))
         return ours, theirs
 
-    def _probe_batch(self, ids: Tensor) -> _ProbeBatch:
-        return _ProbeBatch(
+    def _probe_batch(self, ids: Tensor) -> Batch:
+        return Batch(
             inputs=self._data.copies[0].index_select(0, ids),
             labels=self._data.labels.index_select(0, ids).clamp(min=0),
             sample_ids=ids,
@@ -299,16 +323,6 @@ def _built(method: Method, shapes: RunShapes) -> Loss:
 def needed_signals(methods: Sequence[WeightedMethod]) -> frozenset[Signal]:
     """Return what the taps of a run read: the methods' needs, and always the logits."""
     return frozenset({Signal.LOGITS}).union(*(entry.method.needs for entry in methods))
-
-
-@dataclass(slots=True, kw_only=True)
-class _ProbeBatch:
-    inputs: Tensor
-    labels: Tensor
-    sample_ids: Tensor
-    copy: int = 0
-    epoch_ratio: float = 0.0
-    positions: Tensor | None = None
 
 
 def _with_positions(pairs: Sequence[LayerPair]) -> tuple[LayerPair, ...]:

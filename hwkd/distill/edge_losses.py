@@ -1,7 +1,6 @@
 """What an edge of a scheme minimises: pure functions of a prediction and a target.
 
 A value for each sample, or one for the batch. Nothing is detached in here: the edge decides.
-`SCE` is the cross-entropy with soft targets: KL without the target's entropy, of equal gradient.
 """
 
 from __future__ import annotations
@@ -10,39 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from hwkd.core.likeliest import likeliest
 from hwkd.distill.kernels import flat, length, unit
-
-
-def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the cross-entropy of each sample, nats; 0 of one that has no label (-100)."""
-    return functional.cross_entropy(logits, labels, reduction="none")
-
-
-def divergence(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    temperature: float = 1.0,
-    scaled: bool = True,
-    eps: float = 0.0,
-) -> Tensor:
-    """Return KL(softmax(target / T) || softmax(logits / T)) of each sample, nats.
-
-    Args:
-        logits: shape [batch, classes].
-        target: logits, likewise.
-        temperature: T > 0.
-        scaled: multiplied by T squared, so that the gradient keeps its size.
-        eps: added to the target's probabilities, as several public codes do.
-    """
-    log_ours = functional.log_softmax(logits / temperature, -1)
-    log_theirs = functional.log_softmax(target / temperature, -1)
-    theirs = log_theirs.exp()
-    if eps:
-        theirs = theirs + eps
-        log_theirs = theirs.log()
-    found = (theirs * (log_theirs - log_ours)).sum(-1)
-    return found * temperature**2 if scaled else found
+from hwkd.distill.losses.of_classes import divergence, label_loss, soft_cross_entropy
 
 
 def agreement(ours: Tensor, theirs: Tensor) -> Tensor:
@@ -54,15 +23,6 @@ def agreement(ours: Tensor, theirs: Tensor) -> Tensor:
     """
     # The logarithm keeps it from making one sample very large and nothing of the others.
     return -torch.log1p(divergence(ours, theirs))
-
-
-def soft_cross_entropy(
-    logits: Tensor, target: Tensor, *, temperature: float = 1.0, scaled: bool = True
-) -> Tensor:
-    """Return the cross-entropy of each sample with softmax(target / T); see `divergence`."""
-    theirs = torch.softmax(target / temperature, -1)
-    found = -(theirs * functional.log_softmax(logits / temperature, -1)).sum(-1)
-    return found * temperature**2 if scaled else found
 
 
 def old_head_loss(
@@ -268,25 +228,12 @@ def permuted_rest(logits: Tensor, permutation: Tensor) -> Tensor:
         DKPP, a control of Furlanello et al. 2018, arXiv:1805.04770.
     """
     shares = torch.softmax(logits, -1)
-    top = shares.argmax(1, keepdim=True)
+    top = likeliest(shares)[:, None]
     batch, classes = shares.shape
     places = torch.arange(classes, device=logits.device).expand(batch, -1)
     others = places[places != top].reshape(batch, classes - 1)
     order = permutation.expand(batch, -1)
     return shares.scatter(1, others, shares.gather(1, others.gather(1, order)))
-
-
-def first_sure_exit(exits: Tensor, threshold: float) -> Tensor:
-    """Return the first exit whose entropy is below a threshold, shape [batch]; else the last.
-
-    Args:
-        exits: logits, shape [exits, batch, classes].
-        threshold: nats.
-    """
-    logs = torch.log_softmax(exits, -1)
-    is_sure = -(logs.exp() * logs).sum(-1) < threshold
-    is_sure[-1] = True
-    return is_sure.int().argmax(0)
 
 
 def relative_difference(values: Tensor, target: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hwkd.distill.edge_losses import label_loss
+from hwkd.core.likeliest import likeliest
+from hwkd.distill.losses.of_classes import label_loss
 
 # Probabilities are kept in this range where their logarithm is taken, as the public code does.
 _RANGE = (0.01, 0.99)
@@ -17,7 +18,7 @@ _RANGE = (0.01, 0.99)
 
 def one_hot_loss(logits: Tensor) -> Tensor:
     """Return the teacher's cross-entropy with its own answer: samples should look like a class."""
-    return label_loss(logits, logits.argmax(1)).mean()
+    return label_loss(logits, likeliest(logits)).mean()
 
 
 def class_balance(logits: Tensor, *, log_base: float = math.e) -> Tensor:
@@ -133,7 +134,7 @@ def boundary_step(
     gap = (logits[rows, base] - logits[rows, target]).reshape(shape)
     norm = torch.linalg.vector_norm(gradient.flatten(1), dim=1).reshape(shape)
     moved = (inputs + step * (gap + 1e-4) * gradient / norm).clamp(*limits)
-    return torch.where((logits.argmax(1) == base).reshape(shape), moved, inputs)
+    return torch.where((likeliest(logits) == base).reshape(shape), moved, inputs)
 
 
 def mean_softened_distance(logits: Tensor, target: Tensor) -> Tensor:

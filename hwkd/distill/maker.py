@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hwkd.core.catalog import MAKERS
+from hwkd.core.likeliest import likeliest
 from hwkd.core.progress import Progress
-from hwkd.distill.edge_losses import divergence
+from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.method import Configured
 from hwkd.distill.written_options import configured_options, split_options
 from hwkd.io.discovery import discover
@@ -68,7 +69,7 @@ class Making:
 
     def called(self, inputs: Tensor) -> Tensor:
         """Return the class that the teacher finds likeliest, shape [n]."""
-        return self.answers(inputs).argmax(1)
+        return likeliest(self.answers(inputs))
 
 
 @dataclass(frozen=True, kw_only=True)

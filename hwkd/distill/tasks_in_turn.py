@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hwkd.distill.edge_losses import label_loss
+from hwkd.distill.losses.of_classes import label_loss
 
 # A label of none of the classes; `label_loss` leaves it out.
 _UNSEEN = -100

@@ -9,13 +9,12 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from hwkd.core.head import PICTURES, Head
-from hwkd.core.signals import Signal, Views
+from hwkd.core.signals import Batch, Signal, Views
 from hwkd.core.teaching import TrainingSet
 from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.method import Loss, Method, RunShapes, ViewShapes
@@ -92,12 +91,13 @@ def measure_method_s(method: Method, head: Head, *, repeats: int = 10) -> float:
     student, leaves = _views(_STUDENT_CHANNELS, _STUDENT_MAP, grid)
     teacher, _ = _views(_TEACHER_CHANNELS, _TEACHER_MAP, grid)
     teacher = teacher.map(Tensor.detach)
-    batch = _Batch(
+    batch = Batch(
         inputs=torch.zeros(BATCH, *INPUT_SHAPE),
         labels=torch.randn(BATCH, CLASSES, *grid)
         if method.of_kind == PICTURES
         else torch.randint(CLASSES, (BATCH, *grid)),
         sample_ids=torch.randperm(_SAMPLES)[:BATCH],
+        epoch_ratio=0.5,
     )
     shapes = RunShapes(
         student=ViewShapes.of(student),
@@ -117,16 +117,6 @@ def measure_method_s(method: Method, head: Head, *, repeats: int = 10) -> float:
     return _median_s(step, repeats)
 
 
-@dataclass(slots=True, kw_only=True)
-class _Batch:
-    inputs: Tensor
-    labels: Tensor
-    sample_ids: Tensor
-    copy: int = 0
-    epoch_ratio: float = 0.5
-    positions: Tensor | None = None
-
-
 def _measure_passes_s(method: Method | None, head: Head, repeats: int) -> float:
     student, teacher = reference_student(), reference_student()
     inputs, labels = _inputs(), torch.randint(CLASSES, (BATCH,))
@@ -139,7 +129,7 @@ def _measure_passes_s(method: Method | None, head: Head, repeats: int) -> float:
         source=LiveSource(teacher, Places(), needs) if method and method.uses_teacher else None,
         data=TrainingSet(copies=[inputs], labels=labels, head=head, batch_size=BATCH),
     )
-    batch = _Batch(inputs=inputs, labels=labels, sample_ids=torch.arange(BATCH))
+    batch = Batch(inputs=inputs, labels=labels, sample_ids=torch.arange(BATCH), epoch_ratio=0.5)
 
     def step() -> None:
         terms = criterion(student, batch)

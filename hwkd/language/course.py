@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hwkd.distill.edge_losses import label_loss
+from hwkd.distill.losses.of_classes import label_loss
 from hwkd.distill.token_divergences import mean_of_labelled
 from hwkd.language.corpus import Windows
 from hwkd.language.lessons import Lesson

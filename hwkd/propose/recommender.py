@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -138,8 +139,8 @@ class Recommender(Generic[T]):
         part = parts[min(place, strata - 1)]
         if not len(part):
             part = np.arange(len(own))
-        size = rows.features[part, :2].sum(1)
-        return own[int(part[int(np.argmax(size))])]
+        size = rows.features[:, :2].sum(1)
+        return own[int(max(part, key=size.__getitem__))]
 
     def _best(self, history: Observations, tried: set[object], turn: int) -> Recommendation | None:
         trained = history.trained
@@ -186,11 +187,10 @@ class Recommender(Generic[T]):
         if climbed_to:
             more = self._gains(models, reached, [candidate for candidate, _ in climbed_to], count)
             entries, gains = entries + climbed_to, np.r_[gains, more]
-        chosen = int(np.argmax(gains))
-        candidate, source = entries[chosen]
+        gain, (candidate, source) = max(zip(gains, entries, strict=True), key=itemgetter(0))
         stretch = interval_stretch(trained.observations)
         predicted = models.predicted(candidate, self.problem.outputs, stretch=stretch)
-        return _proposal(candidate, source, predicted, float(gains[chosen]))
+        return _proposal(candidate, source, predicted, float(gain))
 
     def _gains(
         self,

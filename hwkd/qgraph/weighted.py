@@ -114,10 +114,10 @@ def read_bias(
     if scale.size not in (1, scales.size):
         raise segment.refuse(node, f"{scale.size} scales of its bias for {scales.size} channels")
     ratio = scale.astype(np.float64) / units
-    if np.abs(ratio - 1).max() <= _SCALE_TOLERANCE or not item.values.any():
+    off = np.flatnonzero(np.abs(ratio - 1) > _SCALE_TOLERANCE)
+    if not len(off) or not item.values.any():
         return _whole(node, segment, steps)
-    worst = int(np.abs(ratio - 1).argmax())
-    given, expected = float(scale[worst % scale.size]), float(units[worst])
+    given, expected = float(scale[off[0] % scale.size]), float(units[off[0]])
     raise segment.refuse(
         node,
         f"its bias has scale {given:g}, expected input scale times weight scale, {expected:g}; "

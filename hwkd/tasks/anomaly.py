@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from hwkd.core.catalog import TASKS
 from hwkd.core.errors import ConfigError, DataError
-from hwkd.core.metric import Metric, led_by
+from hwkd.core.metric import Metric
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.tasks.anomaly_splits import doubts_of_rate, with_normal_train
 from hwkd.tasks.base import Split, SplitName, Task, TaskData
+from hwkd.tasks.checked_task import Asked, CheckedTask
 from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.csv_table import read_csv
 from hwkd.tasks.machine_sounds import SOUND_FEATURES, SOUND_FORMATS, read_machine_sounds
@@ -38,7 +39,6 @@ _FORMATS = (
     "column or in the one called label, class, target or y, an NPZ file with x_train and y_train, "
     f"or {SOUND_FORMATS}"
 )
-_KNOWN = frozenset({"features", "metric", "normal", "false_alarms_ratio"})
 _KNOWN_OF_TABLES, _KNOWN_OF_SOUNDS = {"layout", "label"}, {"rate_hz", "window_s", "stride_s"}
 _NORMAL_WORDS = frozenset(
     {"0", "normal", "ok", "okay", "good", "healthy", "nominal", "benign", "inlier", "false", "no"}
@@ -46,7 +46,7 @@ _NORMAL_WORDS = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnomalyTask:
+class AnomalyTask(CheckedTask):
     """Networks learn to repeat normal inputs; what they repeat badly is an anomaly."""
 
     name: str = "anomaly"
@@ -58,30 +58,26 @@ class AnomalyTask:
     spaces: tuple[str, ...] = ("autoencoder",)
     weight_budget_bytes: int | None = 10_000
 
-    def data(
-        self,
-        source: Path | None,
-        reading: Reading = AS_USUAL,
-        *,
-        split_seed: int = 0,
-        progress: Progress = silent,
-    ) -> TaskData:
+    known = frozenset({"features", "metric", "normal", "false_alarms_ratio"})
+
+    def knows(self, source: Path | None) -> frozenset[str]:
+        """Return the choices on tables or on sounds."""
+        return self.known | (_KNOWN_OF_SOUNDS if _is_sound(source) else _KNOWN_OF_TABLES)
+
+    def prepared(self, source: Path | None, asked: Asked) -> TaskData:
         """Read, check, split and standardise; see `Task.data`.
 
         Anomalies go half to validation, where thresholds are chosen, and half to test.
         """
-        is_sound = source is not None and source.is_dir()
-        known = _KNOWN_OF_SOUNDS if is_sound else _KNOWN_OF_TABLES
-        reading.require_known(_KNOWN | known, task=self.name)
-        metrics = led_by(self.metrics, reading.metric, task=self.name)
-        raw, names = _tumours() if source is None else _read(source, reading, progress)
-        split = with_normal_train(raw, split_seed)
+        reading = asked.reading
+        raw, names = _tumours() if source is None else _read(source, reading, asked.progress)
+        split = with_normal_train(raw, asked.split_seed)
         ratio = reading.false_alarms_ratio or FALSE_ALARMS_RATIO
         split = replace(split, notes=(*split.notes, *doubts_of_rate(split, ratio)))
-        head = ReconstructionHead(names=("",), metrics=metrics, false_alarms_ratio=ratio)
-        if is_sound and reading.features is None:
+        head = ReconstructionHead(names=("",), metrics=asked.metrics, false_alarms_ratio=ratio)
+        if _is_sound(source) and reading.features is None:
             reading = reading.model_copy(update={"features": SOUND_FEATURES})
-        data = prepare(split, head, reading, task=self.name, split_seed=split_seed)
+        data = prepare(split, head, reading, task=self.name, split_seed=asked.split_seed)
         size = int(np.prod(data.input_shape))
         if len(names) != size:
             names = tuple(f"value {number}" for number in range(1, size + 1))
@@ -105,6 +101,10 @@ class AnomalyTask:
         """Read raw inputs, and 1 for anomalies; see `Task.labelled`."""
         raw, _ = _read(source, reading, window=raw_shape[-1])
         return raw.test or raw.train
+
+
+def _is_sound(source: Path | None) -> bool:
+    return source is not None and source.is_dir()
 
 
 def _tumours() -> tuple[RawData, tuple[str, ...]]:

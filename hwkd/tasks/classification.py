@@ -8,21 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from hwkd.core.catalog import TASKS
-from hwkd.core.metric import Metric, led_by
-from hwkd.core.progress import Progress, silent
+from hwkd.core.metric import Metric
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.tasks.base import Task, TaskData
+from hwkd.tasks.checked_task import Asked, CheckedTask
 from hwkd.tasks.classes_head import CLASS_METRICS, head_of_classes
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawSplit
 from hwkd.tasks.sources import is_image_folder, read_digits, read_source
 from hwkd.tasks.splits import with_all_splits
 
-_KNOWN = frozenset({"input_size", "layout", "metric", "label", "class_weights", "features", "half"})
-
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifyTask:
+class ClassifyTask(CheckedTask):
     """One label per image; arrays of (channels, time) work the same way."""
 
     name: str = "classify"
@@ -34,17 +32,13 @@ class ClassifyTask:
     spaces: tuple[str, ...] = ()
     weight_budget_bytes: int | None = None
 
-    def data(
-        self,
-        source: Path | None,
-        reading: Reading = AS_USUAL,
-        *,
-        split_seed: int = 0,
-        progress: Progress = silent,
-    ) -> TaskData:
+    known = frozenset(
+        {"input_size", "layout", "metric", "label", "class_weights", "features", "half"}
+    )
+
+    def prepared(self, source: Path | None, asked: Asked) -> TaskData:
         """Read, check, split and normalise; see `Task.data`."""
-        reading.require_known(_KNOWN, task=self.name)
-        metrics = led_by(self.metrics, reading.metric, task=self.name)
+        reading = asked.reading
         raw = (
             read_digits()
             if source is None
@@ -54,12 +48,12 @@ class ClassifyTask:
                 layout=reading.layout,
                 label=reading.label,
                 half=reading.half,
-                progress=progress,
+                progress=asked.progress,
             )
         )
-        split = with_all_splits(raw, split_seed=split_seed)
-        head = head_of_classes(split, metrics, reading)
-        return prepare(split, head, reading, task=self.name, split_seed=split_seed)
+        split = with_all_splits(raw, split_seed=asked.split_seed)
+        head = head_of_classes(split, asked.metrics, reading)
+        return prepare(split, head, reading, task=self.name, split_seed=asked.split_seed)
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]

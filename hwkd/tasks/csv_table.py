@@ -113,9 +113,7 @@ def read_csv(path: Path, *, of_classes: bool, label: str | None = None) -> CsvTa
     notes += table.row_number_notes(features, values)
     votes = read_votes(table, targets) if len(targets) > 1 else None
     if votes is not None:
-        notes.append(
-            f"the class is what most of {target} say; of {votes.tied:,} ties what the first says"
-        )
+        notes.append(votes.note(target))
     named = tuple(table.names[at] for at in features)
     kind = "class" if of_classes else "target"
     return CsvTable(

@@ -30,7 +30,7 @@ class ThingsTask(SceneTask):
     head: Callable[..., ThingsHead]
     spaces: tuple[str, ...] = ("detector",)
 
-    layout = LAYOUT
+    takes = LAYOUT
     nature = "boxes"
 
     def read(self, source: Path, reading: Reading, progress: Progress) -> RawData:

@@ -28,7 +28,7 @@ class DrawTask(SceneTask):
     kind: str = "pictures"
     spaces: tuple[str, ...] = ("drawer",)
 
-    layout = LAYOUT
+    takes = LAYOUT
     nature = "scenes"
 
     def read(self, source: Path, reading: Reading, progress: Progress) -> RawData:

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from hwkd.core.catalog import TASKS
-from hwkd.core.errors import ConfigError
-from hwkd.core.metric import Metric, led_by
+from hwkd.core.metric import Metric
 from hwkd.core.nature import AXES
-from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.tasks.base import Task, TaskData
+from hwkd.tasks.checked_task import Asked, FileTask
 from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.classes_head import VOTED_METRICS, head_of_classes
 from hwkd.tasks.prepare import prepare
@@ -27,13 +26,10 @@ WINDOW_S = 2.0
 # three copies made before .900 and .936, one of statistics of short windows with such copies .897
 # and .929 (five pairs of people left out, equal samples or more; another seed differs by .02).
 _ENOUGH_HZ, _MOST_DECIMATED = 25.0, 16
-_KNOWN = frozenset(
-    {"metric", "class_weights", "label", "split", "rate_hz", "window_s", "stride_s", "features"}
-)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GestureTask:
+class GestureTask(FileTask):
     """One label per window; a recording is what its windows together find likeliest."""
 
     name: str = "gesture"
@@ -43,31 +39,27 @@ class GestureTask:
     spaces: tuple[str, ...] = ("temporal", "narrow_deep", "depthwise", "plain")
     weight_budget_bytes: int | None = 30_000
 
-    def data(
-        self,
-        source: Path | None,
-        reading: Reading = AS_USUAL,
-        *,
-        split_seed: int = 0,
-        progress: Progress = silent,
-    ) -> TaskData:
+    known = frozenset(
+        {"metric", "class_weights", "label", "split", "rate_hz", "window_s", "stride_s", "features"}
+    )
+    takes = RECORDING_FORMATS
+
+    def of_file(self, source: Path, asked: Asked) -> TaskData:
         """Read, cut, split and standardise; see `Task.data`."""
-        del progress
-        reading.require_known(_KNOWN, task=self.name)
-        metrics = led_by(self.metrics, reading.metric, task=self.name)
-        if source is None:
-            raise ConfigError(f"--task gesture needs --data: {RECORDING_FORMATS}")
+        reading = asked.reading
         group_of(reading)  # refuses a split before a long file is read
         found = read_recordings(source, reading)
         window_s = reading.window_s or WINDOW_S
         stride_s = reading.stride_s or window_s / 2
         windows, names, notes = cut_windows(found, window_s=window_s, stride_s=stride_s)
-        raw = split_windows(windows, found, names, split=reading.split, seed=split_seed)
+        raw = split_windows(windows, found, names, split=reading.split, seed=asked.split_seed)
         raw = checked_raw(replace(raw, notes=(*raw.notes, *notes)))
-        head = head_of_classes(raw, metrics, reading)
+        head = head_of_classes(raw, asked.metrics, reading)
         if reading.features is None:
             reading = reading.model_copy(update={"features": _features(raw)})
-        data = prepare(raw, head, reading, task=self.name, split_seed=split_seed, nature="motion")
+        data = prepare(
+            raw, head, reading, task=self.name, split_seed=asked.split_seed, nature="motion"
+        )
         return replace(data, answer_every_s=stride_s)
 
     def labelled(

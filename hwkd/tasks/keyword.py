@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.catalog import TASKS
-from hwkd.core.errors import ConfigError, DataError
-from hwkd.core.metric import Metric, led_by
+from hwkd.core.errors import DataError
+from hwkd.core.metric import Metric
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.tasks.base import SplitName, Task, TaskData
+from hwkd.tasks.checked_task import Asked, FileTask
 from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.classes_head import CLASS_METRICS, head_of_classes
 from hwkd.tasks.hearing import FALSE_ALARMS_RATIO, Refusing
@@ -36,9 +37,6 @@ _FORMATS = (
     "a folder of word folders with WAV files, and as you have them _background_noise_, "
     "validation_list.txt and testing_list.txt"
 )
-_KNOWN = frozenset(
-    {"metric", "class_weights", "features", "rate_hz", "window_s", "words", "false_alarms_ratio"}
-)
 _NOISE, _UNKNOWN, _SILENCE = "_background_noise_", "unknown", "silence"
 _CLIP_S = 1.0
 # Silence and unknown words are as many as a word has on average.
@@ -48,7 +46,7 @@ _NOISE_PARTS: tuple[tuple[SplitName, float, float], ...] = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeywordTask:
+class KeywordTask(FileTask):
     """One word per clip; unknown words and silence are classes where words are chosen."""
 
     name: str = "keyword"
@@ -58,28 +56,25 @@ class KeywordTask:
     spaces: tuple[str, ...] = ("temporal", "narrow_deep", "depthwise", "plain")
     weight_budget_bytes: int | None = 50_000
 
-    def data(
-        self,
-        source: Path | None,
-        reading: Reading = AS_USUAL,
-        *,
-        split_seed: int = 0,
-        progress: Progress = silent,
-    ) -> TaskData:
+    known = frozenset({
+        "metric", "class_weights", "features", "rate_hz", "window_s", "words", "false_alarms_ratio",
+    })  # fmt: skip
+    takes = _FORMATS
+
+    def of_file(self, source: Path, asked: Asked) -> TaskData:
         """Read, resample, split and compute features; see `Task.data`."""
-        reading.require_known(_KNOWN, task=self.name)
-        metrics = led_by(self.metrics, reading.metric, task=self.name)
-        if source is None:
-            raise ConfigError(f"--task keyword needs --data: {_FORMATS}")
-        raw = checked_raw(_read(source, reading, split_seed, progress))
-        raw = with_all_splits(raw, split_seed=split_seed)
+        reading = asked.reading
+        raw = checked_raw(_read(source, reading, asked.split_seed, asked.progress))
+        raw = with_all_splits(raw, split_seed=asked.split_seed)
         quiet = [at for at, name in enumerate(raw.class_names) if name in (_UNKNOWN, _SILENCE)]
-        head = head_of_classes(raw, metrics, reading)
+        head = head_of_classes(raw, asked.metrics, reading)
         if quiet and reading.words:
             ratio = reading.false_alarms_ratio or FALSE_ALARMS_RATIO
             head = replace(head, hears=Refusing(quiet=tuple(quiet), most_ratio=ratio))
         heard = reading.model_copy(update={"features": reading.features or "log-mel"})
-        return prepare(raw, head, heard, task=self.name, split_seed=split_seed)
+        return prepare(
+            raw, head, heard, task=self.name, split_seed=asked.split_seed, nature="speech"
+        )
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]

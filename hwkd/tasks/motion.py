@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.nature import AXES
+from hwkd.core.tempo import played_places
 from hwkd.tasks.raw import RawSplit
 
 # How differently people wear a sensor, and how much faster, slower or stronger they move.
@@ -160,18 +161,9 @@ def _of_chunk(
 
 
 def _at_tempo(inputs: NDArray[np.int16], tempo: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return windows played faster about their middle, between samples by straight lines.
-
-    What a faster one lacks at both ends is what is there, backwards.
-
-    Args:
-        tempo: samples of the input for one of the result, shape [n, 1], > 0.
-    """
-    last = inputs.shape[2] - 1
-    places = np.abs((np.arange(last + 1) - last / 2) * tempo + last / 2)
-    places = np.clip(np.where(places > last, 2 * last - places, places), 0, last)
-    before = np.floor(places).astype(np.int64)
-    after, share = np.minimum(before + 1, last), (places - before)[:, np.newaxis]
+    """Return windows played at another tempo; see `played_places`."""
+    before, after, part = played_places(inputs.shape[2], tempo)
+    share = part[:, np.newaxis]
 
     def at(indices: NDArray[np.int64]) -> NDArray[np.int16]:
         return np.take_along_axis(inputs, indices[:, np.newaxis], axis=2)

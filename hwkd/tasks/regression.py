@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from hwkd.core.catalog import TASKS
 from hwkd.core.choices import Layout
 from hwkd.core.errors import ConfigError, DataError
-from hwkd.core.metric import Metric, led_by
+from hwkd.core.metric import Metric
 from hwkd.core.printable import printable
-from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.tasks.base import SplitName, Task, TaskData
+from hwkd.tasks.checked_task import Asked, CheckedTask
 from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.csv_table import read_csv
 from hwkd.tasks.npz import read_npz
@@ -27,7 +27,6 @@ from hwkd.tasks.splits import with_all_splits
 from hwkd.tasks.text_table import is_table
 from hwkd.tasks.values_head import VALUE_METRICS, ValuesHead
 
-_KNOWN = frozenset({"layout", "label", "metric", "features"})
 _FORMATS = (
     "an NPZ file with x_train and y_train, or a CSV file of numbers with a heading, the target in "
     "its last column or in the one called target, label or y"
@@ -35,7 +34,7 @@ _FORMATS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegressionTask:
+class RegressionTask(CheckedTask):
     """Values for vectors, signals or pictures; a vector is a signal of one moment."""
 
     name: str = "regression"
@@ -45,32 +44,24 @@ class RegressionTask:
     spaces: tuple[str, ...] = ()
     weight_budget_bytes: int | None = None
 
-    def data(
-        self,
-        source: Path | None,
-        reading: Reading = AS_USUAL,
-        *,
-        split_seed: int = 0,
-        progress: Progress = silent,
-    ) -> TaskData:
+    known = frozenset({"layout", "label", "metric", "features"})
+
+    def prepared(self, source: Path | None, asked: Asked) -> TaskData:
         """Read, check, split, standardise; see `Task.data`."""
-        del progress
-        reading.require_known(_KNOWN, task=self.name)
-        metrics = led_by(self.metrics, reading.metric, task=self.name)
+        reading = asked.reading
         raw, names = (
             _diabetes() if source is None else read_values(source, reading.layout, reading.label)
         )
-        split = with_all_splits(checked_raw(raw), split_seed=split_seed)
+        split = with_all_splits(checked_raw(raw), split_seed=asked.split_seed)
         for name, low, high in zip(names, *_ends(split.train.labels), strict=True):
             if low == high:
                 raise DataError(
                     f"{raw.source}: every train target {name!r} is {low:g}; nothing to learn, give "
                     "targets that differ"
                 )
-        head = replace(ValuesHead.fitted(split.train.labels, names=names), metrics=metrics)
-        return prepare(
-            _standardised(split, head), head, reading, task=self.name, split_seed=split_seed
-        )
+        head = replace(ValuesHead.fitted(split.train.labels, names=names), metrics=asked.metrics)
+        ready = _standardised(split, head)
+        return prepare(ready, head, reading, task=self.name, split_seed=asked.split_seed)
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]

@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from hwkd.core.errors import DataError
 from hwkd.core.head import Head
-from hwkd.core.metric import Metric, led_by
+from hwkd.core.metric import Metric
 from hwkd.core.nature import Nature
 from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.tasks.base import TaskData
+from hwkd.tasks.checked_task import Asked, FileTask
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.tasks.splits import with_all_splits
 
-_KNOWN = frozenset({"input_size", "metric"})
-
 
 @dataclass(frozen=True, kw_only=True)
-class SceneTask(ABC):
-    """What such tasks share; see `hwkd.tasks.base.Task`.
+class SceneTask(FileTask):
+    """What such tasks share; see `FileTask`.
 
     Attributes:
-        layout: what `--data` takes.
         nature: of the raw inputs; see `hwkd.tasks.prepare.prepare`.
     """
 
-    name: str
-    summary: str
-    metrics: tuple[Metric, ...]
-    kind: str
-    spaces: tuple[str, ...]
-    weight_budget_bytes: int | None = None
-
-    layout: ClassVar[str]
     nature: ClassVar[Nature]
+
+    known = frozenset({"input_size", "metric"})
 
     @abstractmethod
     def read(self, source: Path, reading: Reading, progress: Progress) -> RawData:
@@ -55,26 +46,16 @@ class SceneTask(ABC):
             names: of its classes or channels.
         """
 
-    def data(
-        self,
-        source: Path | None,
-        reading: Reading = AS_USUAL,
-        *,
-        split_seed: int = 0,
-        progress: Progress = silent,
-    ) -> TaskData:
+    def of_file(self, source: Path, asked: Asked) -> TaskData:
         """Read, check, split and normalise; see `Task.data`."""
-        reading.require_known(_KNOWN, task=self.name)
-        metrics = led_by(self.metrics, reading.metric, task=self.name)
-        if source is None:
-            raise DataError(f"--task {self.name} comes with no data; --data takes {self.layout}")
-        raw = self.read(source, reading, progress)
+        raw = self.read(source, asked.reading, asked.progress)
         # Such pictures have no one class by which splits could keep their shares.
-        split = with_all_splits(replace(raw, class_names=()), split_seed=split_seed)
-        head, ready = self.headed(split, raw.class_names, metrics)
+        split = with_all_splits(replace(raw, class_names=()), split_seed=asked.split_seed)
+        head, ready = self.headed(split, raw.class_names, asked.metrics)
         return prepare(
-            ready, head, reading, task=self.name, split_seed=split_seed, nature=self.nature
-        )
+            ready, head, asked.reading, task=self.name, split_seed=asked.split_seed,
+            nature=self.nature,
+        )  # fmt: skip
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]

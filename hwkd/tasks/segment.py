@@ -28,7 +28,7 @@ class SegmentTask(SceneTask):
     kind: str = "class maps"
     spaces: tuple[str, ...] = ("segmenter",)
 
-    layout = LAYOUT
+    takes = LAYOUT
     nature = "scenes"
 
     def read(self, source: Path, reading: Reading, progress: Progress) -> RawData:

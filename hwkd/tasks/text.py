@@ -10,21 +10,20 @@ import numpy as np
 
 from hwkd.core.catalog import TASKS
 from hwkd.core.errors import ConfigError
-from hwkd.core.metric import Metric, led_by
+from hwkd.core.metric import Metric
 from hwkd.core.printable import printable
-from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.signals.steps.word_weights import MOST_BYTES
 from hwkd.signals.texts import as_bytes
 from hwkd.tasks.base import Task, TaskData
+from hwkd.tasks.checked_task import Asked, FileTask
 from hwkd.tasks.classes_head import CLASS_METRICS, head_of_classes
 from hwkd.tasks.folder_tree import first_names
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit, class_indices
 from hwkd.tasks.splits import with_all_splits
-from hwkd.tasks.text_source import TEXT_FORMATS, read_texts
+from hwkd.tasks.text_source import TEXT_FORMATS, read_texts, votes_of
 
-_KNOWN = frozenset({"metric", "class_weights", "label", "features", "input_size"})
 _FEATURES = "words"
 # Most texts are whole; what the longest one in a hundred say beyond is not read.
 _WHOLE_RATIO = 0.99
@@ -32,7 +31,7 @@ _MOST_BYTES, _STEP_BYTES = 4096, 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextTask:
+class TextTask(FileTask):
     """One label per text; firmware gives its UTF-8 bytes."""
 
     name: str = "text"
@@ -42,24 +41,16 @@ class TextTask:
     spaces: tuple[str, ...] = ("text",)
     weight_budget_bytes: int | None = 50_000
 
-    def data(
-        self,
-        source: Path | None,
-        reading: Reading = AS_USUAL,
-        *,
-        split_seed: int = 0,
-        progress: Progress = silent,
-    ) -> TaskData:
+    known = frozenset({"metric", "class_weights", "label", "features", "input_size"})
+    takes = TEXT_FORMATS
+
+    def of_file(self, source: Path, asked: Asked) -> TaskData:
         """Read, check, split and compute features; see `Task.data`."""
-        del progress
-        reading.require_known(_KNOWN, task=self.name)
-        metrics = led_by(self.metrics, reading.metric, task=self.name)
-        if source is None:
-            raise ConfigError(f"--task text needs --data: {TEXT_FORMATS}")
-        raw = with_all_splits(_raw(source, reading), split_seed=split_seed)
-        head = head_of_classes(raw, metrics, reading)
+        reading = asked.reading
+        raw = with_all_splits(_raw(source, reading), split_seed=asked.split_seed)
+        head = head_of_classes(raw, asked.metrics, reading)
         reading = reading.model_copy(update={"features": reading.features or _FEATURES})
-        return prepare(raw, head, reading, task=self.name, split_seed=split_seed)
+        return prepare(raw, head, reading, task=self.name, split_seed=asked.split_seed)
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
@@ -80,6 +71,9 @@ def _raw(source: Path, reading: Reading) -> RawData:
     beside = list(dict.fromkeys(name for split in found.values() for name in split[0].beside))
     if beside:
         notes = (f"left out: {first_names(beside)}", *notes)
+    votes = votes_of(found["train"])
+    if votes is not None:
+        notes = (votes.note(reading.label or ""), *notes)
     labels = {name: np.array([each.label for each in split]) for name, split in found.items()}
     indices, names = class_indices(labels, source=printable(source))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hwkd.core.errors import DataError
@@ -17,6 +17,7 @@ from hwkd.tasks.folder_tree import first_names
 from hwkd.tasks.sources import reading as opened
 from hwkd.tasks.split_names import one_per_split, split_meaning
 from hwkd.tasks.text_table import TextTable
+from hwkd.tasks.votes import Votes, count_votes, label_columns
 
 TEXT_FORMATS = (
     "a CSV, TSV or JSONL file with a text and a label in each row, a folder of such files called "
@@ -37,12 +38,19 @@ class Labelled:
     Attributes:
         where: it stands in its file, for messages.
         beside: columns of its row that are not read.
+        votes: what each of several annotators says, nothing of one who did not look at it.
     """
 
     text: str
     label: str
     where: str
     beside: tuple[str, ...] = ()
+    votes: tuple[str, ...] = ()
+
+
+def votes_of(texts: Sequence[Labelled]) -> Votes | None:
+    """Return what several annotators say of texts; None where one column names the class."""
+    return count_votes([each.votes for each in texts]) if texts[0].votes else None
 
 
 def read_texts(path: Path, label: str | None = None) -> dict[SplitName, list[Labelled]]:
@@ -50,7 +58,7 @@ def read_texts(path: Path, label: str | None = None) -> dict[SplitName, list[Lab
 
     Args:
         path: see `TEXT_FORMATS`.
-        label: column of the class; None looks for it.
+        label: column of the class, or several of annotators with commas between them; None looks.
 
     Raises:
         DataError: names the file and line of what is no UTF-8, or of an empty text or class.
@@ -134,13 +142,17 @@ def _of_file(path: Path, label: str | None) -> list[Labelled]:
         raise DataError(f"{where}: holds no text; --data takes {TEXT_FORMATS}")
     names, *lines = (cells for _, cells in numbered)
     table = TextTable(source=where, names=tuple(names), rows=lines, notes=())
-    target = label_column(table, label, others=_TEXT_NAMES)
-    source = _text_column(table, target)
-    if label is None and suffix in _TABLES and _is_row(table, target):
+    targets = (
+        [label_column(table, None, others=_TEXT_NAMES)]
+        if label is None
+        else label_columns(table, label)
+    )
+    source = _text_column(table, targets)
+    if label is None and suffix in _TABLES and _is_row(table, targets[0]):
         raise DataError(
             f"{where}: the first line is a row of texts; give the columns a heading, text,label"
         )
-    beside = tuple(printable(n) for at, n in enumerate(names) if at not in (source, target))
+    beside = tuple(printable(n) for at, n in enumerate(names) if at not in (source, *targets))
     found = []
     for number, cells in numbered[1:]:
         at = f"{where}: line {number}"
@@ -149,11 +161,17 @@ def _of_file(path: Path, label: str | None) -> list[Labelled]:
                 f"{at} has {len(cells)} cells, the heading {len(names)}; put texts with commas or "
                 "line ends in double quotes"
             )
-        if not (name := cells[target].strip()):
-            raise DataError(f"{at}: no class in column {names[target]!r}; name it or drop the line")
-        text = _text(cells[source], at)
-        found.append(Labelled(text=text, label=printable(name), where=at, beside=beside))
-    return found
+        said = tuple(cells[target].strip() for target in targets)
+        if not any(said):
+            of = ", ".join(repr(names[target]) for target in targets)
+            raise DataError(f"{at}: no class in column {of}; name it or drop the line")
+        text, votes = _text(cells[source], at), said if len(said) > 1 else ()
+        named = printable(said[0])
+        found.append(Labelled(text=text, label=named, where=at, beside=beside, votes=votes))
+    counted = votes_of(found)
+    if counted is None:
+        return found
+    return [replace(each, label=name) for each, name in zip(found, counted.chosen, strict=True)]
 
 
 def _is_row(table: TextTable, target: int) -> bool:
@@ -196,9 +214,9 @@ def _json_rows(content: str, where: str) -> Iterator[tuple[int, list[str]]]:
         yield number, ["" if row[name] is None else str(row[name]) for name in names]
 
 
-def _text_column(table: TextTable, target: int) -> int:
-    """Return the column of the texts: one of a usual name, else the only one beside the class."""
-    others = [at for at in range(len(table.names)) if at != target]
+def _text_column(table: TextTable, targets: Sequence[int]) -> int:
+    """Return the column of the texts: one of a usual name, else the only one beside the classes."""
+    others = [at for at in range(len(table.names)) if at not in targets]
     named = [at for at in others if table.names[at].lower() in _TEXT_NAMES]
     if len(named) == 1 or len(others) == 1:
         return (named or others)[0]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwkd.core.errors import DataError
+from hwkd.core.errors import DataError, TeacherError
 from hwkd.core.printable import printable
 from hwkd.tasks.text_table import TextTable, number_of
 
@@ -30,6 +30,35 @@ class Votes:
     counts: NDArray[np.int64]
     labels: NDArray[Any]
     tied: int
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """Name of what most say of each row."""
+        return tuple(_name(each) for each in self.labels[:, 0])
+
+    def note(self, columns: str) -> str:
+        """Say how several columns became one label."""
+        return f"the class is what most of {columns} say; of {self.tied:,} ties what the first says"
+
+    def shares_of(self, classes: Sequence[str], *, where: str) -> NDArray[np.int64]:
+        """Return how many chose each class of the data, shape [rows, classes].
+
+        What most say of no row at all is no class of the data.
+
+        Raises:
+            TeacherError: if they named none of the classes.
+        """
+        if not set(self.names) & set(classes):
+            theirs, ours = (", ".join(each[:6]) for each in (self.names, classes))
+            raise TeacherError(
+                f"{where}: its annotators named {theirs}, and the classes of the data are {ours}; "
+                "label both alike"
+            )
+        counts = np.zeros((len(self.counts), len(classes)), dtype=np.int64)
+        for at, name in enumerate(classes):
+            if name in self.names:
+                counts[:, at] = self.counts[:, self.names.index(name)]
+        return counts
 
 
 def label_columns(table: TextTable, asked: str) -> list[int]:
@@ -54,12 +83,22 @@ def read_votes(table: TextTable, columns: Sequence[int]) -> Votes:
         DataError: names a row that nobody labelled.
     """
     cells = [[row[at].strip() for at in columns] for row in table.rows]
-    said = [[cell for cell in row if cell] for row in cells]
-    if [] in said:
+    unlabelled = [row for row, said in enumerate(cells) if not any(said)]
+    if unlabelled:
         shown = ", ".join(table.names[at] for at in columns)
         raise DataError(
-            f"{table.source}: row {said.index([]) + 2}: nobody labelled it in {shown}; drop the row"
+            f"{table.source}: row {unlabelled[0] + 2}: nobody labelled it in {shown}; drop the row"
         )
+    return count_votes(cells)
+
+
+def count_votes(cells: Sequence[Sequence[str]]) -> Votes:
+    """Count what is said of each row, at least once.
+
+    Args:
+        cells: of each row, what each annotator says; empty where one did not look at it.
+    """
+    said = [[cell for cell in row if cell] for row in cells]
     numbers = {cell: number_of(cell) for row in said for cell in row}
     values = [value for value in numbers.values() if value is not None]
     are_numbers = len(values) == len(numbers)

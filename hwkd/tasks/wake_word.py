@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from hwkd.core.catalog import TASKS
 from hwkd.core.errors import ConfigError, DataError
 from hwkd.core.listening import usual_stride
-from hwkd.core.metric import Metric, led_by
+from hwkd.core.metric import Metric
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.signals.features import features_named
 from hwkd.signals.steps.frames import Frames
 from hwkd.tasks.base import SPLITS, SplitName, Task, TaskData
+from hwkd.tasks.checked_task import Asked, FileTask
 from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.classes_head import WAKE_METRICS, head_of_classes
 from hwkd.tasks.hearing import FALSE_ACCEPTS_PER_HOUR, Hearing
@@ -34,12 +35,6 @@ _FORMATS = (
     "and in recordings (long ones without it), and as you have them validation_list.txt and "
     "testing_list.txt"
 )
-_KNOWN = frozenset(
-    {
-        "metric", "class_weights", "features", "rate_hz", "window_s", "stride_s",
-        "max_false_accepts_per_hour",
-    }
-)  # fmt: skip
 _FEATURES, _WINDOW_S, _HOUR_S = "log-mel", 1.0, 3600.0
 # Of clips, and of the time of every recording, where no list says it.
 _CLIP_SHARES: tuple[tuple[SplitName, float], ...] = (
@@ -51,7 +46,7 @@ _TIME_SHARES: tuple[tuple[SplitName, float], ...] = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class WakeWordTask:
+class WakeWordTask(FileTask):
     """One word or none; judged by what is missed at so many false accepts in an hour."""
 
     name: str = "wake-word"
@@ -61,20 +56,18 @@ class WakeWordTask:
     spaces: tuple[str, ...] = ("temporal", "narrow_deep", "depthwise", "plain")
     weight_budget_bytes: int | None = 20_000
 
-    def data(
-        self,
-        source: Path | None,
-        reading: Reading = AS_USUAL,
-        *,
-        split_seed: int = 0,
-        progress: Progress = silent,
-    ) -> TaskData:
+    known = frozenset(
+        {
+            "metric", "class_weights", "features", "rate_hz", "window_s", "stride_s",
+            "max_false_accepts_per_hour",
+        }
+    )  # fmt: skip
+    takes = _FORMATS
+
+    def of_file(self, source: Path, asked: Asked) -> TaskData:
         """Read, resample, split, cut into windows and compute features; see `Task.data`."""
-        reading.require_known(_KNOWN, task=self.name)
-        metrics = led_by(self.metrics, reading.metric, task=self.name)
-        if source is None:
-            raise ConfigError(f"--task wake-word needs --data: {_FORMATS}")
-        sounds = _read(source, reading, split_seed, progress)
+        reading = asked.reading
+        sounds = _read(source, reading, asked.split_seed, asked.progress)
         most_per_hour = reading.max_false_accepts_per_hour or FALSE_ACCEPTS_PER_HOUR
         _require_long_enough(sounds, most_per_hour)
         raw = checked_raw(_cut(sounds))
@@ -86,9 +79,11 @@ class WakeWordTask:
             most_per_hour=most_per_hour,
             name=sounds.word,
         )
-        head = replace(head_of_classes(raw, metrics, reading), hears=hears)
+        head = replace(head_of_classes(raw, asked.metrics, reading), hears=hears)
         heard = reading.model_copy(update={"features": reading.features or _FEATURES})
-        return prepare(raw, head, heard, task=self.name, split_seed=split_seed)
+        return prepare(
+            raw, head, heard, task=self.name, split_seed=asked.split_seed, nature="speech"
+        )
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
@@ -151,9 +146,7 @@ def _read(
         name = lists.get(path, drawn.get(path, "train"))
         parts[name].words.append(at_rate(clips[path], rate_hz))
     for path in files[_NEGATIVE]:
-        parts[lists.get(path, "train")].others.append(
-            of_length(at_rate(clips[path], rate_hz), window)
-        )
+        parts[lists.get(path, "train")].others.append(at_rate(clips[path], rate_hz))
     for path in files[_RECORDINGS]:
         samples = at_rate(clips[path], rate_hz)
         if lists:
@@ -236,24 +229,28 @@ def _require_long_enough(sounds: _Sounds, most_per_hour: float) -> None:
 def _cut(sounds: _Sounds) -> RawData:
     """Cut everything into windows, those of a whole in their order.
 
-    What is learned from holds clips at their middle and a stride beside it, and recordings without
-    overlap; what judges holds them as a stream has them. Around a clip of the word is what it has
+    What is learned from holds clips at their middle and a stride beside it, and recordings that
+    overlap by half; what judges holds them as a stream has them. Around a clip is what it has
     there, silence where it is short.
     """
     window, stride = sounds.window, sounds.stride
     beside = window // stride - 1
     splits = {}
     for name, part in sounds.parts.items():
-        reach = min(1, beside) if name == "train" else beside
+        is_train = name == "train"
+        reach = min(1, beside) if is_train else beside
+        around = window + 2 * reach * stride
         inputs, labels = [], []
         for sound in part.words:
-            around = of_length(sound, window + 2 * reach * stride)
-            inputs.append(np.lib.stride_tricks.sliding_window_view(around, window)[::stride])
+            inputs.append(_windows(of_length(sound, around), window)[::stride])
             labels.append((np.abs(np.arange(-reach, reach + 1)) <= 1).astype(np.int64))
-        step = window if name == "train" else stride
-        for sound in (*part.others, *part.recordings):
+        # What sounds alike is learned at the places at which the word is.
+        others = [of_length(sound, around if is_train else window) for sound in part.others]
+        apart = max(stride, window // 2) if is_train else stride
+        cuts = (*((sound, stride) for sound in others), *((s, apart) for s in part.recordings))
+        for sound, step in cuts:
             if len(sound) >= window:
-                inputs.append(np.lib.stride_tricks.sliding_window_view(sound, window)[::step])
+                inputs.append(_windows(sound, window)[::step])
                 labels.append(np.zeros(len(inputs[-1]), dtype=np.int64))
         wholes = [np.full(len(each), number) for number, each in enumerate(inputs)]
         splits[name] = RawSplit(
@@ -270,6 +267,10 @@ def _cut(sounds: _Sounds) -> RawData:
         notes=sounds.notes,
         sample_rate_hz=sounds.rate_hz,
     )
+
+
+def _windows(sound: NDArray[np.int16], window: int) -> NDArray[np.int16]:
+    return np.lib.stride_tricks.sliding_window_view(sound, window)
 
 
 _TASK: Task = TASKS.register("wake-word")(WakeWordTask())

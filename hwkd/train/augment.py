@@ -6,7 +6,7 @@ training with augmentation still never runs the teacher.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,9 @@ _SHIFT_BELOW_EXAMPLES = 20_000
 _SHIFT_FROM_PASSES, _PIXELS_PER_IMAGE_SHIFT = 20, 28
 # Of the bins and of the time of a spectrum, what is hidden at most: 8 of 40 bins, 10 of 49 frames.
 _MASKED_RATIO = 0.2
+# How much smaller or larger voices are, and how differently (standard deviation of the normalised
+# levels) they are heard.
+_WARP, _SPEECH_TEMPO, _COLOUR = 0.1, 0.15, 0.3
 # How differently people wear a sensor, and how much faster, slower or stronger they move.
 _TURN_RAD, _TEMPO, _STRENGTH = 0.3, 0.2, 0.2
 # Things before clutter, a network by hand, equal passes, accuracy on others: .326 to .373 after 100
@@ -55,8 +58,11 @@ class Augmentation:
             of the last two axes; none hides nothing (SpecAugment, arXiv:1904.08779).
         turn: standard deviation, in radians, of each component of the rotation by which each
             three channels are turned, as a sensor sits otherwise on another body.
-        tempo: natural logarithm of how much faster or slower motion is at most.
+        tempo: natural logarithm of how much faster or slower motion or speech is at most.
         strength: standard deviation of the logarithm of what each three channels are multiplied by.
+        warp: natural logarithm of how much higher or lower a voice's spectrum lies at most.
+        colour: standard deviation of each part of a smooth curve over the bins that is added to all
+            moments, in units of the normalised inputs.
         signs: of each channel in the mirror image that half of the motions become; none is none.
         dropped_ratio: share of the places along the last axis that become 0 in all channels, as
             the words of a text.
@@ -75,11 +81,19 @@ class Augmentation:
     tempo: float = 0.0
     strength: float = 0.0
     signs: tuple[float, ...] = ()
+    warp: float = 0.0
+    colour: float = 0.0
+
+    @property
+    def is_of_voices(self) -> bool:
+        """Whether voices change, which `hwkd.train.voices` does."""
+        return max(self.warp, self.colour) > 0.0
 
     @property
     def is_of_motion(self) -> bool:
         """Whether motion changes, which `hwkd.train.motion` does."""
-        return max(self.turn, self.tempo, self.strength) > 0.0 or bool(self.signs)
+        changes = max(self.turn, self.tempo, self.strength) > 0.0 or bool(self.signs)
+        return changes and not self.is_of_voices
 
     @property
     def changes_inputs(self) -> bool:
@@ -90,6 +104,7 @@ class Augmentation:
             or self.directions > 1
             or any(self.masks)
             or self.is_of_motion
+            or self.is_of_voices
             or max(self.noise, self.light, self.dropped_ratio) > 0.0
         )
 
@@ -107,6 +122,8 @@ class Augmentation:
         parts += [f"tempo up to {self.tempo:.0%}"] if self.tempo else []
         parts += [f"strength by {self.strength:.0%}"] if self.strength else []
         parts += ["mirror images of bodies"] if self.signs else []
+        parts += [f"voices higher or lower by up to {self.warp:.0%}"] if self.warp else []
+        parts += [f"colour by {self.colour:g}"] if self.colour else []
         parts += [f"{self.dropped_ratio:.0%} of the places dropped"] if self.dropped_ratio else []
         return " and ".join(parts) or "none"
 
@@ -128,6 +145,8 @@ def augment(
     generator = np.random.default_rng(derive_seed(copy_seed, "augment"))
     if augmentation.is_of_motion:
         copy = _moved_otherwise(inputs, augmentation, generator)
+    elif augmentation.is_of_voices:
+        copy = _said_otherwise(inputs, augmentation, generator)
     else:
         copy = _shifted(inputs, augmentation.shift, generator)
     if augmentation.mirror:
@@ -171,6 +190,23 @@ def _moved_otherwise(
         normal=generator.standard_normal((len(inputs), AXES + inputs.shape[1] // AXES)),
     )
     varied: NDArray[np.float32] = varied_motion(
+        torch.from_numpy(np.ascontiguousarray(inputs)), augmentation, draws
+    ).numpy()
+    return varied
+
+
+def _said_otherwise(
+    inputs: NDArray[np.float32], augmentation: Augmentation, generator: np.random.Generator
+) -> NDArray[np.float32]:
+    import torch
+
+    from hwkd.train.voices import EVEN_DRAWS, NORMAL_DRAWS, VoiceDraws, varied_voices
+
+    draws = VoiceDraws(
+        even=generator.random((len(inputs), EVEN_DRAWS)),
+        normal=generator.standard_normal((len(inputs), NORMAL_DRAWS)),
+    )
+    varied: NDArray[np.float32] = varied_voices(
         torch.from_numpy(np.ascontiguousarray(inputs)), augmentation, draws
     ).numpy()
     return varied
@@ -261,6 +297,10 @@ def choose_augmentation(
         return Augmentation(shift=(CELL_PIXELS,) * len(spatial), mirror=True, cells=CELL_PIXELS)
     if data.nature == "spectra":
         return _of_spectra(data.inputs.shape, is_small=is_small)
+    if data.nature == "speech":
+        # Of voices never heard, which no number of passes over a set of few makes known.
+        spectra = _of_spectra(data.inputs.shape, is_small=True)
+        return replace(spectra, masks=(), tempo=_SPEECH_TEMPO, warp=_WARP, colour=_COLOUR)
     if data.nature == "text":
         return Augmentation(dropped_ratio=_DROPPED_RATIO)
     if data.nature == "motion":

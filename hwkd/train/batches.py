@@ -17,13 +17,13 @@ from torch import Tensor
 
 from hwkd.core.boxes import moved_boxes
 from hwkd.core.nature import AXES
-from hwkd.core.signals import moved
+from hwkd.core.signals import Batch, moved
 from hwkd.train.augment import Augmentation, beside, kept_by_mask, relighting
 from hwkd.train.config import TrainConfig
-from hwkd.train.criteria import Batch
 from hwkd.train.motion import MotionDraws, varied_motion
 from hwkd.train.seeding import derive_seed
 from hwkd.train.symmetry import places_of_turns
+from hwkd.train.voices import EVEN_DRAWS, NORMAL_DRAWS, VoiceDraws, varied_voices
 
 
 class BatchStream(Protocol):
@@ -113,6 +113,8 @@ class BatchMaker:
         what, positions = self._augmentation, None
         if what.is_of_motion:
             batch = self._moved_otherwise(inputs.index_select(0, sample_ids))
+        elif what.is_of_voices:
+            batch = in_fast_layout(self._said_otherwise(inputs.index_select(0, sample_ids)))
         elif not any(what.shift) and not what.mirror and what.directions == 1:
             batch = in_fast_layout(inputs.index_select(0, sample_ids))
         elif inputs.dim() == 4:
@@ -161,6 +163,12 @@ class BatchMaker:
         normal = torch.randn(len(batch), AXES + sensors, generator=self.generator)
         draws = MotionDraws(even=even.numpy(), normal=normal.numpy())
         return varied_motion(batch, self._augmentation, draws)
+
+    def _said_otherwise(self, batch: Tensor) -> Tensor:
+        even = torch.rand(len(batch), EVEN_DRAWS, generator=self.generator)
+        normal = torch.randn(len(batch), NORMAL_DRAWS, generator=self.generator)
+        draws = VoiceDraws(even=even.numpy(), normal=normal.numpy())
+        return varied_voices(batch, self._augmentation, draws)
 
     def _moved_signals(self, inputs: Tensor, sample_ids: Tensor) -> Tensor:
         picked = inputs.index_select(0, sample_ids)

@@ -3,35 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from hwkd.core.head import Head
-
-
-@dataclass(slots=True, kw_only=True)
-class Batch:
-    """What one step sees.
-
-    Attributes:
-        inputs: shape [batch, *input_shape].
-        labels: class indices, shape [batch], int64, values, shape [batch, outputs], or class
-            indices at each position, shape [batch, height, width].
-        sample_ids: shape [batch], rows of the training split; the key into cached teacher outputs.
-        copy: index of the augmented copy of the data that `inputs` come from.
-        epoch_ratio: how much of the training is done, 0 to 1; the loop sets it.
-        positions: where in its picture each position comes from, counted row after row, shape
-            [batch, height, width]; None where labels are no maps, or nothing was moved.
-    """
-
-    inputs: Tensor
-    labels: Tensor
-    sample_ids: Tensor
-    copy: int = 0
-    epoch_ratio: float = 0.0
-    positions: Tensor | None = None
+from hwkd.core.signals import Batch
 
 
 class Criterion(Protocol):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hwkd.core.nature import AXES
+from hwkd.core.tempo import played_places
 from hwkd.train.augment import Augmentation, turned
 
 
@@ -53,22 +54,12 @@ def varied_motion(batch: Tensor, what: Augmentation, draws: MotionDraws) -> Tens
 
 
 def _played(batch: Tensor, tempo: NDArray[np.floating], moves: NDArray[np.floating]) -> Tensor:
-    """Return examples played faster about their middle, and later; lines join the samples.
-
-    What is missing at an end is what is there, backwards.
-
-    Args:
-        tempo: samples of the input for one of the result, shape [n, 1], > 0.
-        moves: samples, shape [n, 1].
-    """
-    last = batch.shape[2] - 1
-    places = np.abs((np.arange(last + 1) - last / 2) * tempo + last / 2 + moves)
-    places = np.clip(np.where(places > last, 2 * last - places, places), 0, last)
-    before = np.floor(places).astype(np.int64)
-    share = torch.from_numpy((places - before).astype(np.float32)).to(batch.device)[:, None]
+    """Return examples played at another tempo and moment; see `played_places`."""
+    before, after, part = played_places(batch.shape[2], tempo, moves)
+    share = torch.from_numpy(part.astype(np.float32)).to(batch.device)[:, None]
 
     def at(indices: NDArray[np.int64]) -> Tensor:
         wide = torch.from_numpy(indices).to(batch.device)[:, None]
         return batch.gather(2, wide.expand(batch.shape))
 
-    return torch.lerp(at(before), at(np.minimum(before + 1, last)), share)
+    return torch.lerp(at(before), at(after), share)

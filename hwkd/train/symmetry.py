@@ -9,12 +9,13 @@ is as likely in use; where they have one, turning makes pictures that never come
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hwkd.core.likeliest import likeliest
+from hwkd.core.strict_model import StoredInt, StrictModel
 from hwkd.train.dataset import LabelledArrays
 
 # Nearest neighbours keep .31 of their accuracy on mirrored digits, .77 on mirrored Fashion-MNIST
@@ -29,8 +30,7 @@ _FEWEST_LIT, _MOST_LIT, _DARK = 50, 500, 1e-3
 _LIGHT_TELLS_RATIO = 0.1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Symmetry:
+class Symmetry(StrictModel):
     """What keeps a picture one of its class.
 
     Attributes:
@@ -41,13 +41,13 @@ class Symmetry:
     """
 
     mirror: bool = False
-    directions: int = 1
+    directions: StoredInt = 1
     light: bool = False
 
 
 def symmetry_of(data: LabelledArrays) -> Symmetry:
     """Measure it on the train split; signals, spectra and what has no classes have none."""
-    if data.inputs.ndim != 4 or data.labels.ndim != 1 or data.nature == "spectra":
+    if data.inputs.ndim != 4 or data.labels.ndim != 1 or data.nature in ("spectra", "speech"):
         return Symmetry()
     from hwkd.train.directions import directions_of  # torch: a run goes on without it
 
@@ -115,6 +115,6 @@ def light_says_little(data: LabelledArrays) -> bool:
     seen = np.concatenate([seen, np.square(seen), np.ones((len(seen), 1))], axis=1)
     labels = np.repeat(np.arange(len(classes)), each)
     weights = np.linalg.lstsq(seen[::2], np.eye(len(classes))[labels[::2]], rcond=None)[0]
-    named = float(np.mean((seen[1::2] @ weights).argmax(axis=1) == labels[1::2]))
+    named = float(np.mean(likeliest(seen[1::2] @ weights) == labels[1::2]))
     guessed = 1.0 / len(classes)
     return named - guessed <= _LIGHT_TELLS_RATIO * (1.0 - guessed)

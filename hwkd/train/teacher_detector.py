@@ -16,6 +16,7 @@ from hwkd.core.box_targets import wanted_outputs
 from hwkd.core.boxes import BOX_VALUES, NO_BOX
 from hwkd.core.errors import TeacherError, first_line
 from hwkd.core.head import Head
+from hwkd.core.likeliest import likeliest
 from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.inference.sessions import start_session
 from hwkd.train.detector_adapter import DetectorAdapter, open_adapter
@@ -133,7 +134,7 @@ class DetectorTeacher:
             )
         wide = boxes.astype(np.float64)
         if not labels:
-            return wide, scores.max(axis=2).astype(np.float64), scores.argmax(axis=2)
+            return wide, scores.max(axis=2).astype(np.float64), likeliest(scores, axis=2)
         numbers = np.rint(labels[0]).astype(np.int64) - adapter.first_label
         inside = (numbers >= 0) & (numbers < known)
         return wide, scores.astype(np.float64) * inside, np.where(inside, numbers, 0)

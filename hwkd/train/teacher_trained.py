@@ -150,7 +150,17 @@ class _Place:
 def _cache_key(data: Dataset, training: TeacherTraining) -> str:
     facts = asdict(training)
     # Teachers that were trained before a kind of augmentation was there keep their names.
-    for newer in ("masks", "turn", "dropped_ratio", "cells", "tempo", "strength", "signs"):
+    for newer in (
+        "masks",
+        "turn",
+        "dropped_ratio",
+        "cells",
+        "tempo",
+        "strength",
+        "signs",
+        "warp",
+        "colour",
+    ):
         if facts["augmentation"] and not facts["augmentation"][newer]:
             del facts["augmentation"][newer]
     # So do those whose outputs begin at 0, as all once did.

@@ -14,7 +14,6 @@ from support.fake_networks import (
     TEACHER_SQUARE,
     TEACHER_WIDE,
     Fake,
-    FakeBatch,
     copy_of,
     fake_batch,
     fake_network,
@@ -27,7 +26,7 @@ from torch import nn
 from hwkd.core.catalog import METHODS
 from hwkd.core.errors import ConfigError
 from hwkd.core.head import PICTURES
-from hwkd.core.signals import Signal, Views
+from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill import losses
 from hwkd.distill.checks import refuse_impossible
 from hwkd.distill.method import Method, OptionRange
@@ -58,8 +57,8 @@ def _evaluate(
 
 
 def _shown(
-    method: Method, student: Fake, teacher: Fake, batch: FakeBatch
-) -> tuple[Views, Views, FakeBatch]:
+    method: Method, student: Fake, teacher: Fake, batch: Batch
+) -> tuple[Views, Views, Batch]:
     """Return what a loss is called with: maps, or pictures to draw, where it is for them."""
     ours, theirs = student.views, teacher.views
     if method.of_kind:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hwkd.core.catalog import METHODS
 from hwkd.core.errors import ConfigError
-from hwkd.core.signals import Views
+from hwkd.core.signals import Batch, Views
 from hwkd.distill.checks import refuse_impossible, refuse_of_classes
 from hwkd.distill.method import Method, RunShapes, ViewShapes
 from hwkd.io.discovery import discover
@@ -23,16 +23,6 @@ discover("hwkd.distill.losses")
 NAMES = [name for name in METHODS.names() if METHODS.get(name).of_things]
 HEADS = {"boxes": boxes_head(("cat", "dog"), most=2), "points": points_head(("cat", "dog"), most=2)}
 every_method = pytest.mark.parametrize("name", NAMES)
-
-
-@dataclass
-class _Batch:
-    labels: Tensor
-    inputs: Tensor
-    sample_ids: Tensor
-    copy: int = 0
-    epoch_ratio: float = 0.5
-    positions: Tensor | None = None
 
 
 def _views(seed: int, outputs: int, channels: int, dtype: torch.dtype = torch.float32) -> Views:
@@ -47,13 +37,15 @@ def _views(seed: int, outputs: int, channels: int, dtype: torch.dtype = torch.fl
     return Views(logits=logits, features=(leaf(3, 5, 8, 12), last), weights=(weight,))
 
 
-def _batch(*, some_unknown: bool) -> _Batch:
+def _batch(*, some_unknown: bool) -> Batch:
     boxes = torch.full((3, 2, 5), -1.0)
     boxes[0, 0] = torch.tensor([1.0, 3.0, 4.0, 27.0, 30.0])
     boxes[0, 1] = torch.tensor([0.0, 20.0, 2.0, 47.0, 20.0])
     boxes[1, 0] = torch.tensor([0.0, 0.0, 0.0, 48.0, 32.0])
     boxes[2, :, 0] = -2.0 if some_unknown else -1.0
-    return _Batch(boxes, torch.zeros(3, 1, 32, 48), torch.arange(3))
+    return Batch(
+        labels=boxes, inputs=torch.zeros(3, 1, 32, 48), sample_ids=torch.arange(3), epoch_ratio=0.5
+    )
 
 
 def _shapes(student: Views, teacher: Views, head: Any) -> RunShapes:

@@ -8,7 +8,8 @@ from hwkd.distill.aggregators.class_rows import near_classes
 from hwkd.distill.aggregators.graph import agreement_weights, graph_mixture
 from hwkd.distill.aggregators.joint_views import joint_label_loss, of_all_views
 from hwkd.distill.class_sets import ClassSet, mass_in_set, on_set, set_label_loss
-from hwkd.distill.edge_losses import agreement, divergence, looks_made, looks_real
+from hwkd.distill.edge_losses import agreement, looks_made, looks_real
+from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.timetables.ramp import critical_period, grows_from
 from hwkd.nn.cohort_heads import InputMaker, statistics_kept, turned
 

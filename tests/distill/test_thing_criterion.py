@@ -7,6 +7,7 @@ import torch
 
 from hwkd.core.catalog import METHODS, SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
+from hwkd.core.signals import Batch
 from hwkd.core.teaching import TrainingSet
 from hwkd.distill.criterion import DistillCriterion, needed_signals
 from hwkd.distill.sources import LiveSource
@@ -15,7 +16,6 @@ from hwkd.distill.taps import discover_places, student_places
 from hwkd.io.discovery import discover
 from hwkd.nn.build import build_module
 from hwkd.tasks.boxes_head import boxes_head
-from hwkd.train.criteria import Batch
 from hwkd.train.teacher_net import MirrorAveraged, TeacherNetConfig, build_teacher_net
 
 discover("hwkd.distill.losses")

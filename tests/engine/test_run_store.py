@@ -13,12 +13,16 @@ from support.tiny_search import TinyRun, make_config, make_run
 from hwkd.core.errors import ConfigError, RunFolderError
 from hwkd.core.trial import ObjectiveRecord, TrialRecord
 from hwkd.engine.run.lease import FolderLease
+from hwkd.engine.run.loaded_context import load_context
 from hwkd.engine.run.lost_records import require_nothing_lost
+from hwkd.engine.run.prepared import prepared_json
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.trials import TakenProposal
 from hwkd.engine.search.loop import run_trials
 from hwkd.engine.search.proposer import make_proposer
 from hwkd.engine.setup.context import SearchContext
+from hwkd.io.run_files import PREPARED_FILE
+from hwkd.train.symmetry import Symmetry
 
 TRIALS = 16
 CUT_AT = (0, 3, 14)
@@ -103,6 +107,12 @@ def outcome(store: RunFolder) -> list[tuple[int, str, str]]:
 def copy_of(run: TinyRun, folder: Path) -> TinyRun:
     shutil.copytree(run.store.path, folder)
     return TinyRun(store=RunFolder(folder), prepared=run.prepared)
+
+
+def test_what_pictures_allow_is_measured_once_for_a_run(run: TinyRun) -> None:
+    kept = Symmetry(mirror=True, directions=4)
+    run.store.write(PREPARED_FILE, prepared_json(run.prepared.transfer, None, symmetry=kept))
+    assert load_context(run.store).symmetry == kept
 
 
 @pytest.fixture(scope="module")

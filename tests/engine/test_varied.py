@@ -37,7 +37,7 @@ def int8_path(context, tmp_path_factory):
 
 
 def test_mirrored_examples_are_answered_and_their_errors_averaged(context, int8_path):
-    mirrored = replace(context, symmetry=Symmetry(mirror=True))
+    mirrored = replace(context, known_symmetry=Symmetry(mirror=True))
     held_back = context.data.validation
     found = varied_error(mirrored, int8_path)
     session = open_session(int8_path)
@@ -52,7 +52,7 @@ def test_mirrored_examples_are_answered_and_their_errors_averaged(context, int8_
 
 
 def test_what_may_not_be_varied_has_no_such_error(context, int8_path):
-    assert varied_error(replace(context, symmetry=Symmetry()), int8_path) is None
+    assert varied_error(replace(context, known_symmetry=Symmetry()), int8_path) is None
 
 
 def test_many_examples_are_not_asked_again(context):

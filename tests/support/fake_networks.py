@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hwkd.core.signals import Views
+from hwkd.core.signals import Batch, Views
 from hwkd.distill.method import Method, RunShapes, ViewShapes
 
 SQUARE = ((4, 8, 8), (6, 4, 4), (8, 2, 2))
@@ -28,15 +28,6 @@ class Fake:
 
     def gradients(self) -> list[Tensor]:
         return [leaf.grad for leaf in self.leaves if leaf.grad is not None]
-
-
-@dataclass
-class FakeBatch:
-    inputs: Tensor
-    labels: Tensor
-    sample_ids: Tensor
-    copy: int = 0
-    epoch_ratio: float = 0.5
 
 
 def fake_network(
@@ -92,16 +83,17 @@ def copy_of(network: Fake) -> Fake:
     return Fake(views, list(copies.values()))
 
 
-def fake_batch(batch: int = 8, classes: int = 5, samples: int = 32) -> FakeBatch:
+def fake_batch(batch: int = 8, classes: int = 5, samples: int = 32) -> Batch:
     generator = torch.Generator().manual_seed(1)
-    return FakeBatch(
+    return Batch(
         inputs=torch.zeros(batch, 7),
         labels=torch.randint(classes, (batch,), generator=generator),
         sample_ids=torch.randperm(samples, generator=generator)[:batch],
+        epoch_ratio=0.5,
     )
 
 
-def run_shapes(student: Fake, teacher: Fake, batch: FakeBatch, **sizes: Any) -> RunShapes:
+def run_shapes(student: Fake, teacher: Fake, batch: Batch, **sizes: Any) -> RunShapes:
     logits = student.views.logits
     assert logits is not None
     return RunShapes(

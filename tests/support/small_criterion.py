@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from hwkd.core.layers_builder import LayersBuilder
-from hwkd.core.signals import Signal, Views
+from hwkd.core.signals import Batch, Signal, Views
 from hwkd.core.student import Layers
 from hwkd.core.teaching import StillSource, TeacherSource, TrainingSet
 from hwkd.distill.criterion import DistillCriterion, needed_signals
@@ -19,7 +19,7 @@ from hwkd.io.discovery import discover
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.tasks.classes_head import ClassesHead
 from hwkd.train.batches import TensorBatches
-from hwkd.train.loop import Batch, TrainConfig, TrainResult, train_module
+from hwkd.train.loop import TrainConfig, TrainResult, train_module
 
 discover("hwkd.distill.losses")
 SAMPLES, CLASSES, BATCH = 48, 4, 16

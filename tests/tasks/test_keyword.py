@@ -74,6 +74,24 @@ def test_lists_name_splits_and_words_that_are_not_asked_for_are_unknown(tmp_path
     assert some.class_counts["test"] == (3, 3, 3, 3)
 
 
+@pytest.mark.parametrize(
+    ("features", "nature"),
+    [
+        ("log-mel", "speech"),
+        ("log-mel:pcen=yes,picture=yes", "speech"),
+        ("log-mel:delta=yes", "spectra"),
+        ("mfcc", "spectra"),
+        ("raw", "values"),
+    ],
+)
+def test_speech_is_varied_as_voices_where_features_are_filters_over_time(
+    features, nature, tmp_path
+):
+    folder = write_spoken(tmp_path / "set", clips=6, noise=False)
+    data = TASK.data(folder, CLIP.model_copy(update={"features": features}))
+    assert {data.split(name).nature for name in ("train", "validation", "test")} == {nature}
+
+
 def damaged(folder, name, content):
     (folder / "low" / name).write_bytes(content)
     return folder

@@ -8,13 +8,13 @@ from support.heads import LabelsAlone
 from torch import nn
 from torch.nn import functional
 
+from hwkd.core.signals import Batch
 from hwkd.core.teaching import TrainingSet
 from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.sources import CachedSource
 from hwkd.distill.spec import parse_method
 from hwkd.distill.taps import Places
 from hwkd.tasks.classes_head import ClassesHead
-from hwkd.train.loop import Batch
 
 
 def batch_of(ids, *, copy=0, inputs=None):

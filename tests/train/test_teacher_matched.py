@@ -12,7 +12,7 @@ from torch import nn
 from hwkd.core.catalog import METHODS
 from hwkd.core.errors import ConfigError, TeacherError
 from hwkd.core.reading import Reading
-from hwkd.core.signals import Signal, Views
+from hwkd.core.signals import Batch, Signal, Views
 from hwkd.core.teacher_classes import teacher_classes
 from hwkd.engine.setup.open_member import known_part
 from hwkd.io.discovery import discover
@@ -139,16 +139,6 @@ def test_what_it_is_depends_on_names_and_labels(data):
     assert _teacher(data, "ab").identity == _teacher(data, "ab").identity
 
 
-class _Batch:
-    def __init__(self, labels: torch.Tensor) -> None:
-        self.labels = labels
-        self.inputs = torch.zeros(len(labels), 1)
-        self.sample_ids = torch.arange(len(labels))
-        self.epoch_ratio = 0.5
-        self.copy = 0
-        self.positions = None
-
-
 def _of_logits() -> list[str]:
     methods = [METHODS.get(name)() for name in METHODS]
     return [
@@ -165,7 +155,8 @@ def test_methods_hear_a_teacher_that_rules_classes_out_or_say_that_they_do_not(n
     student, teacher, other = (
         torch.randn(32, 6, generator=generator, dtype=torch.float64) for _ in range(3)
     )
-    method, batch = METHODS.get(name)(), _Batch(torch.arange(32) % 4)
+    method, ids = METHODS.get(name)(), torch.arange(32)
+    batch = Batch(inputs=torch.zeros(32, 1), labels=ids % 4, sample_ids=ids, epoch_ratio=0.5)
 
     def total(said: torch.Tensor, level: float) -> float:
         masked = torch.cat([5.0 * said[:, :4], torch.full((32, 2), level, dtype=said.dtype)], 1)

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from hwkd.core.signals import Batch
 from hwkd.core.teaching import TrainingSet
 from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.taps import Places
@@ -16,7 +17,6 @@ from hwkd.tasks.classes_head import ClassesHead
 from hwkd.train.augment import Augmentation
 from hwkd.train.batches import TensorBatches
 from hwkd.train.loop import (
-    Batch,
     TrainConfig,
     TrainingDivergedError,
     TrainingTimeoutError,

@@ -17,8 +17,7 @@ from itertools import product
 
 import numpy as np
 
-from hwkd.core.kinds import LAYER_KINDS
-from hwkd.core.layers_builder import LayersBuilder
+from hwkd.core.kinds import LAYER_KINDS, Kind
 from hwkd.core.student import Layer, Layers
 from hwkd.cost.fit.design import COLUMNS, Array, Design, Measurement
 from hwkd.cost.fit.prior import GENERIC
@@ -99,11 +98,22 @@ def candidates() -> tuple[Layers, ...]:
         found.append(_single("matmul", name, (size, size), (size, size)))
     for channels, side in product((1, 16, 64), (1, 4, 16)):
         found += _without_window(channels, side)
-    for channels, side, kernel in product((1, 16), (4, 16), (2, 4)):
-        builder = LayersBuilder((channels, side, side))
-        builder.max_pool("input", f"maxpool_{channels}x{side}x{side}_k{kernel}", kernel=kernel)
-        found.append(builder.build())
+    # Of poolings one is enough, that which compares: others do the same amounts of work.
+    compared = [
+        kind for kind in map(LAYER_KINDS.get, LAYER_KINDS) if kind.is_pooling and kind.moves
+    ]
+    for kind, channels, side, kernel in product(compared, (1, 16), (4, 16), (2, 4)):
+        found.append(_pooled(kind, channels, side, kernel))
     return tuple(found)
+
+
+def _pooled(kind: Kind, channels: int, side: int, kernel: int) -> Layers:
+    layer = Layer(
+        name=f"{kind.onnx.lower()}_{channels}x{side}x{side}_k{kernel}", kind=kind.layer,
+        inputs=("input",), shape=(channels, side // kernel, side // kernel),
+        kernel=(kernel, kernel), stride=(kernel, kernel),
+    )  # fmt: skip
+    return Layers(input_shape=(channels, side, side), layers=(layer,))
 
 
 def _conv(

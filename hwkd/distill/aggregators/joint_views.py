@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hwkd.distill.edge_losses import label_loss
+from hwkd.distill.losses.of_classes import label_loss
 
 
 def joint_label_loss(logits: Tensor, labels: Tensor, *, view: int, views: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from hwkd.distill.edge_losses import label_loss
+from hwkd.distill.losses.of_classes import label_loss
 
 
 def errors(members: Tensor, labels: Tensor) -> Tensor:
@@ -19,10 +19,7 @@ def selected(members: Tensor, labels: Tensor) -> Tensor:
 
     Ties go to the lower index.
     """
-    found = errors(members, labels)
-    # argmin does not say which of equal ones it returns.
-    is_least = found == found.min(0).values
-    return is_least.int().argmax(0)
+    return errors(members, labels).argmin(0)
 
 
 def lowest_error(members: Tensor, labels: Tensor) -> Tensor:

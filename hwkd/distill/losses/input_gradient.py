@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from hwkd.core.catalog import METHODS
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import at_least_float32, flat, unit
+from hwkd.distill.losses.of_classes import label_loss
 from hwkd.distill.method import LossMethod
 
 
@@ -102,4 +102,4 @@ class InputGradient(_GradientMethod):
 
     def score(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the cross-entropy."""
-        return functional.cross_entropy(logits, labels, reduction="none")
+        return label_loss(logits, labels)

@@ -11,6 +11,7 @@ from torch.nn import functional
 from hwkd.core.catalog import METHODS
 from hwkd.distill.kernels import at_least_float32
 from hwkd.distill.logit_method import LogitMethod
+from hwkd.distill.losses.of_classes import label_loss, soft_cross_entropy
 from hwkd.distill.method import option
 
 # Added to denominators by the public code; part of the published numbers.
@@ -35,14 +36,9 @@ def weighted_soft_label_loss(
         Zhou et al. 2021, arXiv:2102.00650, equation 9.
     """
     student, teacher = at_least_float32(student_logits, teacher_logits.detach())
-    log_student = functional.log_softmax(student / temperature, dim=1)
-    soft = -((teacher / temperature).softmax(1) * log_student).sum(1)
-    own, theirs = (
-        functional.cross_entropy(logits, labels, reduction="none")
-        for logits in (student.detach(), teacher)
-    )
+    own, theirs = (label_loss(logits, labels) for logits in (student.detach(), teacher))
     weight = 1 - torch.exp(-(own / (theirs + _EPS)))
-    return (weight * soft).mean() * temperature**2
+    return (weight * soft_cross_entropy(student, teacher, temperature=temperature)).mean()
 
 
 def one_for_all_loss(
@@ -86,10 +82,9 @@ def corrected_probabilities(probabilities: Tensor, labels: Tensor, threshold: fl
     """
     own = probabilities.gather(1, labels[:, None])
     top = probabilities.amax(1, keepdim=True)
-    is_right = probabilities.argmax(1, keepdim=True) == labels[:, None]
     raised = (own + threshold).clamp(max=1.0)
     share = torch.where(
-        is_right,
+        own == top,
         (raised - top) / (1 - top + _EPS),
         (top - own + threshold) / (1 + top - own + _EPS),
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch.nn import functional
 
 from hwkd.core.catalog import METHODS
 from hwkd.core.head import CLASS_MAPS
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import as_maps, at_least_float32
+from hwkd.distill.losses.of_classes import SOFT_FORMS
 from hwkd.distill.method import LossMethod, both_logits, option
 
 
@@ -39,10 +39,8 @@ def pixel_wise_loss(
         sums over the batch.
     """
     ours, theirs = at_least_float32(student, teacher.detach())
-    log_student = functional.log_softmax(ours / temperature, dim=1)
-    log_teacher = functional.log_softmax(theirs / temperature, dim=1)
-    compared = log_teacher - log_student if form == "kl" else -log_student
-    total = (log_teacher.exp() * compared).sum() * temperature**2
+    last = (maps.movedim(1, -1) for maps in (ours, theirs))
+    total = SOFT_FORMS[form](*last, temperature=temperature).sum()
     positions = ours[0, 0].numel()
     return total / (positions * len(ours) if batch == "mean" else positions)
 
@@ -53,7 +51,7 @@ class PixelWise(LossMethod):
     """Pixel-wise distillation (Liu et al. 2019): soft targets at each position of class maps."""
 
     temperature: float = option(1.0, "softening divisor of both maps", above=0)
-    form: str = option("kl", "what is compared", choices=("kl", "cross_entropy"))
+    form: str = option("kl", "what is compared", choices=tuple(SOFT_FORMS))
     batch: str = option("mean", "over the pictures of a batch", choices=("mean", "sum"))
 
     name = "pixel_wise"

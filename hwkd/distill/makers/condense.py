@@ -12,7 +12,7 @@ from torch.nn import functional
 from hwkd.core.catalog import MAKERS
 from hwkd.core.errors import DataError
 from hwkd.core.signals import Signal
-from hwkd.distill.edge_losses import label_loss
+from hwkd.distill.losses.of_classes import label_loss
 from hwkd.distill.maker import Maker, Making, moved_about
 from hwkd.distill.method import option
 from hwkd.distill.taps import Taps, discover_places

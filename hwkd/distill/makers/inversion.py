@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from hwkd.core.catalog import MAKERS
 from hwkd.core.errors import TeacherError
-from hwkd.distill.edge_losses import label_loss
 from hwkd.distill.generated_losses import competition, smoothness, statistics_distance
+from hwkd.distill.losses.of_classes import label_loss
 from hwkd.distill.maker import Maker, Making, evenly_labelled, follow, moved_about
 from hwkd.distill.method import option
 

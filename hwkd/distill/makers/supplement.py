@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from hwkd.core.catalog import MAKERS
 from hwkd.core.signals import Signal, Views
-from hwkd.distill.edge_losses import label_loss, mean_distance
+from hwkd.distill.edge_losses import mean_distance
+from hwkd.distill.losses.of_classes import label_loss
 from hwkd.distill.maker import Maker, Making, evenly_labelled
 from hwkd.distill.makers.generator import generator_network, taps_of
 from hwkd.distill.method import option

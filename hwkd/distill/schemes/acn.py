@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
 from hwkd.core.cohort import InputJudge, Made, View
-from hwkd.distill.edge_losses import agreement, divergence, looks_made, looks_real
+from hwkd.distill.edge_losses import agreement, looks_made, looks_real
+from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.method import option
 from hwkd.distill.peers import PeerScheme, peer_names
 from hwkd.distill.scheme import NOTHING, Edge, Phase, Turn

@@ -7,9 +7,11 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Frozen, Given, Judge, Network, Projected, Role
+from hwkd.core.cohort import STUDENT, Judge, Network, Projected
+from hwkd.core.cohort_sources import Frozen, Given, Role
 from hwkd.core.errors import ConfigError
-from hwkd.distill.edge_losses import divergence, looks_made, looks_real
+from hwkd.distill.edge_losses import looks_made, looks_real
+from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.method import option
 from hwkd.distill.scheme import (
     NOTHING,

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
 from hwkd.core.cohort import STUDENT, Network, Rounded
-from hwkd.distill.edge_losses import soft_cross_entropy
+from hwkd.distill.losses.of_classes import soft_cross_entropy
 from hwkd.distill.method import option
 from hwkd.distill.scheme import Edge, Phase, Scheme, SchemeFamily, label_edge
 

@@ -7,10 +7,11 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Earlier, Network, Role
+from hwkd.core.cohort import STUDENT, Network
+from hwkd.core.cohort_sources import Earlier, Role
 from hwkd.distill.aggregators.confidence import top_confidence
 from hwkd.distill.aggregators.mean import mean_probability
-from hwkd.distill.edge_losses import label_loss, soft_cross_entropy
+from hwkd.distill.losses.of_classes import label_loss, soft_cross_entropy
 from hwkd.distill.method import option
 from hwkd.distill.scheme import Aggregate, Edge, Phase, Scheme, SchemeFamily, label_edge
 

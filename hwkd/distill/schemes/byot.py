@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
 from hwkd.core.cohort import STUDENT, Exit, Network
-from hwkd.distill.edge_losses import divergence, soft_cross_entropy, where_active
+from hwkd.distill.edge_losses import where_active
+from hwkd.distill.losses.of_classes import SOFT_FORMS
 from hwkd.distill.method import option
 from hwkd.distill.scheme import Edge, Phase, Scheme, SchemeFamily, label_edge
 
@@ -28,7 +29,7 @@ class OwnTeacher(Scheme):
     alpha: float = option(0.1, "share of what it teaches; labels have the rest", low=0, high=1)
     beta: float = option(1e-6, "of the features, whose term is a sum over the batch", low=0)
     soft_form: str = option(
-        "kl", "of the soft term: same gradient, other value", choices=("kl", "cross_entropy")
+        "kl", "of the soft term: same gradient, other value", choices=tuple(SOFT_FORMS)
     )
 
     name: ClassVar[str] = "byot"
@@ -45,13 +46,13 @@ class OwnTeacher(Scheme):
     def phases(self) -> tuple[Phase, ...]:
         """Return one training of a student with exits."""
         exits = exit_roles(self.exits)
-        soft = {"kl": divergence, "cross_entropy": soft_cross_entropy}[self.soft_form]
+        soft = partial(SOFT_FORMS[self.soft_form], temperature=self.temperature)
         edges = [label_edge(name, 1.0 - self.alpha) for name in (STUDENT, *(e.name for e in exits))]
         for each in exits:
             edges += [
                 Edge(
                     name=f"last {each.name}",
-                    loss=partial(soft, temperature=self.temperature),
+                    loss=soft,
                     prediction=f"{each.name}.logits",
                     target="student.logits",
                     weight=self.alpha,

@@ -7,9 +7,10 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Earlier, Given, Network, Role
+from hwkd.core.cohort import STUDENT, Network
+from hwkd.core.cohort_sources import Earlier, Given, Role
 from hwkd.core.errors import ConfigError
-from hwkd.distill.edge_losses import divergence
+from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.method import option
 from hwkd.distill.scheme import Edge, Phase, SchemeFamily, TaughtScheme, label_edge
 from hwkd.distill.schemes.byot import exit_roles

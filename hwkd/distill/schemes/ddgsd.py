@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
 from hwkd.core.cohort import STUDENT, Network, View
-from hwkd.distill.edge_losses import divergence, mean_distance
+from hwkd.distill.edge_losses import mean_distance
+from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.method import option
 from hwkd.distill.scheme import Edge, Phase, Scheme, SchemeFamily, label_edge
 

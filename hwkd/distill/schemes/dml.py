@@ -7,7 +7,7 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.distill.edge_losses import divergence
+from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.method import option
 from hwkd.distill.peers import PeerScheme, peer_names, peer_networks
 from hwkd.distill.scheme import Edge, Phase, label_edge

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
 from hwkd.core.cohort import STUDENT, Network
-from hwkd.distill.edge_losses import divergence
+from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.method import option
 from hwkd.distill.scheme import Edge, Phase, Scheme, SchemeFamily, label_edge
 from hwkd.distill.schemes.byot import exit_roles

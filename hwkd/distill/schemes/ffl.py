@@ -9,7 +9,7 @@ from typing import ClassVar
 from hwkd.core.catalog import SCHEMES
 from hwkd.core.cohort import Fused
 from hwkd.distill.aggregators.mean import mean_logit
-from hwkd.distill.edge_losses import divergence
+from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.method import option
 from hwkd.distill.peers import branch_names, branches
 from hwkd.distill.scheme import Aggregate, Edge, Phase, Scheme, SchemeFamily, label_edge

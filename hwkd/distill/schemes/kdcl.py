@@ -7,12 +7,12 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import HeldOut, Role
+from hwkd.core.cohort_sources import HeldOut, Role
 from hwkd.distill.aggregators.general import general
 from hwkd.distill.aggregators.linear import linear
 from hwkd.distill.aggregators.lowest_error import lowest_error
 from hwkd.distill.aggregators.min_logit import min_logit
-from hwkd.distill.edge_losses import divergence
+from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.method import option
 from hwkd.distill.peers import PeerScheme, peer_names, peer_networks
 from hwkd.distill.scheme import Aggregate, Edge, Phase, label_edge

@@ -7,12 +7,8 @@ from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
 from hwkd.core.cohort import STUDENT, Network
-from hwkd.distill.edge_losses import (
-    called_made,
-    called_true,
-    divergence,
-    expected_label_loss,
-)
+from hwkd.distill.edge_losses import called_made, called_true, expected_label_loss
+from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.method import option
 from hwkd.distill.scheme import LABELS, Edge, Phase, Scheme, SchemeFamily, Turn, label_edge
 

@@ -8,7 +8,8 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Earlier, FreeWeights, Given, InstanceWeights, Network, Role
+from hwkd.core.cohort import STUDENT, FreeWeights, InstanceWeights, Network
+from hwkd.core.cohort_sources import Earlier, Given, Role
 from hwkd.core.errors import ConfigError
 from hwkd.distill.aggregators.confidence import confidence_weights
 from hwkd.distill.aggregators.entropy import entropy_weights
@@ -17,7 +18,7 @@ from hwkd.distill.aggregators.instance_weights import instance_mixture, learned_
 from hwkd.distill.aggregators.lowest_error import lowest_error
 from hwkd.distill.aggregators.mean import mean_logit, mean_probability
 from hwkd.distill.aggregators.min_norm import min_norm_weights
-from hwkd.distill.edge_losses import divergence, soft_cross_entropy
+from hwkd.distill.losses.of_classes import divergence, soft_cross_entropy
 from hwkd.distill.method import option
 from hwkd.distill.scheme import Aggregate, Edge, Phase, SchemeFamily, TaughtScheme, label_edge
 

@@ -7,10 +7,11 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Branch, Network, PeerAttention, Role
+from hwkd.core.cohort import STUDENT, Branch, Network, PeerAttention
+from hwkd.core.cohort_sources import Role
 from hwkd.distill.aggregators.attention import attended
 from hwkd.distill.aggregators.mean import mean_logit
-from hwkd.distill.edge_losses import divergence
+from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.method import option
 from hwkd.distill.scheme import Aggregate, Edge, Phase, Scheme, SchemeFamily, label_edge
 

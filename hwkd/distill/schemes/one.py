@@ -9,7 +9,7 @@ from typing import ClassVar
 from hwkd.core.catalog import SCHEMES
 from hwkd.core.cohort import STUDENT, Gate
 from hwkd.distill.aggregators.gate import gated
-from hwkd.distill.edge_losses import divergence
+from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.method import option
 from hwkd.distill.peers import BranchScheme, branch_names, branches
 from hwkd.distill.scheme import Aggregate, Edge, Phase, label_edge

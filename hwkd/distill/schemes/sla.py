@@ -7,9 +7,10 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Joint, Network, Role, View
+from hwkd.core.cohort import STUDENT, Joint, Network, View
+from hwkd.core.cohort_sources import Role
 from hwkd.distill.aggregators.joint_views import joint_label_loss, of_all_views
-from hwkd.distill.edge_losses import divergence
+from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.method import option
 from hwkd.distill.scheme import Aggregate, Edge, Phase, Scheme, SchemeFamily, label_edge
 

@@ -19,12 +19,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from hwkd.core.cohort import STUDENT, Given, Network
+from hwkd.core.cohort import STUDENT, Network
+from hwkd.core.cohort_sources import Given
 from hwkd.core.errors import ConfigError, first_line
 from hwkd.core.head import Head
 from hwkd.core.student import Layers
 from hwkd.distill.aggregators.mean import mean_logit
-from hwkd.distill.edge_losses import absolute_difference, divergence
+from hwkd.distill.edge_losses import absolute_difference
+from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.scheme import Edge, Phase
 from hwkd.engine.arms.scheme_stages import SchemeData
 from hwkd.engine.distill.federation import (

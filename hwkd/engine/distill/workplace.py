@@ -77,6 +77,8 @@ def _create(store: RunFolder, text: str, context: SearchContext) -> None:
     shutil.rmtree(store.path, ignore_errors=True)  # cut off while it was made
     with run_writes(store.path):
         store.path.mkdir(parents=True)
-    prepared = prepared_json(context.everything.transfer, context.teacher)
+    prepared = prepared_json(
+        context.everything.transfer, context.teacher, symmetry=context.symmetry
+    )
     write_text(store.path / PREPARED_FILE, prepared)
     write_text(store.config_path, text)

@@ -57,4 +57,4 @@ def load_context(store: RunFolder, *, trusts: bool = False) -> SearchContext:
     # A run of one setting need not be described yet where its context is loaded.
     settings = read_run_record(store.path / RUN_FILE).settings if config.search_features else ()
     made = make_context(config, task, transfer, teacher, settings)
-    return replace(made, rooms=record.rooms)
+    return replace(made, rooms=record.rooms, known_symmetry=record.symmetry)

@@ -16,6 +16,7 @@ from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.rooms import KeptRooms
 from hwkd.engine.setup.transfer import TransferSet
 from hwkd.io.run_files import PREPARED_FILE
+from hwkd.train.symmetry import Symmetry
 from hwkd.train.teacher import Teacher, TeacherKind, members_of
 
 
@@ -27,6 +28,7 @@ class PreparedRecord(StrictModel):
         teacher_identity: of an ensemble that of all its members, in their order.
         teacher_members: identity of each of several; none where there is one, or in older files.
         rooms: of the search spaces; None in files of older versions.
+        symmetry: of the train split; None in files of older versions.
     """
 
     schema_version: StoredInt = 1
@@ -37,6 +39,7 @@ class PreparedRecord(StrictModel):
     teacher_settled: bool = True
     num_outputs: StoredInt
     rooms: KeptRooms | None = None
+    symmetry: Symmetry | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,7 @@ def prepared_json(
     *,
     is_settled: bool = True,
     rooms: KeptRooms | None = None,
+    symmetry: Symmetry | None = None,
 ) -> str:
     """Return the text of `prepared.json`.
 
@@ -76,6 +80,7 @@ def prepared_json(
         teacher: that students learn from; None for labels alone.
         is_settled: False while the teacher is not known yet.
         rooms: of the search spaces; None leaves it to each process to find them.
+        symmetry: of the train split, likewise.
     """
     record = PreparedRecord(
         data_fingerprint=transfer.data.fingerprint,
@@ -84,6 +89,7 @@ def prepared_json(
         teacher_settled=is_settled,
         num_outputs=transfer.num_outputs,
         rooms=rooms,
+        symmetry=symmetry,
     )
     return record.model_dump_json(indent=2)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hwkd.core.best import ranked_trials
 from hwkd.core.final_record import FinalRecord
@@ -15,6 +15,7 @@ from hwkd.deploy.verify_target import target_of
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.evaluation import student_logits
 from hwkd.engine.arms.student_folder import write_student
+from hwkd.engine.run.prepared import read_prepared
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.run_record import with_phase
 from hwkd.engine.search.ending import Ending, least_end_s
@@ -123,11 +124,12 @@ class Closing:
         return with_phase(run, "verification", time.monotonic() - begun)
 
 
-def context_of(prepared: Prepared, teacher: Teacher | None) -> SearchContext:
-    """Return what trainings share, with a teacher whose outputs are in the cache."""
-    return make_context(
+def context_of(store: RunFolder, prepared: Prepared, teacher: Teacher | None) -> SearchContext:
+    """Return what trainings of a run share, with a teacher whose outputs are in the cache."""
+    made = make_context(
         prepared.config, prepared.task, prepared.transfer, teacher, prepared.settings
     )
+    return replace(made, known_symmetry=read_prepared(store.path).symmetry)
 
 
 def _remarks(final: FinalRecord, files: StudentFiles, context: SearchContext) -> Iterator[str]:

@@ -26,6 +26,7 @@ from hwkd.engine.setup.new_search import prepare_new_search
 from hwkd.engine.setup.prepare import Survey, survey_spaces
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.io.run_files import PREPARED_FILE, RUN_FILE
+from hwkd.train.symmetry import symmetry_of
 
 
 def run_search(
@@ -69,8 +70,15 @@ def run_search(
         limit.is_ready(beside_s=nursery.cpu_s())
         limit.learning_s, limit.pass_s = survey.learning_s, survey.pass_s
         limit.require_enough(verifies=config.verify_best)
+        symmetry = symmetry_of(prepared.data.train)
         run = with_phase(run, "prepare", limit.spent_s())
-        unsettled = prepared_json(prepared.transfer, None, is_settled=False, rooms=survey.rooms)
+        unsettled = prepared_json(
+            prepared.transfer,
+            None,
+            is_settled=False,
+            rooms=survey.rooms,
+            symmetry=symmetry,
+        )
         documents = {PREPARED_FILE: unsettled, RUN_FILE: run_json(run)}
         if place is not None:
             documents |= device_documents(prepared.config)

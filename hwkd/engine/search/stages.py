@@ -203,7 +203,7 @@ class SearchStages:
 
         return Closing(
             store=self.store,
-            context=context_of(self.prepared, known),
+            context=context_of(self.store, self.prepared, known),
             teacher=teacher,
             planning=self.planning,
             nursery=self.nursery,

@@ -1,4 +1,4 @@
-"""People as a teacher: how many of them chose each class, beside the examples in NPZ or CSV."""
+"""People as a teacher: how many of them chose each class, beside examples in NPZ, CSV or JSONL."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from hwkd.core.errors import TeacherError
 from hwkd.core.printable import printable
 from hwkd.engine.setup.transfer import prepared_inputs, require_same_classes
+from hwkd.signals.texts import as_bytes
 from hwkd.tasks.base import SPLITS, TaskData
 from hwkd.tasks.csv_table import read_csv
 from hwkd.tasks.npz import read_arrays
 from hwkd.tasks.sources import reading
+from hwkd.tasks.text_source import read_texts, votes_of
 from hwkd.tasks.text_table import is_table
 from hwkd.train.known_rows import KnownRows
 from hwkd.train.teacher_answers import AnswersTeacher
@@ -31,8 +33,8 @@ def load_annotators(path: Path, data: TaskData, *, label: str | None = None) -> 
 
     Args:
         path: NPZ file with `x_train` and `y_soft_train`, counts or shares of each class, shape
-            [n, classes]; likewise for other splits that it brings. Or a table with a column of
-            labels for each annotator.
+            [n, classes]; likewise for other splits that it brings. Or a table, or JSON lines of
+            texts, with a column of labels for each annotator.
         label: those columns, with commas between them.
 
     Raises:
@@ -40,7 +42,10 @@ def load_annotators(path: Path, data: TaskData, *, label: str | None = None) -> 
         TeacherError: if it has no such arrays or columns, or they are no shares.
     """
     where = f"--teacher {path}"
-    pairs = _of_table(path, data, label) if is_table(path) else _of_archive(path, data)
+    if data.texts is not None:
+        pairs = _of_texts(path, data, label)
+    else:
+        pairs = _of_table(path, data, label) if is_table(path) else _of_archive(path, data)
     inputs, shares = [], []
     for given, said in pairs:
         if said.shape != (*given.shape[:1], data.num_outputs):
@@ -88,23 +93,27 @@ def _of_table(
     with reading(path, takes="a CSV file with a column of labels for each annotator"):
         table = read_csv(path, of_classes=True, label=label)
     if table.votes is None:
-        raise TeacherError(
-            f"--teacher {path}: has one column of labels, {table.target}; name those of several "
-            "annotators, as --label anna,ben,carla"
-        )
-    votes = table.votes
-    if not set(votes.names) & set(data.class_names):
-        theirs, ours = (", ".join(each[:6]) for each in (votes.names, data.class_names))
-        raise TeacherError(
-            f"--teacher {path}: its annotators named {theirs}, and the classes of the data are "
-            f"{ours}; label both alike"
-        )
-    # What most say of no example at all is no class of the data.
-    counts = np.zeros((len(votes.counts), data.num_outputs), dtype=np.int64)
-    for at, name in enumerate(data.class_names):
-        if name in votes.names:
-            counts[:, at] = votes.counts[:, votes.names.index(name)]
+        raise _one_column(path, f"one column of labels, {table.target}")
+    counts = table.votes.shares_of(data.class_names, where=f"--teacher {path}")
     return [(table.train.inputs, counts)]
+
+
+def _of_texts(
+    path: Path, data: TaskData, label: str | None
+) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """Return texts of one file, cut as those of the data, and who chose each class."""
+    found = read_texts(path, label)["train"]
+    votes = votes_of(found)
+    if votes is None:
+        raise _one_column(path, "one column of labels")
+    inputs = as_bytes([each.text for each in found], data.pipeline.raw_shape[-1])
+    return [(inputs, votes.shares_of(data.class_names, where=f"--teacher {path}"))]
+
+
+def _one_column(path: Path, what: str) -> TeacherError:
+    return TeacherError(
+        f"--teacher {path}: has {what}; name those of several annotators, as --label anna,ben,carla"
+    )
 
 
 def _shares(said: NDArray[Any], *, where: str) -> NDArray[np.float32]:

@@ -84,7 +84,8 @@ class SearchContext:
         teacher_error: on validation, 0 is best (`Head.errors`); None without a teacher.
         methods: that students learn by beside the labels; none is labels alone.
         calibration: inputs that set the int8 ranges, a fixed random part of train.
-        symmetry: what keeps an example one of its class, measured on train.
+        known_symmetry: `symmetry` as it was measured when the run began; None measures it where it
+            is asked for.
         rooms: that were found when the search began; None finds them where they are asked for.
         settings: of the features that students choose among; none where there is one for all.
         asked: what the teacher was asked about, where `data` has other features of the same
@@ -103,7 +104,7 @@ class SearchContext:
     teacher_error: float | None
     methods: tuple[WeightedMethod, ...]
     calibration: NDArray[np.float32]
-    symmetry: Symmetry
+    known_symmetry: Symmetry | None = None
     rooms: KeptRooms | None = None
     settings: tuple[SettingRecord, ...] = ()
     asked: TransferSet | None = None
@@ -141,9 +142,15 @@ class SearchContext:
             everything=everything,
             labelled=everything,
             calibration=calibration_inputs(data, config.seed),
-            symmetry=symmetry_of(data.train),
+            known_symmetry=None,
             asked=self.everything.transfer,
         )
+
+    @cached_property
+    def symmetry(self) -> Symmetry:
+        """What keeps an example one of its class, found on train; a second for pictures."""
+        known = self.known_symmetry
+        return symmetry_of(self.data.train) if known is None else known
 
     @cached_property
     def screen(self) -> Screen:
@@ -386,7 +393,6 @@ def make_context(
         teacher_error=error,
         methods=methods,
         calibration=calibration_inputs(data, config.seed),
-        symmetry=symmetry_of(data.train),
         settings=settings,
     )
 

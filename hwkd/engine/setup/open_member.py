@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hwkd.core.errors import TeacherError
 from hwkd.core.progress import Progress
 from hwkd.core.signals import Signal
-from hwkd.core.teacher_input import TeacherInput
+from hwkd.core.teacher_input import ANNOTATOR_FILES, TeacherInput
 from hwkd.engine.setup.annotators import load_annotators
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.methods import configured_methods
@@ -146,7 +146,7 @@ def _from_file(
     """
     if source is None:
         return None
-    if source.lower().endswith((".npz", ".csv", ".tsv")):
+    if source.lower().endswith(ANNOTATOR_FILES):
         return load_annotators(Path(source), data, label=label)
     if source.lower().endswith(".toml"):
         return load_detector(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import mse_loss
 
-from hwkd.distill.edge_losses import cosine_distance, divergence, label_loss
+from hwkd.distill.edge_losses import cosine_distance
+from hwkd.distill.losses.of_classes import divergence, label_loss
 from hwkd.distill.losses.transformer import (
     attention_divergence_loss,
     attention_map_loss,

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from hwkd.distill import edge_losses as losses
 from hwkd.distill.aggregators.mean import mean_logit, mean_probability
-from hwkd.distill.edge_losses import divergence, label_loss, soft_cross_entropy
+from hwkd.distill.losses.of_classes import divergence, label_loss, soft_cross_entropy
 from hwkd.distill.scheme import Edge, label_edge
 from hwkd.distill.timetables import sizes
 from support.golden_schemes.runners import numbered, runs, total

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from scipy.stats import entropy
 from torch.nn import functional
 
+from hwkd.deploy.exit_rule import exits_taken
 from hwkd.distill import edge_losses as losses
 from hwkd.distill.aggregators.confidence import top_confidence
 from hwkd.distill.aggregators.mean import mean_logit, mean_probability
-from hwkd.distill.edge_losses import label_loss
+from hwkd.distill.losses.of_classes import label_loss
 from hwkd.distill.scheme import Edge
 from hwkd.distill.schemes.born_again import generation_edges
 from hwkd.distill.timetables import cycles, ramp
@@ -73,7 +76,9 @@ def _early_exit(x, o):
     exits = numbered(x, "z")
     out = {}
     if "entropy_threshold" in o:
-        out["exit"] = losses.first_sure_exit(torch.stack(exits), o["entropy_threshold"])
+        chances = [torch.softmax(z.detach(), -1).numpy() for z in exits[:-1]]
+        found = [entropy(each, axis=1).astype(np.float32) for each in chances]
+        out["exit"] = torch.from_numpy(exits_taken(found, o["entropy_threshold"]))
     if "weights" in o:
         terms = [w * label_loss(z, x["y"]).mean() for w, z in zip(o["weights"], exits, strict=True)]
         return torch.stack(terms).sum(), out

@@ -11,7 +11,7 @@ from hwkd.distill.aggregators.linear import linear
 from hwkd.distill.aggregators.lowest_error import lowest_error
 from hwkd.distill.aggregators.mean import mean_probability
 from hwkd.distill.aggregators.min_logit import min_logit
-from hwkd.distill.edge_losses import label_loss
+from hwkd.distill.losses.of_classes import label_loss
 from hwkd.distill.scheme import edge_terms
 from hwkd.distill.timetables import copies, ramp
 from support.golden_schemes.runners import logits, numbered, peers, runs, scheme, total

@@ -9,7 +9,7 @@ import torch
 
 from hwkd.distill import edge_losses as losses
 from hwkd.distill import generated_losses as made
-from hwkd.distill.edge_losses import divergence, label_loss, soft_cross_entropy
+from hwkd.distill.losses.of_classes import divergence, label_loss, soft_cross_entropy
 from hwkd.distill.timetables import boundary
 from support.golden_schemes.runners import numbered, runs
 
