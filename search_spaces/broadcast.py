@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.layers_builder import LayersBuilder, max_stages
-from hwkd.core.room import WHOLE, Room
+from hwkd.core.room import Room
+from hwkd.core.space import Params, Space, activation_of, choose_width
 from hwkd.core.stem import append_stem, choose_stem
-from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
+from hwkd.core.student import Activation, Chooser, Layers, StudentSpec
 
 # (fewest, most) channels of the stem and of the stages after it
 _WIDTHS = ((8, 24), (8, 32), (12, 48), (16, 64), (16, 96))
@@ -17,7 +17,7 @@ _ACTIVATIONS = ("relu", "relu6")
 
 
 @dataclass(frozen=True)
-class BroadcastSpace:
+class BroadcastSpace(Space):
     """Broadcast residual blocks (BC-ResNet, arXiv:2106.04140); stages halve the frequencies.
 
     A block filters each channel along frequency, and adds to every frequency what it finds along
@@ -32,38 +32,27 @@ class BroadcastSpace:
     summary: str = "frequency, then time with broadcast residuals: spectra (only when named)"
     is_default: bool = False
 
-    def suggest(
-        self,
-        chooser: Chooser,
-        *,
-        input_shape: tuple[int, ...],
-        num_outputs: int,
-        room: Room = WHOLE,
-    ) -> StudentSpec:
+    def choose(self, chooser: Chooser, input_shape: tuple[int, ...], room: Room) -> Params:
         """Sample widths, depths, windows over time and the activation."""
         picture = input_shape if len(input_shape) == 3 else (1, *input_shape)
         most = max_stages(picture)
         stages = chooser.integer("stages", room.fewest_stages(most), most)
-        params: dict[str, ParamValue] = {
+        params: Params = {
             "activation": chooser.categorical("activation", _ACTIVATIONS),
             **choose_stem(chooser, room, picture, _WIDTHS[0]),
             "stages": stages,
         }
         for stage in range(1, stages + 1):
             key = f"stage{stage}"
-            params[f"{key}_channels"] = chooser.integer(
-                f"{key}_channels", *room.widths(*_WIDTHS[stage]), step=4
-            )
+            params |= choose_width(chooser, room, f"{key}_channels", _WIDTHS[stage])
             params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, room.most(1, 3))
             params[f"{key}_kernel"] = chooser.categorical(f"{key}_kernel", (3, 5, 9))
-        return StudentSpec(
-            space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
-        )
+        return params
 
     def layers(self, spec: StudentSpec) -> Layers:
         """Describe the network of a spec."""
         p = spec.params
-        activation = cast(Activation, p["activation"])
+        activation = activation_of(spec)
         builder = LayersBuilder(spec.input_shape)
         if len(spec.input_shape) == 2:
             builder.image = builder.transpose(builder.image, "frequencies", (1, 0, 2))

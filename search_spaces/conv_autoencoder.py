@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.layers_builder import LayersBuilder
-from hwkd.core.room import WHOLE, Room
+from hwkd.core.room import Room
+from hwkd.core.space import Params, Space, activation_of
 from hwkd.core.stem import choose_activation
-from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
+from hwkd.core.student import Chooser, Layers, StudentSpec
 
 _WIDTHS, _WIDTH_STEP = (8, 48), 4
 _CODES = (2, 16)
@@ -18,7 +18,7 @@ _SHORTENED = (2, 3, 4, 5, 7, 8)
 
 
 @dataclass(frozen=True)
-class ConvAutoencoderSpace:
+class ConvAutoencoderSpace(Space):
     """Convolutions that join neighbouring steps of time, a narrow code for each, and back again.
 
     A step of the code holds several of the input, and the last convolution makes all of them, one
@@ -31,30 +31,20 @@ class ConvAutoencoderSpace:
     summary: str = "convolutions over time through a narrow code, which repeat their input"
     is_default: bool = False
 
-    def suggest(
-        self,
-        chooser: Chooser,
-        *,
-        input_shape: tuple[int, ...],
-        num_outputs: int,
-        room: Room = WHOLE,
-    ) -> StudentSpec:
+    def choose(self, chooser: Chooser, input_shape: tuple[int, ...], room: Room) -> Params:
         """Sample width, how many steps become one, the code, the window and the activation."""
         fitting = tuple(by for by in _SHORTENED if input_shape[-1] % by == 0) or (1,)
-        params: dict[str, ParamValue] = {
+        return {
             **choose_activation(chooser, room),
             "width": chooser.integer("width", *room.widths(*_WIDTHS), step=_WIDTH_STEP),
             "shortened": chooser.categorical("shortened", fitting),
             "code": chooser.integer("code", *_CODES, log=True),
             "kernel": chooser.categorical("kernel", _KERNELS),
         }
-        return StudentSpec(
-            space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
-        )
 
     def layers(self, spec: StudentSpec) -> Layers:
         """Describe the network of a spec."""
-        activation = cast(Activation, spec.params["activation"])
+        activation = activation_of(spec)
         width, by = int(spec.params["width"]), int(spec.params["shortened"])
         kernel = int(spec.params["kernel"])
         builder = LayersBuilder(spec.input_shape)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.layers_builder import LayersBuilder, is_tiny, max_stages
-from hwkd.core.room import WHOLE, Room
+from hwkd.core.room import Room
+from hwkd.core.space import Params, Space, activation_of, choose_width
 from hwkd.core.stem import append_stem, choose_activation, choose_stem, choose_stem_window
-from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
+from hwkd.core.student import Activation, Chooser, Layers, StudentSpec
 
 # (fewest, most) channels of the stem and of the stages after it
 _WIDTHS = ((8, 24), (8, 24), (16, 40), (16, 64), (24, 64))
@@ -19,7 +19,7 @@ _SQUEEZES = ("none", "last", "all")
 
 
 @dataclass(frozen=True)
-class DepthwiseSpace:
+class DepthwiseSpace(Space):
     """A stem, up to four stages of separable or inverted-residual blocks, pooling, a classifier.
 
     The first stage keeps the stem's resolution, the second halves it, later ones may. With an
@@ -31,20 +31,13 @@ class DepthwiseSpace:
     name: str = "depthwise"
     summary: str = "depthwise-separable and inverted-residual convolutions, squeeze-excite"
 
-    def suggest(
-        self,
-        chooser: Chooser,
-        *,
-        input_shape: tuple[int, ...],
-        num_outputs: int,
-        room: Room = WHOLE,
-    ) -> StudentSpec:
+    def choose(self, chooser: Chooser, input_shape: tuple[int, ...], room: Room) -> Params:
         """Sample widths, depths, kernels, expansions, strides, squeeze-excite and activation."""
         most = max_stages(input_shape)
         widths = _TINY_WIDTHS if is_tiny(input_shape) else _WIDTHS
         heads = (0, *sorted({room.widths(width, width)[1] for width in _HEAD_WIDTHS}))
         stages = chooser.integer("stages", room.fewest_stages(most), most)
-        params: dict[str, ParamValue] = {
+        params: Params = {
             **choose_activation(chooser, room),
             **choose_stem(chooser, room, input_shape, widths[0]),
             "stages": stages,
@@ -58,9 +51,7 @@ class DepthwiseSpace:
         params |= choose_stem_window(chooser, room)
         for stage in range(1, stages + 1):
             key = f"stage{stage}"
-            params[f"{key}_channels"] = chooser.integer(
-                f"{key}_channels", *room.widths(*widths[stage]), step=4
-            )
+            params |= choose_width(chooser, room, f"{key}_channels", widths[stage])
             # Wide blocks at the stem's resolution take most of the time and add little.
             deepest = room.most(1, 2 if stage == 1 else 3)
             params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, deepest)
@@ -68,14 +59,12 @@ class DepthwiseSpace:
             params[f"{key}_expansion"] = chooser.integer(f"{key}_expansion", 1, deepest)
             if stage > 2:
                 params[f"{key}_stride"] = chooser.categorical(f"{key}_stride", (1, 2))
-        return StudentSpec(
-            space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
-        )
+        return params
 
     def layers(self, spec: StudentSpec) -> Layers:
         """Describe the network of a spec."""
         p = spec.params
-        activation = cast(Activation, p["activation"])
+        activation = activation_of(spec)
         builder = LayersBuilder(spec.input_shape)
         x = append_stem(builder, spec)
         stages = int(p["stages"])

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from hwkd.core.boxes import CELL_PIXELS
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.pyramid import either_conv, joined, larger
-from hwkd.core.room import WHOLE, Room
+from hwkd.core.room import Room
+from hwkd.core.space import Params, Space, activation_of, choose_width
 from hwkd.core.stem import choose_activation
-from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
+from hwkd.core.student import Chooser, Layers, StudentSpec
 
 # (fewest, most) channels of the levels, each half as high and wide as the one before.
 _WIDTHS = ((8, 24), (8, 40), (12, 64), (16, 88), (24, 104))
@@ -20,7 +20,7 @@ _BLOCKS = (1, 3)
 
 
 @dataclass(frozen=True)
-class DetectorSpace:
+class DetectorSpace(Space):
     """Three levels down to cells, one or two further, and what those saw added to the cells.
 
     A cell alone sees less than a thing has pixels; the levels below it see the rest (a pyramid of
@@ -31,39 +31,28 @@ class DetectorSpace:
     summary: str = "cells of 8x8 pixels that see things and their edges (only when named)"
     is_default: bool = False
 
-    def suggest(
-        self,
-        chooser: Chooser,
-        *,
-        input_shape: tuple[int, ...],
-        num_outputs: int,
-        room: Room = WHOLE,
-    ) -> StudentSpec:
+    def choose(self, chooser: Chooser, input_shape: tuple[int, ...], room: Room) -> Params:
         """Sample levels, widths, depths, the kind of convolution and the activation."""
         most = _DOWN_TO_CELLS + _times_halved(input_shape)
         levels = chooser.integer("levels", min(most, _DOWN_TO_CELLS + 1), most)
-        params: dict[str, ParamValue] = {
+        params: Params = {
             **choose_activation(chooser, room),
             "levels": levels,
             "convolutions": chooser.categorical("convolutions", ("dense", "separable")),
         }
         for level in range(1, levels + 1):
             key = f"level{level}"
-            params[f"{key}_channels"] = chooser.integer(
-                f"{key}_channels", *room.widths(*_WIDTHS[level - 1]), step=4
-            )
+            params |= choose_width(chooser, room, f"{key}_channels", _WIDTHS[level - 1])
             if level > 1:
                 params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, room.most(*_BLOCKS))
-        return StudentSpec(
-            space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
-        )
+        return params
 
     def layers(self, spec: StudentSpec) -> Layers:
         """Describe the network of a spec."""
         p, builder = spec.params, LayersBuilder(spec.input_shape)
         levels = int(p["levels"])
         widths = [int(p[f"level{level}_channels"]) for level in range(1, levels + 1)]
-        activation = cast(Activation, p["activation"])
+        activation = activation_of(spec)
         is_dense = p["convolutions"] == "dense"
         seen: list[str] = []
         x = builder.image

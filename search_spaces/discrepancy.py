@@ -16,15 +16,16 @@ from math import prod
 
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.layers_builder import LayersBuilder
-from hwkd.core.room import WHOLE, Room
-from hwkd.core.student import Chooser, Layers, ParamValue, StudentSpec
+from hwkd.core.room import Room
+from hwkd.core.space import Params, Space
+from hwkd.core.student import Chooser, Layers, StudentSpec
 
 _WIDTHS, _WIDTH_STEP = (8, 64), 4
 _CODES = (2, 32)
 
 
 @dataclass(frozen=True)
-class DiscrepancySpace:
+class DiscrepancySpace(Space):
     """Two networks side by side, one frozen; the learning one goes through a narrow code.
 
     Were the learning one free to imitate the frozen one everywhere, it would do so for anomalies.
@@ -36,26 +37,16 @@ class DiscrepancySpace:
     )
     is_default: bool = False
 
-    def suggest(
-        self,
-        chooser: Chooser,
-        *,
-        input_shape: tuple[int, ...],
-        num_outputs: int,
-        room: Room = WHOLE,
-    ) -> StudentSpec:
+    def choose(self, chooser: Chooser, input_shape: tuple[int, ...], room: Room) -> Params:
         """Sample the width of the frozen network, and width and code of the learning one."""
         most = max(2, min(_CODES[1], prod(input_shape) - 1))
-        params: dict[str, ParamValue] = {
+        return {
             "frozen_width": chooser.integer(
                 "frozen_width", *room.widths(*_WIDTHS), step=_WIDTH_STEP
             ),
             "width": chooser.integer("width", *room.widths(*_WIDTHS), step=_WIDTH_STEP),
             "code": chooser.integer("code", _CODES[0], most, log=True),
         }
-        return StudentSpec(
-            space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
-        )
 
     def layers(self, spec: StudentSpec) -> Layers:
         """Describe the network of a spec."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias
 
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.layers_builder import LayersBuilder, is_tiny, max_stages
-from hwkd.core.room import WHOLE, Room
+from hwkd.core.room import Room
+from hwkd.core.space import Params, Space, activation_of
 from hwkd.core.stem import append_stem, choose_activation, choose_stem, choose_stem_window
-from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
+from hwkd.core.student import Activation, Chooser, Layers, StudentSpec
 
 Attention: TypeAlias = Literal["linear", "local"]
 
@@ -18,7 +19,7 @@ _WINDOWS = (2, 4, 8)
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttentionSpace:
+class AttentionSpace(Space):
     """Separable convolutions down to a small map, then blocks of attention and feed-forward.
 
     A depthwise convolution before each attention tells positions apart (arXiv:2102.10882).
@@ -31,27 +32,16 @@ class AttentionSpace:
             input comes back cubed from every block. "local": softmax attention inside windows that
             tile the map (arXiv:2103.14030, without shifts: the depthwise convolution joins
             windows); where a window holds the map, of all positions.
-        is_default: searched without being named.
     """
 
-    name: str
-    summary: str
     attention: Attention
-    is_default: bool
 
-    def suggest(
-        self,
-        chooser: Chooser,
-        *,
-        input_shape: tuple[int, ...],
-        num_outputs: int,
-        room: Room = WHOLE,
-    ) -> StudentSpec:
+    def choose(self, chooser: Chooser, input_shape: tuple[int, ...], room: Room) -> Params:
         """Sample the stem, dimensions, heads, depth and feed-forward width."""
         halvings = max(1, max_stages(input_shape) - 1)
         tiny = is_tiny(input_shape)
         stem_low, stem_high, dim_low, dim_high = (4, 12, 8, 32) if tiny else (8, 24, 16, 56)
-        params: dict[str, ParamValue] = {
+        params: Params = {
             **choose_activation(chooser, room),
             **choose_stem(chooser, room, input_shape, (stem_low, stem_high)),
             "stem_kernel": chooser.categorical("stem_kernel", (3, 5)),
@@ -67,14 +57,12 @@ class AttentionSpace:
         if self.attention == "local":
             params["window"] = chooser.categorical("window", _WINDOWS)
         params |= choose_stem_window(chooser, room)
-        return StudentSpec(
-            space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
-        )
+        return params
 
     def layers(self, spec: StudentSpec) -> Layers:
         """Describe the network of a spec."""
         p = spec.params
-        activation = cast(Activation, p["activation"])
+        activation = activation_of(spec)
         dim, kernel = int(p["dim"]), int(p["kernel"])
         builder = LayersBuilder(spec.input_shape)
         x = append_stem(builder, spec, kernel=int(p["stem_kernel"]))

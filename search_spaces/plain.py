@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.layers_builder import LayersBuilder, is_tiny, max_stages
-from hwkd.core.room import WHOLE, Room
+from hwkd.core.room import Room
+from hwkd.core.space import Params, Space, activation_of, choose_width
 from hwkd.core.stem import append_stem, choose_activation, choose_stem, choose_stem_window
-from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
+from hwkd.core.student import Chooser, Layers, StudentSpec
 
 # (fewest, most) channels of the stem and of the stages after it, all in fours: a word of a
 # Cortex-M holds four int8 values.
@@ -19,7 +19,7 @@ _WIDTH_STEP = 4
 
 
 @dataclass(frozen=True)
-class PlainSpace:
+class PlainSpace(Space):
     """A stem and up to four stages of dense convolutions; each stage begins by halving the map.
 
     No skips and no depthwise convolutions: on a Cortex-M dense 3x3 convolutions do three to four
@@ -31,21 +31,14 @@ class PlainSpace:
     name: str = "plain"
     summary: str = "dense convolutions without skips, strided early: fast to run and to train"
 
-    def suggest(
-        self,
-        chooser: Chooser,
-        *,
-        input_shape: tuple[int, ...],
-        num_outputs: int,
-        room: Room = WHOLE,
-    ) -> StudentSpec:
+    def choose(self, chooser: Chooser, input_shape: tuple[int, ...], room: Room) -> Params:
         """Sample widths, depths, kernels, the stem's stride and the activation."""
         most = max_stages(input_shape)
         widths = _TINY_WIDTHS if is_tiny(input_shape) else _WIDTHS
         # Along time a wide window is cheap; in an image it costs its square.
         kernels = (3, 5, 9) if len(input_shape) == 2 else (3,)
         stages = chooser.integer("stages", room.fewest_stages(most), most)
-        params: dict[str, ParamValue] = {
+        params: Params = {
             **choose_activation(chooser, room),
             **choose_stem(chooser, room, input_shape, widths[0], step=_WIDTH_STEP),
             "stages": stages,
@@ -54,20 +47,18 @@ class PlainSpace:
         params |= choose_stem_window(chooser, room)
         for stage in range(1, stages + 1):
             key = f"stage{stage}"
-            params[f"{key}_channels"] = chooser.integer(
-                f"{key}_channels", *room.widths(*widths[stage]), step=_WIDTH_STEP
+            params |= choose_width(
+                chooser, room, f"{key}_channels", widths[stage], step=_WIDTH_STEP
             )
             params[f"{key}_convs"] = chooser.integer(f"{key}_convs", 1, room.most(1, 3))
             if len(kernels) > 1:
                 params[f"{key}_kernel"] = chooser.categorical(f"{key}_kernel", kernels)
-        return StudentSpec(
-            space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
-        )
+        return params
 
     def layers(self, spec: StudentSpec) -> Layers:
         """Describe the network of a spec."""
         p = spec.params
-        activation = cast(Activation, p["activation"])
+        activation = activation_of(spec)
         builder = LayersBuilder(spec.input_shape)
         x = append_stem(builder, spec)
         stages = int(p["stages"])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.layers_builder import LayersBuilder, is_tiny, max_stages
-from hwkd.core.room import WHOLE, Room
+from hwkd.core.room import Room
+from hwkd.core.space import Params, Space, activation_of, choose_width
 from hwkd.core.stem import append_stem, choose_activation, choose_stem, choose_stem_window
-from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
+from hwkd.core.student import Activation, Chooser, Layers, StudentSpec
 
 # (fewest, most) channels of the stem and of the stages after it, all in eights: up to four groups
 # hold an even number of channels each.
@@ -19,7 +19,7 @@ _WIDTH_STEP = 8
 
 
 @dataclass(frozen=True)
-class ShuffleSpace:
+class ShuffleSpace(Space):
     """A stem and up to four stages of ShuffleNet units (arXiv:1707.01083).
 
     A unit is a 1x1 convolution in groups, a channel shuffle, a depthwise convolution and another
@@ -32,19 +32,12 @@ class ShuffleSpace:
     summary: str = "grouped 1x1 convolutions with channel shuffle: few weights (only when named)"
     is_default: bool = False
 
-    def suggest(
-        self,
-        chooser: Chooser,
-        *,
-        input_shape: tuple[int, ...],
-        num_outputs: int,
-        room: Room = WHOLE,
-    ) -> StudentSpec:
+    def choose(self, chooser: Chooser, input_shape: tuple[int, ...], room: Room) -> Params:
         """Sample groups, widths, depths, kernels, the stem's stride and the activation."""
         most = max_stages(input_shape)
         widths = _TINY_WIDTHS if is_tiny(input_shape) else _WIDTHS
         stages = chooser.integer("stages", room.fewest_stages(most), most)
-        params: dict[str, ParamValue] = {
+        params: Params = {
             **choose_activation(chooser, room),
             "groups": chooser.categorical("groups", (2, 4)),
             **choose_stem(chooser, room, input_shape, widths[0], step=_WIDTH_STEP),
@@ -54,16 +47,12 @@ class ShuffleSpace:
         params |= choose_stem_window(chooser, room)
         for stage in range(1, stages + 1):
             key = f"stage{stage}"
-            params[f"{key}_channels"] = chooser.integer(
-                f"{key}_channels",
-                *room.widths(*widths[stage], step=_WIDTH_STEP),
-                step=_WIDTH_STEP,
+            params |= choose_width(
+                chooser, room, f"{key}_channels", widths[stage], step=_WIDTH_STEP
             )
             params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, room.most(1, 3))
             params[f"{key}_kernel"] = chooser.categorical(f"{key}_kernel", (3, 5))
-        return StudentSpec(
-            space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
-        )
+        return params
 
     def layers(self, spec: StudentSpec) -> Layers:
         """Describe the network of a spec."""
@@ -92,7 +81,7 @@ def _unit(
     kernel: int,
     stride: int,
 ) -> str:
-    activation = cast(Activation, spec.params["activation"])
+    activation = activation_of(spec)
     groups = int(spec.params["groups"])
     x = builder.conv(source, f"{name}_in", channels, groups=groups, activation=activation)
     x = _shuffled(builder, x, f"{name}_shuffle", groups)

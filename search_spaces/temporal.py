@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.layers_builder import LayersBuilder, is_tiny, max_stages
-from hwkd.core.room import WHOLE, Room
+from hwkd.core.room import Room
+from hwkd.core.space import Params, Space, activation_of, choose_width
 from hwkd.core.stem import choose_activation, choose_stem
-from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
+from hwkd.core.student import Activation, Chooser, Layers, StudentSpec
 
 # (fewest, most) channels of the stem and of the stages after it
 _WIDTHS = ((8, 32), (12, 40), (16, 48), (24, 64), (24, 64))
@@ -20,7 +20,7 @@ _BLOCKS = ("residual", "separable")
 
 
 @dataclass(frozen=True)
-class TemporalSpace:
+class TemporalSpace(Space):
     """A stem that takes all frequencies or sensors at once, then stages that halve the time.
 
     The first convolution spans the whole height, so that a spectrum is read as (bins, time) and
@@ -39,20 +39,13 @@ class TemporalSpace:
     is_default: bool = False
     is_padded: bool = True
 
-    def suggest(
-        self,
-        chooser: Chooser,
-        *,
-        input_shape: tuple[int, ...],
-        num_outputs: int,
-        room: Room = WHOLE,
-    ) -> StudentSpec:
+    def choose(self, chooser: Chooser, input_shape: tuple[int, ...], room: Room) -> Params:
         """Sample the kind of blocks, widths, depths, windows over time and the activation."""
         as_signal = (input_shape[0], input_shape[-1])
         most = max_stages(as_signal)
         widths = _TINY_WIDTHS if is_tiny(as_signal) else _WIDTHS
         stages = chooser.integer("stages", room.fewest_stages(most), most)
-        params: dict[str, ParamValue] = {
+        params: Params = {
             **choose_activation(chooser, room),
             **choose_stem(chooser, room, as_signal, widths[0]),
             "stem_kernel": chooser.categorical("stem_kernel", _KERNELS[:2]),
@@ -63,19 +56,15 @@ class TemporalSpace:
         }
         for stage in range(1, stages + 1):
             key = f"stage{stage}"
-            params[f"{key}_channels"] = chooser.integer(
-                f"{key}_channels", *room.widths(*widths[stage]), step=4
-            )
+            params |= choose_width(chooser, room, f"{key}_channels", widths[stage])
             params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, room.most(1, 2))
             params[f"{key}_kernel"] = chooser.categorical(f"{key}_kernel", _KERNELS)
-        return StudentSpec(
-            space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
-        )
+        return params
 
     def layers(self, spec: StudentSpec) -> Layers:
         """Describe the network of a spec."""
         p = spec.params
-        activation = cast(Activation, p["activation"])
+        activation = activation_of(spec)
         builder = LayersBuilder(spec.input_shape)
         height = builder.shape(builder.image)[1]
         x = builder.conv(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.layers_builder import LayersBuilder, max_stages
-from hwkd.core.room import WHOLE, Room
+from hwkd.core.room import Room
+from hwkd.core.space import Params, Space, activation_of
 from hwkd.core.stem import choose_activation
-from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
+from hwkd.core.student import Chooser, Layers, StudentSpec
 
 _HIDDEN = (4, 32)
 _EMBEDDED = (8, 48)
@@ -18,7 +18,7 @@ _KERNELS = (3, 5, 7)
 
 
 @dataclass(frozen=True)
-class TextSpace:
+class TextSpace(Space):
     """Embeddings of words, summed or in their order.
 
     Of weights of words, shape (1, words), the first layer is the sum of what each word is embedded
@@ -31,16 +31,9 @@ class TextSpace:
     summary: str = "embeddings of words, summed or in their order (only when named)"
     is_default: bool = False
 
-    def suggest(
-        self,
-        chooser: Chooser,
-        *,
-        input_shape: tuple[int, ...],
-        num_outputs: int,
-        room: Room = WHOLE,
-    ) -> StudentSpec:
+    def choose(self, chooser: Chooser, input_shape: tuple[int, ...], room: Room) -> Params:
         """Sample widths, depths and the activation."""
-        params: dict[str, ParamValue] = dict(choose_activation(chooser, room))
+        params: Params = dict(choose_activation(chooser, room))
         if _is_bag(input_shape):
             params["hidden"] = chooser.integer("hidden", *room.widths(*_HIDDEN, step=2), step=2)
             params["layers"] = chooser.integer("layers", 1, 2)
@@ -50,9 +43,7 @@ class TextSpace:
             params["width"] = chooser.integer("width", *room.widths(*_WIDTHS), step=4)
             params["kernel"] = chooser.categorical("kernel", _KERNELS)
             params["layers"] = chooser.integer("layers", 1, most)
-        return StudentSpec(
-            space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
-        )
+        return params
 
     def layers(self, spec: StudentSpec) -> Layers:
         """Describe the network of a spec."""
@@ -68,7 +59,7 @@ def _is_bag(input_shape: tuple[int, ...]) -> bool:
 def _bag(builder: LayersBuilder, spec: StudentSpec) -> None:
     """Append the sum of embeddings, hidden layers and the classifier."""
     p = spec.params
-    activation, hidden = cast(Activation, p["activation"]), int(p["hidden"])
+    activation, hidden = activation_of(spec), int(p["hidden"])
     x = builder.reshape(builder.image, "words", (spec.input_shape[1],))
     for number in range(1, int(p["layers"]) + 1):
         x = builder.linear(x, f"hidden{number}", hidden, norm=True, activation=activation)
@@ -80,7 +71,7 @@ def _bag(builder: LayersBuilder, spec: StudentSpec) -> None:
 def _sequence(builder: LayersBuilder, spec: StudentSpec) -> None:
     """Append an embedding of each place, convolutions along the text and the classifier."""
     p = spec.params
-    activation, width = cast(Activation, p["activation"]), int(p["width"])
+    activation, width = activation_of(spec), int(p["width"])
     x = builder.conv(builder.image, "embedded", int(p["embedded"]), activation=activation)
     for number in range(1, int(p["layers"]) + 1):
         name = f"stage{number}"

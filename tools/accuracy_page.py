@@ -58,9 +58,9 @@ Coefficients belong to a pair of core and runtime. One fitting rule serves one r
 finds the most probable cycles given the rows and a published stack to start from
 (`hwkd/cost/fit/solve.py`). A term that no row shows keeps its ratio to the rest, and its operator
 class is named under "borrowed". ST's runtimes of all versions and cores are fitted together, and
-so are the open kernels on M4 and M33 (`hwkd/cost/fit/related.py`): the file of each says for every
-form of operator how many rows hold it and how well it is known; "never timed" lists the forms that
-only a relative timed.
+so are the open kernels on M4 and M33 (`benchmarks/lib/related_fits.py`): the file of each says for
+every form of operator how many rows hold it and how well it is known; "never timed" lists the forms
+that only a relative timed.
 """
 
 _ORDER = """

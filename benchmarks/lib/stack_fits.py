@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
+from benchmarks.lib.related_fits import Fitted, RelatedRows, fit_related
 from benchmarks.lib.stacks import STACKS, Stack
 from hwkd.core.device import Interval, LatencyModel
 from hwkd.cost.fit.describe import describe_fit
 from hwkd.cost.fit.design import Measurement
-from hwkd.cost.fit.related import Fitted, RelatedRows, fit_related
 
 
 def relatives_of(stack: Stack) -> tuple[Stack, ...]:

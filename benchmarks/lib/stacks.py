@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 
 from benchmarks.lib.classic_models import CLASSIC_MODELS, classic_graph
+from benchmarks.lib.library_priors import HELIUM_CORE, ST_LIBRARY
 from benchmarks.lib.published import (
     esp_rows,
     helium_rows,
     ncnn_rows,
 )
+from benchmarks.lib.related_fits import Kinship, Level, RelatedRows, fit_related
 from benchmarks.lib.stack_rows import (
     ESP_NOISE,
     HELIUM_NOISE,
@@ -27,9 +29,7 @@ from benchmarks.lib.stack_rows import (
     zoo,
 )
 from hwkd.cost.fit.design import Array, Design, Measurement
-from hwkd.cost.fit.prior import GENERIC, ST_LIBRARY
-from hwkd.cost.fit.prior import HELIUM as HELIUM_PRIOR
-from hwkd.cost.fit.related import Kinship, Level, RelatedRows, fit_related
+from hwkd.cost.fit.prior import GENERIC
 from hwkd.cost.fit.solve import Spread
 from hwkd.cost.fuse import fuse
 from hwkd.io.runtime_files import load_runtime
@@ -255,7 +255,7 @@ STACKS: tuple[Stack, ...] = (
         ),
     ),
     Stack(
-        core="Cortex-M55", runtime="tflm-cmsis-nn", version="2025", prior=HELIUM_PRIOR,
+        core="Cortex-M55", runtime="tflm-cmsis-nn", version="2025", prior=HELIUM_CORE,
         kinship=HELIUM,
         fitted_on="operators and DS-CNN on Apollo510, CMSIS-NN and ns-cmsis-nn",
         source=f"AmbiqAI/helia-profiler@01ae7b3 (benchmarks/facts/op_cycles_m55.csv); {_OTHERS}",

@@ -209,10 +209,14 @@ def _annotators(folder: Path) -> object:
 
 
 def _answers(folder: Path) -> object:
+    from hwkd.engine.setup.annotators import load_annotators
     from hwkd.train.teacher_answers import load_answers
+    from hwkd.train.teacher_replayed import replay
 
-    data = _data(folder)
-    return load_answers(folder / "answers.safetensors", data).logits(data.test.inputs)
+    data, path = _data(folder), folder / "answers.safetensors"
+    people = load_annotators(folder / "labels.npz", data)
+    old = replay(path, data, top=None, ask=lambda: people)
+    return [each.logits(data.test.inputs) for each in (load_answers(path, data), old)]
 
 
 def _pipelines(folder: Path) -> object:
@@ -377,7 +381,7 @@ WAYS: dict[str, Way] = {
     "made samples": Way(files=("made.npz",), read=_made, covers=("with_made",)),
     "annotators": Way(files=("labels.npz",), read=_annotators, covers=("load_annotators",)),
     "file of answers": Way(
-        files=("answers.safetensors",), read=_answers, covers=("load_answers",),
+        files=("answers.safetensors",), read=_answers, covers=("load_answers", "read_answers"),
     ),
     "preprocessing": Way(files=("pipelines/*.json",), read=_pipelines, covers=("step_of",)),
 }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwkd.core.pareto import hypervolume
+from benchmarks.lib.hypervolume import hypervolume
 
 
 def volume(costs: np.ndarray, accuracy: np.ndarray, limits: np.ndarray, floor: float) -> float:

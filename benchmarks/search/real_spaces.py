@@ -29,10 +29,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from benchmarks.lib.hypervolume import hypervolume
 from benchmarks.lib.search_command import run_search_command
 from benchmarks.lib.verdict import Target, count, report
 from benchmarks.search.search_limits import write_pictures
-from hwkd.core.pareto import dominates, hypervolume
+from hwkd.core.pareto import dominates
 from hwkd.core.trial import read_trial_line
 from hwkd.io.run_files import TRIALS_FILE
 from hwkd.io.run_text import write_text

@@ -39,9 +39,10 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 import hwkd
+from benchmarks.lib.hypervolume import hypervolume
 from benchmarks.lib.verdict import Target, report
 from hwkd.core.limits import Fit
-from hwkd.core.pareto import dominates, hypervolume, pareto_front
+from hwkd.core.pareto import dominates, pareto_front
 from hwkd.core.trial import TrialRecord
 from hwkd.core.units import parse_bytes, parse_duration_s
 from hwkd.cost.estimate import estimate_cost

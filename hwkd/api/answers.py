@@ -29,7 +29,20 @@ def answers(
     out: Annotated[str | Path, Option("File to write, .safetensors.")],
     top: Annotated[
         int | None,
-        Option("Classes kept of each answer; the others share the rest. Default: all.", minimum=1),
+        Option(
+            "Classes kept of each answer; the others share the rest. Default: all, or as many as "
+            "--extend has.",
+            minimum=1,
+        ),
+    ] = None,
+    extend: Annotated[
+        str | Path | None,
+        Option(
+            "File of answers from before the data grew: examples that it knows keep their answers, "
+            "and the teacher is asked about new ones alone.",
+            opens="a file of answers",
+            suffix=".safetensors",
+        ),
     ] = None,
     task: TaskOption | None = None,
     data: Annotated[DataOption, Here("For a student by itself.")] = None,
@@ -45,7 +58,8 @@ def answers(
     """Write what a teacher says of every example of a student's data, to distill without it.
 
     `hwkd distill --teacher FILE` then learns from the file wherever the same data is: on a machine
-    that does not have the teacher, or may not. It is refused for other data.
+    that does not have the teacher, or may not. It is refused for other data. When the data grows,
+    `--extend FILE` keeps what was answered.
 
     Args:
         progress: is told about every stage; None is silence.
@@ -73,4 +87,5 @@ def answers(
         teacher_sees=teacher_sees,
         trusts=trust,
     )
-    return write_teacher_answers(request, top=top, progress=progress or silent)
+    older = None if extend is None else Path(extend)
+    return write_teacher_answers(request, top=top, extends=older, progress=progress or silent)

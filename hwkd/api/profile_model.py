@@ -57,15 +57,6 @@ def profile_model(
     found = backend.cost_file(file, question)
     cost = found.cost if features is None else with_features(found.cost, features)
     energy = _energy(cost, question)
-    daily = None
-    if duty is not None:
-        if energy is None or cost.latency is None:
-            raise ConfigError(
-                f"--period: the energy of an inference with {found.cost.runtime} on {device.name} "
-                "is not known (no published power for this clock, or operators without a cost); "
-                "leave it out"
-            )
-        daily = daily_energy(energy, cost.latency, duty)
     return ModelProfile(
         model=model.name,
         cost=cost,
@@ -78,7 +69,7 @@ def profile_model(
         limits=replace(limits.on(device), latency_s=limits.latency_s or device.target_latency_s),
         risk=risk,
         energy=energy,
-        daily_energy=daily,
+        daily_energy=None if duty is None else _daily(duty, energy, cost),
         ram_interval_bytes=_ram_interval(found.cost, question, features),
         features=features,
         instructions=found.instructions,
@@ -87,6 +78,15 @@ def profile_model(
         if training is None
         else training_cost(network.graph, found.cost, training, _power_w(question)),
     )
+
+
+def _daily(duty: DutyCycle, energy: EnergyBand | None, cost: CostEstimate) -> EnergyBand:
+    if energy is None or cost.latency is None:
+        raise ConfigError(
+            f"--period: the energy of an inference with {cost.runtime} on {cost.device} is not "
+            "known (no published power for this clock, or operators without a cost); leave it out"
+        )
+    return daily_energy(energy, cost.latency, duty)
 
 
 def _power_w(question: CostQuestion) -> tuple[float, float, float] | None:

@@ -180,11 +180,12 @@ class Student:
 
     @property
     def _head(self) -> Head:
+        from hwkd.core.head import OutputForm
         from hwkd.io.discovery import output_kind
 
         data = self.data
-        head = output_kind(data.kind).head(self.labels, data.answer_mean, data.answer_std)
-        return head.at(self.final.decision)
+        form = OutputForm(names=self.labels, mean=data.answer_mean, std=data.answer_std)
+        return output_kind(data.kind).head(form).at(self.final.decision)
 
     def _examples(self, data: str | Path | Arrays) -> RawSplit:
         from hwkd.core import catalog

@@ -132,6 +132,7 @@ class Subject:
         import numpy as np
 
         from hwkd.core.errors import DataError
+        from hwkd.core.head import OutputForm
         from hwkd.io.discovery import output_kind
 
         if self.answers is not None:
@@ -139,14 +140,15 @@ class Subject:
         kind = self.task.kind
         if not output_kind(kind).of_classes:
             names = tuple(f"value {number}" for number in range(1, outputs + 1))
-            return output_kind(kind).head(names, (0.0,) * outputs, (1.0,) * outputs)
+            plain = OutputForm(names=names, mean=(0.0,) * outputs, std=(1.0,) * outputs)
+            return output_kind(kind).head(plain)
         names = tuple(str(name) for name in np.unique(labels))
         if len(names) != outputs:
             raise DataError(
                 f"{self.name}: has {outputs} outputs and the data {len(names)} classes "
                 f"({', '.join(names[:6])}); give data of the classes that it tells apart"
             )
-        return output_kind(kind).head(names, (), ())
+        return output_kind(kind).head(OutputForm(names=names))
 
 
 def _as_shaped(inputs: "NDArray[Any]", shape: tuple[int, ...]) -> "NDArray[Any]":

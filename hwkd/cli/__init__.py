@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 
@@ -15,6 +16,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code; see `hwkd.cli.app.main`."""
     with command_since(process_began_s() if arguments is None else time.monotonic()):
         begin_early(sys.argv[1:] if arguments is None else arguments)
-        from hwkd.cli import app  # half a second
-
+        gc.disable()  # nothing that is imported is garbage
+        try:
+            from hwkd.cli import app  # half a second
+        finally:
+            gc.enable()
         return app.main(arguments)

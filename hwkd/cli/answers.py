@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def _show(found: WrittenAnswers) -> None:
     from rich.console import Console
 
+    new = found.examples - found.replayed
     kept = "all outputs" if found.top is None else f"{found.top} classes"
     console = Console()
     console.print(f"teacher: {found.teacher}", highlight=False, soft_wrap=True)
@@ -27,6 +28,11 @@ def _show(found: WrittenAnswers) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if found.replayed:
+        console.print(
+            f"{found.replayed:,} of them are those of the older file, {new:,} are new",
+            highlight=False,
+        )
     if found.said is not None:
         _show_said(console, found.said)
     if found.agreement is not None:

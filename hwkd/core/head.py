@@ -8,21 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.metric import Metric, Scores
 from hwkd.core.registry import Registry
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor
+
+    from hwkd.core.arrays import AnyArray, Doubles, Flags, Floats, Ints
 
 # Names of kinds that some methods are for.
 CLASS_MAPS, PICTURES = "class maps", "pictures"
-_Names: TypeAlias = tuple[str, ...]
-_Numbers: TypeAlias = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputForm:
+    """The outputs of one network, as records have them.
+
+    Attributes:
+        names: of the outputs.
+        mean: `Head.answer_mean`.
+        std: `Head.answer_std`.
+        decision: the threshold; None where there is none.
+    """
+
+    names: tuple[str, ...] = ()
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    decision: DecisionRecord | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +84,9 @@ class OutputKind:
         answer_rule: what the answer is, for readers of a README.
         python: statement that prints the answers of `outputs` by the `facts` that lie in an ONNX
             file; empty where hwkd itself is needed.
-        answer: names of the outputs, `Head.answer_mean`, `Head.answer_std` and the threshold -> C.
-        head: names, `Head.answer_mean` and `Head.answer_std` -> a head that scores and answers;
-            what only training needs of it is not recorded.
+        answer: the C that reads answers.
+        head: a head that scores and answers, without a threshold; what only training needs of it is
+            not recorded.
     """
 
     name: str
@@ -80,8 +95,8 @@ class OutputKind:
     divergence_unit: str
     intended_use: Callable[[int, str], str]
     answer_rule: str
-    answer: Callable[[_Names, _Numbers, _Numbers, DecisionRecord | None], CAnswer]
-    head: Callable[[_Names, _Numbers, _Numbers], Head]
+    answer: Callable[[OutputForm], CAnswer]
+    head: Callable[[OutputForm], Head]
     python: str = ""
     answers: tuple[str, ...] = ()
     of_maps: bool = False
@@ -140,7 +155,7 @@ class Correction:
         says: the change in words, for people; empty when nothing changes.
     """
 
-    outputs: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    outputs: Callable[[Floats], Floats]
     says: str
     advice: str
 
@@ -209,12 +224,7 @@ class Head(Protocol):
         """
         ...
 
-    def scores(
-        self,
-        outputs: NDArray[np.float32],
-        targets: NDArray[Any],
-        wholes: NDArray[np.int64] | None = None,
-    ) -> Scores:
+    def scores(self, outputs: Floats, targets: AnyArray, wholes: Ints | None = None) -> Scores:
         """Return every metric's value.
 
         Args:
@@ -223,15 +233,15 @@ class Head(Protocol):
         """
         ...
 
-    def confusion(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> Confusion:
+    def confusion(self, outputs: Floats, targets: AnyArray) -> Confusion:
         """Return how often each class was taken for which; none without classes."""
         ...
 
     def decide(
         self,
-        outputs: NDArray[np.float32],
-        targets: NDArray[Any],
-        wholes: NDArray[np.int64] | None = None,
+        outputs: Floats,
+        targets: AnyArray,
+        wholes: Ints | None = None,
     ) -> DecisionRecord | None:
         """Choose the threshold that suits a network's outputs on validation; None needs none.
 
@@ -244,17 +254,15 @@ class Head(Protocol):
         """Return the head with a threshold; None chooses one for whatever it scores."""
         ...
 
-    def errors(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.float64]:
+    def errors(self, outputs: Floats, targets: AnyArray) -> Doubles:
         """Return each example's error, shape [n]: 0 is best, 1 about what knowing nothing gives."""
         ...
 
-    def blind_error(self, targets: NDArray[Any]) -> float:
+    def blind_error(self, targets: AnyArray) -> float:
         """Return the mean error of the best answer that does not look at its input."""
         ...
 
-    def divergence(
-        self, outputs: NDArray[np.float32], teacher: NDArray[np.float32], *, temperature: float
-    ) -> float:
+    def divergence(self, outputs: Floats, teacher: Floats, *, temperature: float) -> float:
         """Return how far outputs are from a teacher's, at least 0.
 
         Classes: nats at the temperature. Values: mean squared difference, in variances of the
@@ -262,7 +270,7 @@ class Head(Protocol):
         """
         ...
 
-    def of_teacher(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
+    def of_teacher(self, answers: Floats) -> Floats:
         """Return the answers of a user's teacher as outputs of this head.
 
         Classes: probabilities become their logarithms. Values: a teacher answers in units of the
@@ -270,33 +278,33 @@ class Head(Protocol):
         """
         ...
 
-    def mean_of(self, answers: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    def mean_of(self, answers: Sequence[Floats]) -> Floats:
         """Return what several teachers say together, as outputs of this head."""
         ...
 
-    def centred(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def centred(self, outputs: Floats) -> Floats:
         """Return outputs that mean the same and are no larger than they must be."""
         ...
 
-    def knowledge(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> Knowledge:
+    def knowledge(self, outputs: Floats, targets: AnyArray) -> Knowledge:
         """Say whether outputs are more than guesses."""
         ...
 
-    def correction(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> Correction:
+    def correction(self, outputs: Floats, targets: AnyArray) -> Correction:
         """Find what a user's teacher may have got wrong with all its outputs.
 
         Classes: their order. Values: scale and offset.
         """
         ...
 
-    def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
+    def answers(self, outputs: Floats, inputs: Floats) -> AnyArray:
         """Return what a user is told of each output: the likeliest name, or values in their unit.
 
         Shape [n], or [n, size]; `inputs` are those of the network.
         """
         ...
 
-    def targets(self, labels: NDArray[Any], inputs: NDArray[np.float32]) -> NDArray[Any]:
+    def targets(self, labels: AnyArray, inputs: Floats) -> AnyArray:
         """Return targets of labels as a user has them: names or numbers, or values in their unit.
 
         Args:
@@ -312,10 +320,10 @@ class Head(Protocol):
         """Return the target of one example as a person would say it."""
         ...
 
-    def is_labelled(self, targets: NDArray[Any]) -> NDArray[np.bool_]:
+    def is_labelled(self, targets: AnyArray) -> Flags:
         """Tell which samples have a target, shape [n]."""
         ...
 
-    def unlabelled(self, count: int) -> NDArray[Any]:
+    def unlabelled(self, count: int) -> AnyArray:
         """Return targets of so many samples without one."""
         ...

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from hwkd.core.layers_builder import OVERLAPPING, LayersBuilder, stem_stride
 from hwkd.core.room import Room
-from hwkd.core.student import Activation, Chooser, ParamValue, StudentSpec
+from hwkd.core.space import Params, activation_of, choose_width
+from hwkd.core.student import Chooser, StudentSpec
 
 # What needs no kernel of its own comes first.
 _ACTIVATIONS = ("relu", "relu6", "hard_swish")
 
 
-def choose_activation(chooser: Chooser, room: Room) -> dict[str, ParamValue]:
+def choose_activation(chooser: Chooser, room: Room) -> Params:
     """Choose `activation`, of the stem and of all that follows."""
     affordable = room.affordable(_ACTIVATIONS, lean=2)
     return {"activation": chooser.categorical("activation", affordable)}
@@ -25,7 +24,7 @@ def choose_stem(
     widths: tuple[int, int],
     *,
     step: int = 4,
-) -> dict[str, ParamValue]:
+) -> Params:
     """Choose `stem_channels` and `stem_stride`.
 
     Args:
@@ -33,16 +32,14 @@ def choose_stem(
         widths: (fewest, most) channels in the whole space.
     """
     return {
-        "stem_channels": chooser.integer(
-            "stem_channels", *room.widths(*widths, step=step), step=step
-        ),
+        **choose_width(chooser, room, "stem_channels", widths, step=step),
         "stem_stride": chooser.categorical(
             "stem_stride", room.stem_strides(stem_stride(input_shape))
         ),
     }
 
 
-def choose_stem_window(chooser: Chooser, room: Room) -> dict[str, ParamValue]:
+def choose_stem_window(chooser: Chooser, room: Room) -> Params:
     """Choose `stem_window` where a room has more than the window that overlaps; else nothing."""
     windows = room.stem_windows()
     if windows == (OVERLAPPING,):
@@ -58,5 +55,5 @@ def append_stem(builder: LayersBuilder, spec: StudentSpec, *, kernel: int = 3) -
         stride=int(p["stem_stride"]),
         window=str(p.get("stem_window", OVERLAPPING)),
         kernel=kernel,
-        activation=cast(Activation, p["activation"]),
+        activation=activation_of(spec),
     )

@@ -168,18 +168,14 @@ def training_cost(
     params = sum(sizes)
     work = _Work.of(graph, names, live)
     update = _UPDATE_MACS[plan.optimizer] * params // plan.batch
-    working = max(
-        cost.peak_ram_bytes,
-        max((_both_gradients(op, graph, live) for op in graph.ops), default=0) * element,
-    )
-    sample_s, reason = _sample_s(cost, work, update, plan)
+    gradients = max((_both_gradients(op, graph, live) for op in graph.ops), default=0)
     answer = graph.tensors[graph.outputs[0]].elements
     teacher = plan.samples * _answer_bytes(plan.top, answer)
     given = sum(graph.tensors[name].elements for name in graph.inputs)
-    epoch = None
-    if sample_s is not None:
-        epoch = _epoch_energy(plan, sample_s, power_w)
-        reason = reason if epoch else "no published power for this clock"
+    sample_s, reason = _sample_s(cost, work, update, plan)
+    epoch = None if sample_s is None else _epoch_energy(plan, sample_s, power_w)
+    if sample_s is not None and epoch is None:
+        reason = "no published power for this clock"
     return TrainingCost(
         plan=plan,
         trained=len(trained),
@@ -188,7 +184,7 @@ def training_cost(
         gradient_bytes=_FLOAT_BYTES * (params if plan.batch > 1 else max(sizes, default=0)),
         state_bytes=_FLOAT_BYTES * _STATES[plan.optimizer] * params,
         kept_bytes=_kept_bytes(graph, names, live, element),
-        working_bytes=working,
+        working_bytes=max(cost.peak_ram_bytes, gradients * element),
         storage_bytes=plan.samples * (given + _LABEL_BYTES) + teacher + params * element,
         teacher_bytes=teacher,
         macs=work.forward + work.backward + update,

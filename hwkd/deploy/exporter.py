@@ -13,7 +13,7 @@ from typing import Protocol
 
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import OpGraph
-from hwkd.core.head import CAnswer
+from hwkd.core.head import CAnswer, OutputForm
 from hwkd.core.memory_stage import MemoryStage
 from hwkd.core.patches import Patches
 from hwkd.core.run_record import RunRecord
@@ -91,13 +91,14 @@ class ExportSource:
         """What the outputs mean; None where that is not known."""
         if self.run is None:
             return None
-        data = self.run.data
-        return discovery.output_kind(data.kind).answer(
-            data.class_names,
-            data.answer_mean,
-            data.answer_std,
-            None if self.run.final is None else self.run.final.decision,
+        data, final = self.run.data, self.run.final
+        form = OutputForm(
+            names=data.class_names,
+            mean=data.answer_mean,
+            std=data.answer_std,
+            decision=None if final is None else final.decision,
         )
+        return discovery.output_kind(data.kind).answer(form)
 
     @property
     def int8_path(self) -> Path:

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.errors import ModelFileError
-from hwkd.core.head import Head
+from hwkd.core.head import Head, OutputForm
 from hwkd.core.markdown import facts_table
 from hwkd.core.metric import Metric, Scores, ScoresRecord
 from hwkd.core.pipeline_record import PipelineRecord
@@ -88,7 +88,8 @@ class AnswerFacts(StrictModel):
         Raises:
             UnknownNameError: if no task is here that has such outputs.
         """
-        head = output_kind(self.kind).head(self.labels, self.mean, self.std)
+        form = OutputForm(names=self.labels, mean=self.mean, std=self.std)
+        head = output_kind(self.kind).head(form)
         return head.at(self.decision)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hwkd.core.cohort import STUDENT, Branch, Network, Role
+from hwkd.core.cohort import STUDENT, Branch, Network
+from hwkd.core.cohort_sources import Role
 from hwkd.distill.method import option
 from hwkd.distill.scheme import Scheme, SchemeFamily
 

@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from hwkd.core.cohort import STUDENT, Joint, Role
+from hwkd.core.cohort import STUDENT, Joint
+from hwkd.core.cohort_sources import Role
 from hwkd.core.errors import ConfigError
 from hwkd.distill.losses.of_classes import label_loss
 from hwkd.distill.method import Configured, option

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwkd.core.cohort import Average, HeldOut, Memory, Sent, Stale
+from hwkd.core.cohort_sources import Average, HeldOut, Memory, Sent, Stale
 from hwkd.core.signals import Batch
 from hwkd.distill.aggregators.general import general_weights
 from hwkd.distill.timetables.copies import stale_copy

@@ -14,11 +14,10 @@ from hwkd.core.cohort import (
     Projected,
     Rounded,
     Segment,
-    Sent,
-    Source,
     Trained,
     View,
 )
+from hwkd.core.cohort_sources import Sent, Source
 from hwkd.core.errors import ConfigError
 from hwkd.distill.scheme import Aggregate, Edge, Phase, Scheme
 from hwkd.distill.written_options import configured_options, split_options

@@ -6,7 +6,7 @@ in that runtime; latencies are never taken over.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +70,15 @@ def _load_packaged(name: str) -> RuntimeFile:
     return parse_runtime(text, origin=origin)
 
 
+@lru_cache(maxsize=64)
+def _facts(text: str, origin: str) -> dict[str, Any]:
+    """Parse a file once that others are like; nobody writes into what is returned."""
+    return parse_facts(text, origin)
+
+
 def _table(text: str, origin: str, beside: Path | None, above: tuple[str, ...]) -> dict[str, Any]:
     """Return a file's table on top of the one that it is like."""
-    own = parse_facts(text, origin)
+    own = dict(_facts(text, origin))
     like = own.pop("like", None)
     if like is None:
         return own

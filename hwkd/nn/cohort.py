@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from hwkd.core.augmented import augmented
 from hwkd.core.cohort import (
     STUDENT,
     Branch,
     Exit,
-    FreeWeights,
     Fused,
     Gate,
     InputJudge,
-    InstanceWeights,
     Joint,
     Judge,
     Made,
@@ -31,32 +27,17 @@ from hwkd.core.cohort import (
     View,
     Wide,
 )
-from hwkd.core.errors import ConfigError
 from hwkd.core.head import OutputKind
 from hwkd.core.student import Layers
-from hwkd.core.widened import made_dense, widened
+from hwkd.core.widened import widened
 from hwkd.nn.build import StudentModule, build_module
-from hwkd.nn.cohort_heads import (
-    ExitHead,
-    Free,
-    GateHead,
-    InputJudgeHead,
-    InputMaker,
-    PeerProjections,
-    judge_of,
-    pooled,
-    statistics_kept,
-    turned,
-)
-from hwkd.nn.cut import Cut, joined_state, last_cut
+from hwkd.nn.cohort_heads import Free, pooled, statistics_kept, turned
+from hwkd.nn.cohort_parts import PartBuilder
+from hwkd.nn.cut import joined_state
 from hwkd.nn.fake_quant import FakeQuantStudent
-from hwkd.nn.segments import fitting_maps, run_segment, stage_end
+from hwkd.nn.segments import run_segment
 from hwkd.nn.side_by_side import SideBySide, can_stand_side_by_side
 from hwkd.nn.unfolded import unfolded
-from hwkd.nn.wide import WideAround
-
-# Seeds of a cohort's networks are this far apart, so that no two draw alike.
-_SEED_STEP = 1_000_003
 
 
 class Cohort(nn.Module):
@@ -90,20 +71,17 @@ class Cohort(nn.Module):
         super().__init__()
         self._layers = layers
         self._roles = {role.name: role for role in roles}
-        self._seed = seed
-        self._kind = kind
         self._scales_trunk = scales_trunk
-        self._cuts: dict[str, Cut] = {}
-        self._tails: dict[str, Layers] = {}
+        self._builder = PartBuilder(layers, seed=seed, kind=kind)
         self.parts = nn.ModuleDict()
         self._beside = dict(_side_by_side(roles, layers))
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             for role in roles:
                 if not any(role.name in names for names in self._beside.values()):
-                    self.parts[role.name] = self._built(role)
+                    self.parts[role.name] = self._builder.built(role)
             for key, names in self._beside.items():
-                networks = [self._built(self._roles[name]) for name in names]
+                networks = [self._builder.built(self._roles[name]) for name in names]
                 own = [network for network in networks if isinstance(network, StudentModule)]
                 self.parts[key] = SideBySide(own[0].layers, own)
 
@@ -204,64 +182,13 @@ class Cohort(nn.Module):
                 return
         self.parts[name].load_state_dict(state)
 
-    def _built(self, role: Trained) -> nn.Module:
-        if isinstance(role, Rounded):  # whoever knows the phase before puts its network here
-            return build_module(self._layers, seed=self._seed)
-        if isinstance(role, Network):
-            layers = widened(self._layers, role.width)
-            layers = made_dense(layers) if role.is_dense else layers
-            return build_module(layers, seed=self._seed + _SEED_STEP * role.draw, kind=self._kind)
-        if isinstance(role, Branch):
-            cut = self._cut(role.of)
-            tail = widened(cut.tail, role.width)
-            self._tails[role.name] = tail
-            return build_module(tail, seed=self._seed + _SEED_STEP * role.draw)
-        if isinstance(role, Wide):
-            forms = [
-                augmented(self._layers, width=width, expansion=expansion, depth=depth)
-                for width, expansion, depth in role.forms
-            ]
-            return WideAround(forms, seed=self._seed + _SEED_STEP)
-        return self._part(role)
-
-    def _part(self, role: Trained) -> nn.Module:
-        size, classes = self._features(), self._classes()
-        if isinstance(role, Exit):
-            return ExitHead(self._stage_shape(role.stage)[0], size, classes)
-        if isinstance(role, Segment):
-            return fitting_maps(role, self._layers)
-        if isinstance(role, Gate):
-            return GateHead(self._cut(role.of).shape[0], role.members)
-        if isinstance(role, PeerAttention):
-            return PeerProjections(len(role.members), size, role.dim)
-        if isinstance(role, Fused):
-            return nn.Linear(size * len(role.members), classes)
-        if isinstance(role, FreeWeights):
-            return Free({"values": torch.zeros(role.members)})
-        if isinstance(role, InstanceWeights):
-            factors = {f"factor{k}": torch.randn(size) / size for k in range(role.members)}
-            return Free({"latent": torch.ones(size)} | factors)
-        if isinstance(role, Judge):
-            return judge_of(classes if role.signal == "logits" else self._features(role.width))
-        if isinstance(role, Projected):
-            return nn.Linear(size, self._features(role.width))
-        if isinstance(role, InputJudge):
-            return InputJudgeHead(self._channels, self._axes)
-        if isinstance(role, Made):
-            return InputMaker(
-                self._channels, self._axes, strength=role.strength, seed=self._seed + _SEED_STEP
-            )
-        if isinstance(role, Joint):
-            return nn.Linear(size, classes * len(role.members))
-        return nn.Identity()
-
     def _show_network(
         self, name: str, inputs: Tensor, seen: dict[str, Tensor], shown_as: str | None = None
     ) -> None:
         module = self.parts[name]
         assert isinstance(module, StudentModule)
         shown_as = shown_as or name
-        cut = self._cuts.get(name)
+        cut = self._builder.cuts.get(name)
         taps = set(module.layers.stage_ends) | {module.layers.taps.get("embedding", "")} - {""}
         if cut is not None and cut.after != "input":
             taps.add(cut.after)
@@ -319,12 +246,12 @@ class Cohort(nn.Module):
     def _show_part(self, name: str, role: Trained, seen: dict[str, Tensor]) -> None:
         module = self.parts[name]
         if isinstance(role, Branch):
-            taps = [tap for tap in (self._tails[name].taps.get("embedding"),) if tap]
+            taps = [tap for tap in (self._builder.tails[name].taps.get("embedding"),) if tap]
             assert isinstance(module, StudentModule)
             logits, values = module.forward_taps(seen[f"{role.of}.trunk"], taps)
             assert isinstance(logits, Tensor)
             seen[f"{name}.logits"] = logits.float()
-            seen[f"{name}.features"] = _features_of(self._tails[name], values)
+            seen[f"{name}.features"] = _features_of(self._builder.tails[name], values)
         elif isinstance(role, Exit):
             features, logits = module(seen[f"{role.of}.stage{role.stage}"])
             seen[f"{name}.features"], seen[f"{name}.logits"] = features, logits
@@ -341,35 +268,6 @@ class Cohort(nn.Module):
         else:
             assert isinstance(module, Free)
             seen.update({f"{name}.{key}": value for key, value in module.values.items()})
-
-    def _cut(self, network: str) -> Cut:
-        return self._cuts.setdefault(network, last_cut(self._layers))
-
-    def _features(self, width: float = 1.0) -> int:
-        layers = widened(self._layers, width)
-        shapes = {layer.name: layer.shape for layer in layers.layers}
-        tap = layers.taps.get("embedding")
-        return prod(shapes[tap]) if tap else shapes[layers.stage_ends[-1]][0]
-
-    @property
-    def _channels(self) -> int:
-        return self._layers.input_shape[0]
-
-    @property
-    def _axes(self) -> int:
-        return len(self._layers.input_shape) - 1
-
-    def _classes(self) -> int:
-        return self._layers.layers[-1].shape[0]
-
-    def _stage_shape(self, stage: int) -> tuple[int, ...]:
-        count = len(self._layers.stage_ends)
-        if stage > count:
-            raise ConfigError(
-                f"--scheme: an exit on stage {stage}; the student has {count} stages; give "
-                "fewer exits"
-            )
-        return stage_end(self._layers, stage).shape
 
 
 def _side_by_side(

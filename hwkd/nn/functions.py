@@ -36,38 +36,28 @@ def _identity(x: Tensor) -> Tensor:
     return x
 
 
-@FUNCTIONS.register("add")
-def _add(layer: Layer) -> Function:
-    del layer
-    return torch.add
+def _always(function: Function) -> Callable[[Layer], Function]:
+    """Return what gives one function, whatever the layer."""
+
+    def of(layer: Layer) -> Function:
+        del layer
+        return function
+
+    return of
 
 
-@FUNCTIONS.register("mul")
-def _mul(layer: Layer) -> Function:
-    del layer
-    return torch.mul
+def _windowed(function: Function) -> Callable[[Layer], Function]:
+    """Return what gives a function the window of a layer."""
+    return lambda layer: partial(function, kernel_size=layer.kernel, stride=layer.stride)
 
 
-@FUNCTIONS.register("matmul")
-def _matmul(layer: Layer) -> Function:
-    del layer
-    return torch.matmul
-
-
-@FUNCTIONS.register("global_avg_pool")
-def _global_avg_pool(layer: Layer) -> Function:
-    del layer
-    return partial(F.adaptive_avg_pool2d, output_size=1)
-
-
-@FUNCTIONS.register("avg_pool")
-def _avg_pool(layer: Layer) -> Function:
-    return partial(F.avg_pool2d, kernel_size=layer.kernel, stride=layer.stride)
-
-
-@FUNCTIONS.register("max_pool")
-def _max_pool(layer: Layer) -> Function:
-    return partial(F.max_pool2d, kernel_size=layer.kernel, stride=layer.stride)
+FUNCTIONS.register("add")(_always(torch.add))
+FUNCTIONS.register("mul")(_always(torch.mul))
+FUNCTIONS.register("matmul")(_always(torch.matmul))
+FUNCTIONS.register("hard_swish")(_always(F.hardswish))
+FUNCTIONS.register("global_avg_pool")(_always(partial(F.adaptive_avg_pool2d, output_size=1)))
+FUNCTIONS.register("avg_pool")(_windowed(F.avg_pool2d))
+FUNCTIONS.register("max_pool")(_windowed(F.max_pool2d))
 
 
 @FUNCTIONS.register("upsample")
@@ -89,12 +79,6 @@ def _reshape(layer: Layer) -> Function:
 def _transpose(layer: Layer) -> Function:
     axes = (0, *(axis + 1 for axis in layer.permutation))
     return lambda x: x.permute(axes)
-
-
-@FUNCTIONS.register("hard_swish")
-def _hard_swish(layer: Layer) -> Function:
-    del layer
-    return F.hardswish
 
 
 @FUNCTIONS.register("concat")

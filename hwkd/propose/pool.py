@@ -19,8 +19,8 @@ from hwkd.propose.traces import Trace, cross, enumerate_traces, mutate, run
 
 T = TypeVar("T")
 
-# Screened before the first candidate is tried, all groups together.
-_SURVEYED = 600
+# Screened before the first candidate is tried, all groups together; fewer to try only a few.
+_SURVEYED, _SURVEYED_PER_TRIED = 600, 30
 # Where limits are tight the survey goes on until so many fit or so many were screened.
 _ENOUGH, _MOST_SURVEYED = 60, 12_000
 _FRESH_PER_TURN, _FRESH_TURNS = 9, 40
@@ -73,9 +73,10 @@ class Pool(Generic[T]):
     def survey(self) -> tuple[ScreenedTrace, ...]:
         """Feasible random candidates, every group alike; empty when nothing was found that fits."""
         found: dict[object, ScreenedTrace] = {}
-        screened = 0
+        tried, screened = self._problem.tried, 0
+        wanted = _SURVEYED if tried is None else min(_SURVEYED, _SURVEYED_PER_TRIED * tried)
         random = self._random("survey")
-        while screened < _SURVEYED or (len(found) < _ENOUGH and screened < _MOST_SURVEYED):
+        while screened < wanted or (len(found) < _ENOUGH and screened < _MOST_SURVEYED):
             group = self.groups[screened % len(self.groups)]
             self._add(found, self._drawn(group, random))
             screened += 1

@@ -26,6 +26,8 @@ class Problem(Generic[T]):
         group: name of the choice that tells families of candidates apart, None where there is one.
         references: choices of candidates that are tried first, cheapest first.
         outputs: how many further measured numbers an observation carries that are predicted, too.
+        tried: how many candidates will be tried at most, None where nobody knows; to choose a few,
+            fewer are screened.
     """
 
     suggest: Suggest[T]
@@ -35,6 +37,7 @@ class Problem(Generic[T]):
     group: str | None = None
     references: tuple[Params, ...] = ()
     outputs: int = 0
+    tried: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

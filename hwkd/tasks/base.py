@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
@@ -73,6 +73,8 @@ class TaskData:
         features: that were computed, as `--features` takes them.
         answer_every_s: from one answer to the next where windows follow one another; None where
             nothing follows.
+        row_keys: what raw examples are known by in other data (`hwkd.tasks.repeats.row_keys`), of
+            each split as it was read.
     """
 
     name: str
@@ -94,6 +96,7 @@ class TaskData:
     texts: Mapping[SplitName, NDArray[np.uint8]] | None = None
     features: str = RAW
     answer_every_s: float | None = None
+    row_keys: Mapping[SplitName, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
 
     def split(self, name: SplitName) -> Split:
         """Return the split called `name`."""

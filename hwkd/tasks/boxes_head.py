@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from hwkd.core.boxes import CELL_PIXELS
-from hwkd.core.decision_record import DecisionRecord
-from hwkd.core.head import OUTPUT_KINDS, CAnswer, Head, OutputKind
+from hwkd.core.head import OUTPUT_KINDS, CAnswer, Head, OutputForm, OutputKind
 from hwkd.tasks.things_c import things_answer
 from hwkd.tasks.things_head import COUNT, EDGES, F1, MAP50, MAP50_95, RARE, ThingsHead
 
 BOX_METRICS = (MAP50, MAP50_95, F1, COUNT)
 
 
-def _answer(
-    names: tuple[str, ...],
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    decision: DecisionRecord | None,
-) -> CAnswer:
-    del mean, std
-    return things_answer(len(names) - len(EDGES), decision, as_points=False)
+def _answer(form: OutputForm) -> CAnswer:
+    return things_answer(len(form.names) - len(EDGES), form.decision, as_points=False)
 
 
-def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
-    del mean, std
-    return boxes_head(names[: -len(EDGES)])
+def _head(form: OutputForm) -> Head:
+    return boxes_head(form.names[: -len(EDGES)])
 
 
 def _intended_use(count: int, names: str) -> str:
@@ -40,9 +32,9 @@ _BOXES = OutputKind(
     of_classes=False,
     plain_training="boxes alone",
     divergence_unit="squared logits and cells",
-    answer_rule="cells whose largest class output reaches the threshold, each with the box that "
-    "its four edges (in cells of 8 pixels, from its centre) give; of boxes of one class that "
-    "overlap by more than half, the surest",
+    answer_rule="every class output that reaches the threshold, with the box that its cell's four "
+    "edges (in cells of 8 pixels, from its centre) give; of boxes of one class that overlap by "
+    "more than half, the surest",
     intended_use=_intended_use,
     answer=_answer,
     head=_head,

@@ -8,12 +8,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import softmax
 
+from hwkd.core.arrays import AnyArray, Doubles, Flags, Floats, Ints
 from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.errors import DataError
-from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
+from hwkd.core.head import (
+    OUTPUT_KINDS,
+    CAnswer,
+    Correction,
+    Head,
+    Knowledge,
+    OutputForm,
+    OutputKind,
+)
 from hwkd.core.likeliest import likeliest
 from hwkd.core.metric import ACCURACY, Metric, Scores
 from hwkd.core.reading import Reading
@@ -62,19 +70,12 @@ int32_t model_answer(void)
 )
 
 
-def _answer(
-    names: tuple[str, ...],
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    decision: DecisionRecord | None,
-) -> CAnswer:
-    del names, mean, std
-    return replace(_ANSWER, decision=decision)
+def _answer(form: OutputForm) -> CAnswer:
+    return replace(_ANSWER, decision=form.decision)
 
 
-def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
-    del mean, std
-    return ClassesHead(names=names)
+def _head(form: OutputForm) -> Head:
+    return ClassesHead(names=form.names)
 
 
 def _intended_use(count: int, names: str) -> str:
@@ -158,12 +159,7 @@ class ClassesHead(ClassesOut):
             losses = losses * outputs.new_tensor(self.weights)[targets.clamp(min=0)]
         return losses.sum() / len(targets)
 
-    def scores(
-        self,
-        outputs: NDArray[np.float32],
-        targets: NDArray[np.int64],
-        wholes: NDArray[np.int64] | None = None,
-    ) -> Scores:
+    def scores(self, outputs: Floats, targets: Ints, wholes: Ints | None = None) -> Scores:
         """Return accuracy, balanced accuracy, macro F1 and accuracy of votes, 0 to 1.
 
         Means over classes are over those that the targets have: a class without an example cannot
@@ -185,24 +181,22 @@ class ClassesHead(ClassesOut):
             found[_VOTED.name] = _voted_accuracy(outputs, targets, wholes)
         return self.asked_for(found)
 
-    def confusion(self, outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> Confusion:
+    def confusion(self, outputs: Floats, targets: Ints) -> Confusion:
         """Return how often each class was taken for which; none where there are too many."""
         if self.size > _MOST_IN_TABLE:
             return ()
         return tuple(tuple(row) for row in self._counts(outputs, targets).tolist())
 
-    def _counts(
-        self, outputs: NDArray[np.float32], targets: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
+    def _counts(self, outputs: Floats, targets: Ints) -> Ints:
         places = targets * self.size + likeliest(outputs)
-        counts: NDArray[np.int64] = np.bincount(places, minlength=self.size**2)
+        counts: Ints = np.bincount(places, minlength=self.size**2)
         return counts.reshape(self.size, self.size)
 
     def decide(
         self,
-        outputs: NDArray[np.float32],
-        targets: NDArray[np.int64],
-        wholes: NDArray[np.int64] | None = None,
+        outputs: Floats,
+        targets: Ints,
+        wholes: Ints | None = None,
     ) -> DecisionRecord | None:
         """Choose the threshold of what listens; None of other classes."""
         return None if self.hears is None else self.hears.decide(outputs, targets, wholes)
@@ -217,9 +211,7 @@ class ClassesHead(ClassesOut):
             metrics = WAKE_METRICS
         return replace(self, decision=decision, hears=hears, metrics=metrics)
 
-    def errors(
-        self, outputs: NDArray[np.float32], targets: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
+    def errors(self, outputs: Floats, targets: Ints) -> Doubles:
         """Return 1 where the largest output is not the label, else 0.
 
         Where another metric than accuracy comes first every class counts alike: the mean is 1 minus
@@ -231,10 +223,10 @@ class ClassesHead(ClassesOut):
         if self.metrics[0] == ACCURACY:
             return errors
         present, places, counts = np.unique(targets, return_inverse=True, return_counts=True)
-        weighted: NDArray[np.float64] = errors * (len(targets) / (len(present) * counts))[places]
+        weighted: Doubles = errors * (len(targets) / (len(present) * counts))[places]
         return weighted
 
-    def blind_error(self, targets: NDArray[np.int64]) -> float:
+    def blind_error(self, targets: Ints) -> float:
         """Return the error of naming the most frequent class always."""
         if self.metrics[0] == FALSE_REJECTS:
             return 1.0
@@ -242,7 +234,7 @@ class ClassesHead(ClassesOut):
             return 1.0 - 1.0 / len(np.unique(targets))
         return 1.0 - float(np.bincount(targets).max()) / len(targets)
 
-    def knowledge(self, outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> Knowledge:
+    def knowledge(self, outputs: Floats, targets: Ints) -> Knowledge:
         """Compare balanced accuracy with chance.
 
         Answering the most frequent class always is worth 1 / classes, however frequent it is. What
@@ -259,7 +251,7 @@ class ClassesHead(ClassesOut):
             least=chance - _CHANCE_DEVIATIONS * deviation,
         )
 
-    def correction(self, outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> Correction:
+    def correction(self, outputs: Floats, targets: Ints) -> Correction:
         """Find the order of the outputs in which most examples are right.
 
         It is an assignment of outputs to classes on the confusion matrix.
@@ -284,16 +276,16 @@ class ClassesHead(ClassesOut):
             advice="give its outputs the order of the data's classes",
         )
 
-    def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
+    def answers(self, outputs: Floats, inputs: Floats) -> AnyArray:
         """Return the name of the likeliest class, shape [n]; a number where all are numbers."""
         del inputs
         names = np.array(self.names)
         if all(map(_NUMBER.fullmatch, self.names)):
             names = names.astype(np.int64)
-        answers: NDArray[Any] = names[likeliest(outputs)]
+        answers: AnyArray = names[likeliest(outputs)]
         return answers
 
-    def targets(self, labels: NDArray[Any], inputs: NDArray[np.float32]) -> NDArray[np.int64]:
+    def targets(self, labels: AnyArray, inputs: Floats) -> Ints:
         """Return the index of the class that each label names, as text or as a whole number."""
         del inputs
         known = {name: index for index, name in enumerate(self.names)}
@@ -311,11 +303,11 @@ class ClassesHead(ClassesOut):
         """Return the name of a class."""
         return self.names[int(target)]
 
-    def is_labelled(self, targets: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def is_labelled(self, targets: Ints) -> Flags:
         """Tell which labels are not -1."""
         return np.not_equal(targets, _UNLABELLED)
 
-    def unlabelled(self, count: int) -> NDArray[np.int64]:
+    def unlabelled(self, count: int) -> Ints:
         """Return so many -1."""
         return np.full(count, _UNLABELLED, dtype=np.int64)
 
@@ -356,8 +348,8 @@ def balanced_weights(data: RawData, power: float = 1.0) -> tuple[float, ...]:
     return tuple(weights.tolist())
 
 
-def _wrong(outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.float64]:
-    wrong: NDArray[np.float64] = (likeliest(outputs) != targets).astype(np.float64)
+def _wrong(outputs: Floats, targets: Ints) -> Doubles:
+    wrong: Doubles = (likeliest(outputs) != targets).astype(np.float64)
     return wrong
 
 
@@ -365,9 +357,7 @@ def _is_whole(value: Any) -> bool:
     return np.issubdtype(type(value), np.number) and bool(value == np.floor(value))
 
 
-def _voted_accuracy(
-    outputs: NDArray[np.float32], targets: NDArray[np.int64], wholes: NDArray[np.int64] | None
-) -> float:
+def _voted_accuracy(outputs: Floats, targets: Ints, wholes: Ints | None) -> float:
     """Return the share of recordings whose windows together find the right class likeliest.
 
     The mean of probabilities: of two windows in doubt and a sure one the sure one decides, which on
@@ -382,5 +372,5 @@ def _voted_accuracy(
     return float((likeliest(likely) == targets[first]).mean())
 
 
-def _balanced(errors: NDArray[np.float64], targets: NDArray[np.int64]) -> float:
+def _balanced(errors: Doubles, targets: Ints) -> float:
     return float(np.mean([1.0 - errors[targets == label].mean() for label in np.unique(targets)]))

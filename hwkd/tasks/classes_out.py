@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
+from hwkd.core.arrays import Floats
 from hwkd.tasks.named_outputs import NamedOutputs
 
 
@@ -17,9 +17,7 @@ class ClassesOut(NamedOutputs):
 
     __slots__ = ()
 
-    def divergence(
-        self, outputs: NDArray[np.float32], teacher: NDArray[np.float32], *, temperature: float
-    ) -> float:
+    def divergence(self, outputs: Floats, teacher: Floats, *, temperature: float) -> float:
         """Return the mean KL divergence from the teacher's soft targets, in nats.
 
         It is not multiplied by the temperature's square, so it stays in nats.
@@ -34,7 +32,7 @@ class ClassesOut(NamedOutputs):
         gap -= log_softmax(outputs.astype(np.float64) / temperature, axis=1)
         return float((softmax(scaled_teacher, axis=1) * gap).sum(axis=1).mean())
 
-    def of_teacher(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
+    def of_teacher(self, answers: Floats) -> Floats:
         """Return logits as they are and probabilities as their logarithms."""
         if (answers >= 0).all() and np.allclose(answers.sum(axis=1), 1.0, atol=1e-3):
             # The network ends in a softmax; the smallest normal half-precision number is the
@@ -42,7 +40,7 @@ class ClassesOut(NamedOutputs):
             return np.log(np.maximum(answers, np.float32(6.1e-5)))
         return answers
 
-    def mean_of(self, answers: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    def mean_of(self, answers: Sequence[Floats]) -> Floats:
         """Return the logarithm of the mean probability.
 
         A mean of logits would let a teacher with large ones outvote the rest.
@@ -51,10 +49,10 @@ class ClassesOut(NamedOutputs):
 
         logs = [torch.log_softmax(torch.from_numpy(np.array(each)), dim=1) for each in answers]
         share = -math.log(len(logs))
-        mean: NDArray[np.float32] = torch.stack([log + share for log in logs]).logsumexp(0).numpy()
+        mean: Floats = torch.stack([log + share for log in logs]).logsumexp(0).numpy()
         return mean
 
-    def centred(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def centred(self, outputs: Floats) -> Floats:
         """Take the mean off each row, which no class gains or loses by."""
-        centred: NDArray[np.float32] = outputs - outputs.mean(axis=1, keepdims=True)
+        centred: Floats = outputs - outputs.mean(axis=1, keepdims=True)
         return centred

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hwkd.core.arrays import Doubles, Floats
 from hwkd.core.head import Head
 from hwkd.core.likeliest import likeliest
 from hwkd.core.listening import WHOLE, ListenRule, power_factor
@@ -28,14 +28,12 @@ class Heard:
 
     labels: tuple[str, ...]
     unit: str
-    scores: NDArray[np.float64]
+    scores: Doubles
     heard: tuple[int | None, ...]
     threshold: float | None
 
 
-def heard_classes(
-    head: Head, outputs: NDArray[np.float32], rule: ListenRule, *, output_scale: float
-) -> Heard:
+def heard_classes(head: Head, outputs: Floats, rule: ListenRule, *, output_scale: float) -> Heard:
     """Return mean probabilities of classes, with the integers of `model_process` in the C.
 
     Args:
@@ -59,7 +57,7 @@ def heard_classes(
     )
 
 
-def heard_values(head: Head, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> Heard:
+def heard_values(head: Head, outputs: Floats, inputs: Floats) -> Heard:
     """Return distances of what repeats its input, or values in their unit."""
     if not isinstance(head, ReconstructionHead):
         values = outputs * np.array(head.answer_std) + np.array(head.answer_mean)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import softmax
 
+from hwkd.core.arrays import Doubles, Floats, Ints
 from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.errors import DataError
 from hwkd.core.likeliest import likeliest
@@ -32,31 +32,24 @@ _LEAST = WHOLE // 2
 class Hears(Protocol):
     """What listens; `targets` are class indices, shape [n], examples of a whole in their order."""
 
-    def decide(
-        self,
-        outputs: NDArray[np.float32],
-        targets: NDArray[np.int64],
-        wholes: NDArray[np.int64] | None,
-    ) -> DecisionRecord:
+    def decide(self, outputs: Floats, targets: Ints, wholes: Ints | None) -> DecisionRecord:
         """Choose the threshold."""
         ...
 
     def scores(
         self,
-        outputs: NDArray[np.float32],
-        targets: NDArray[np.int64],
-        wholes: NDArray[np.int64] | None,
+        outputs: Floats,
+        targets: Ints,
+        wholes: Ints | None,
         decision: DecisionRecord | None,
     ) -> Scores:
         """Return metrics at a threshold; None takes the one that suits the outputs."""
         ...
 
 
-def chances_of(outputs: NDArray[np.float32]) -> NDArray[np.int64]:
+def chances_of(outputs: Floats) -> Ints:
     """Return probabilities in thousandths, shape [n, classes]."""
-    whole: NDArray[np.int64] = np.rint(WHOLE * softmax(outputs.astype(np.float64), axis=1)).astype(
-        np.int64
-    )
+    whole: Ints = np.rint(WHOLE * softmax(outputs.astype(np.float64), axis=1)).astype(np.int64)
     return whole
 
 
@@ -109,12 +102,7 @@ class Hearing:
         """From one inference to the next."""
         return self.stride / self.rate_hz
 
-    def decide(
-        self,
-        outputs: NDArray[np.float32],
-        targets: NDArray[np.int64],
-        wholes: NDArray[np.int64] | None,
-    ) -> DecisionRecord:
+    def decide(self, outputs: Floats, targets: Ints, wholes: Ints | None) -> DecisionRecord:
         """Return smoothing and lowest threshold with the fewest false rejects.
 
         Of smoothings that reject as few, the one that answers first.
@@ -136,21 +124,16 @@ class Hearing:
             ),
         )
 
-    def _chosen(
-        self,
-        outputs: NDArray[np.float32],
-        targets: NDArray[np.int64],
-        wholes: NDArray[np.int64] | None,
-    ) -> tuple[_Stream, int]:
+    def _chosen(self, outputs: Floats, targets: Ints, wholes: Ints | None) -> tuple[_Stream, int]:
         tried = [self._stream(outputs, targets, wholes, smoothing) for smoothing in _SMOOTHINGS]
         found = [(each, each.threshold(self.most_per_hour)) for each in tried]
         return min(found, key=lambda one: one[0].rejected(one[1]))
 
     def scores(
         self,
-        outputs: NDArray[np.float32],
-        targets: NDArray[np.int64],
-        wholes: NDArray[np.int64] | None,
+        outputs: Floats,
+        targets: Ints,
+        wholes: Ints | None,
         decision: DecisionRecord | None,
     ) -> Scores:
         """Return the share of wholes with the class that is missed, and false accepts per hour."""
@@ -164,9 +147,7 @@ class Hearing:
             FALSE_ACCEPTS.name: stream.accepts(threshold) / stream.hours,
         }
 
-    def errors(
-        self, outputs: NDArray[np.float32], targets: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
+    def errors(self, outputs: Floats, targets: Ints) -> Doubles:
         """Return what each window of the class adds to the share of missed ones.
 
         It is a mean over thresholds that let through the windows allowed, and ten and a hundred
@@ -184,14 +165,14 @@ class Hearing:
         for looser in _LOOSER:
             place = min(int(looser * max(allowed, 1.0)) - 1, len(others) // 2)
             errors[is_heard] += lead[is_heard] <= others[place]
-        whole: NDArray[np.float64] = errors / (len(_LOOSER) * is_heard.mean())
+        whole: Doubles = errors / (len(_LOOSER) * is_heard.mean())
         return whole
 
     def _stream(
         self,
-        outputs: NDArray[np.float32],
-        targets: NDArray[np.int64],
-        wholes: NDArray[np.int64] | None,
+        outputs: Floats,
+        targets: Ints,
+        wholes: Ints | None,
         smoothing: int,
     ) -> _Stream:
         count = len(targets)
@@ -227,9 +208,9 @@ class _Stream:
 
     smoothing: int
     apart: int
-    loudest: NDArray[np.int64]
-    audio: NDArray[np.int64]
-    moments: NDArray[np.int64]
+    loudest: Ints
+    audio: Ints
+    moments: Ints
     hours: float
 
     def rejected(self, threshold: int) -> float:
@@ -258,9 +239,7 @@ class _Stream:
         return low
 
 
-def _trailing_mean(
-    values: NDArray[np.int64], since: NDArray[np.int64], smoothing: int
-) -> NDArray[np.int64]:
+def _trailing_mean(values: Ints, since: Ints, smoothing: int) -> Ints:
     """Return the mean of each value and those before it in its whole, rounded down.
 
     Args:
@@ -270,7 +249,7 @@ def _trailing_mean(
     sums = np.concatenate([[0], np.cumsum(values)])
     known = np.minimum(since + 1, smoothing)
     ends = np.arange(1, len(values) + 1)
-    mean: NDArray[np.int64] = (sums[ends] - sums[ends - known]) // known
+    mean: Ints = (sums[ends] - sums[ends - known]) // known
     return mean
 
 
@@ -286,12 +265,7 @@ class Refusing:
     quiet: tuple[int, ...]
     most_ratio: float = FALSE_ALARMS_RATIO
 
-    def decide(
-        self,
-        outputs: NDArray[np.float32],
-        targets: NDArray[np.int64],
-        wholes: NDArray[np.int64] | None,
-    ) -> DecisionRecord:
+    def decide(self, outputs: Floats, targets: Ints, wholes: Ints | None) -> DecisionRecord:
         """Return the lowest threshold that keeps the share of false alarms, a half at least."""
         del wholes
         chances = chances_of(outputs)
@@ -314,9 +288,9 @@ class Refusing:
 
     def scores(
         self,
-        outputs: NDArray[np.float32],
-        targets: NDArray[np.int64],
-        wholes: NDArray[np.int64] | None,
+        outputs: Floats,
+        targets: Ints,
+        wholes: Ints | None,
         decision: DecisionRecord | None,
     ) -> Scores:
         """Return nothing: clips are judged by their likeliest class."""

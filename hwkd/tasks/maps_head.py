@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwkd.core.decision_record import Confusion, DecisionRecord
-from hwkd.core.head import CLASS_MAPS, OUTPUT_KINDS, CAnswer, Head, Knowledge, OutputKind
+from hwkd.core.arrays import AnyArray, Doubles, Flags, Floats, Ints
+from hwkd.core.decision_record import Confusion
+from hwkd.core.head import (
+    CLASS_MAPS,
+    OUTPUT_KINDS,
+    CAnswer,
+    Head,
+    Knowledge,
+    OutputForm,
+    OutputKind,
+)
 from hwkd.core.likeliest import likeliest
 from hwkd.core.metric import Metric, Scores
 from hwkd.tasks.classes_out import ClassesOut
@@ -27,13 +36,7 @@ _MOST_IN_TABLE = 50
 _MOST_WEIGHT = 10.0
 
 
-def _answer(
-    names: tuple[str, ...],
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    decision: DecisionRecord | None,
-) -> CAnswer:
-    del mean, std, decision
+def _answer(form: OutputForm) -> CAnswer:
     return CAnswer(
         usage="""\
         for (int32_t i = 0; i < MODEL_POSITIONS; i++) /* row after row */
@@ -46,7 +49,7 @@ def _answer(
         printf("%s at %d of %d positions\\n", model_labels[i], (int)found[i],
                (int)MODEL_POSITIONS);""",
         declared=f"""\
-#define MODEL_CLASSES {len(names)}
+#define MODEL_CLASSES {len(form.names)}
 #define MODEL_POSITIONS (MODEL_OUTPUT_BYTES / MODEL_CLASSES)
 
 /* Number of the likeliest class at a position of the last inference, counted row after row from
@@ -66,9 +69,8 @@ int32_t model_answer(int32_t position)
     )
 
 
-def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
-    del mean, std
-    return MapsHead(names=names)
+def _head(form: OutputForm) -> Head:
+    return MapsHead(names=form.names)
 
 
 def _intended_use(count: int, names: str) -> str:
@@ -140,9 +142,9 @@ class MapsHead(NoCorrection, ClassesOut, NoThreshold):
 
     def scores(
         self,
-        outputs: NDArray[np.float32],
+        outputs: Floats,
         targets: NDArray[np.int16],
-        wholes: NDArray[np.int64] | None = None,
+        wholes: Ints | None = None,
     ) -> Scores:
         """Return mean IoU over the classes that are there or named, and the share of positions."""
         del wholes
@@ -154,28 +156,24 @@ class MapsHead(NoCorrection, ClassesOut, NoThreshold):
         }
         return self.asked_for(found)
 
-    def confusion(self, outputs: NDArray[np.float32], targets: NDArray[np.int16]) -> Confusion:
+    def confusion(self, outputs: Floats, targets: NDArray[np.int16]) -> Confusion:
         """Return how many positions of each class were taken for which."""
         if self.size > _MOST_IN_TABLE:
             return ()
         counts = self._counts(outputs, targets).sum(axis=0)
         return tuple(tuple(row) for row in counts.tolist())
 
-    def _counts(
-        self, outputs: NDArray[np.float32], targets: NDArray[np.int16]
-    ) -> NDArray[np.int64]:
+    def _counts(self, outputs: Floats, targets: NDArray[np.int16]) -> Ints:
         """Return for each picture how often which class was named for which, [n, given, named]."""
         named = likeliest(outputs.reshape(len(outputs), self.size, -1))
         given = targets.reshape(len(targets), -1).astype(np.int64)
         pictures = np.arange(len(given))[:, np.newaxis]
         places = (pictures * self.size + given) * self.size + named
         counts = np.bincount(places[given >= 0], minlength=len(given) * self.size**2)
-        whole: NDArray[np.int64] = counts.reshape(-1, self.size, self.size)
+        whole: Ints = counts.reshape(-1, self.size, self.size)
         return whole
 
-    def errors(
-        self, outputs: NDArray[np.float32], targets: NDArray[np.int16]
-    ) -> NDArray[np.float64]:
+    def errors(self, outputs: Floats, targets: NDArray[np.int16]) -> Doubles:
         """Return what each picture adds to the error, so that the mean is 1 minus the mean IoU.
 
         Of each class it is the picture's share of the positions that only one of truth and answer
@@ -194,13 +192,13 @@ class MapsHead(NoCorrection, ClassesOut, NoThreshold):
         """Return the error of naming the most frequent class everywhere."""
         return float(self.errors(self._blind(targets), targets).mean())
 
-    def _blind(self, targets: NDArray[np.int16]) -> NDArray[np.float32]:
+    def _blind(self, targets: NDArray[np.int16]) -> Floats:
         frequent = np.bincount(targets[targets >= 0].astype(np.int64), minlength=self.size).argmax()
         outputs = np.zeros((len(targets), self.size, *targets.shape[1:]), dtype=np.float32)
         outputs[:, frequent] = 1.0
         return outputs
 
-    def knowledge(self, outputs: NDArray[np.float32], targets: NDArray[np.int16]) -> Knowledge:
+    def knowledge(self, outputs: Floats, targets: NDArray[np.int16]) -> Knowledge:
         """Say how much better outputs suit their own masks than those of other pictures.
 
         Things are often in the middle, so that guesses there meet some of any mask.
@@ -210,13 +208,13 @@ class MapsHead(NoCorrection, ClassesOut, NoThreshold):
             what="mean IoU with its own masks above that with others",
         )  # fmt: skip
 
-    def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
+    def answers(self, outputs: Floats, inputs: Floats) -> AnyArray:
         """Return the class number at each position, shape [n, height, width]."""
         named = likeliest(outputs.reshape(len(outputs), self.size, *inputs.shape[2:]))
-        maps: NDArray[Any] = named.astype(np.int16)
+        maps: AnyArray = named.astype(np.int16)
         return maps
 
-    def targets(self, labels: NDArray[Any], inputs: NDArray[np.float32]) -> NDArray[np.int16]:
+    def targets(self, labels: AnyArray, inputs: Floats) -> NDArray[np.int16]:
         """Return masks as they are."""
         del inputs
         return labels.astype(np.int16)
@@ -229,7 +227,7 @@ class MapsHead(NoCorrection, ClassesOut, NoThreshold):
         shares = (f"{self.names[index]} {counts[index] / counts.sum():.0%}" for index in order)
         return ", ".join(shares) or "nothing"
 
-    def is_labelled(self, targets: NDArray[np.int16]) -> NDArray[np.bool_]:
+    def is_labelled(self, targets: NDArray[np.int16]) -> Flags:
         """Tell which pictures have a class at some position."""
         flat = targets.reshape(len(targets), -1)
         return np.asarray((flat >= 0).any(axis=1), dtype=np.bool_)
@@ -239,16 +237,14 @@ class MapsHead(NoCorrection, ClassesOut, NoThreshold):
         return np.full((count, *self.grid), _UNLABELLED, dtype=np.int16)
 
 
-def _shared_and_either(
-    counts: NDArray[np.int64],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _shared_and_either(counts: Ints) -> tuple[Ints, Ints]:
     """Return, of counts [..., given, named], positions that truth and answer share, and union."""
     shared = np.diagonal(counts, axis1=-2, axis2=-1)
     either = counts.sum(axis=-1) + counts.sum(axis=-2) - shared
     return shared, either
 
 
-def rarer_count_more(targets: NDArray[Any], classes: int) -> tuple[float, ...]:
+def rarer_count_more(targets: AnyArray, classes: int) -> tuple[float, ...]:
     """Return weights by the square root of how rare classes are, 1 on average over positions.
 
     The mean IoU counts classes alike, and most positions show the ground: after 64,000 pictures of

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
+from hwkd.core.arrays import AnyArray, Floats, Ints
 from hwkd.core.decision_record import DecisionRecord
 
 _Self = TypeVar("_Self", bound="NoThreshold")
@@ -17,12 +15,7 @@ class NoThreshold:
 
     __slots__ = ()
 
-    def decide(
-        self,
-        outputs: NDArray[np.float32],
-        targets: NDArray[Any],
-        wholes: NDArray[np.int64] | None = None,
-    ) -> None:
+    def decide(self, outputs: Floats, targets: AnyArray, wholes: Ints | None = None) -> None:
         """Return nothing: there is no threshold to choose."""
         del outputs, targets, wholes
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hwkd.core.arrays import Floats
 from hwkd.core.decision_record import Confusion
 from hwkd.tasks.named_outputs import NamedOutputs
 
@@ -16,25 +16,23 @@ class NumbersOut(NamedOutputs):
 
     __slots__ = ()
 
-    def divergence(
-        self, outputs: NDArray[np.float32], teacher: NDArray[np.float32], *, temperature: float
-    ) -> float:
+    def divergence(self, outputs: Floats, teacher: Floats, *, temperature: float) -> float:
         """Return the mean squared difference from the teacher, in the units of the outputs."""
         del temperature
         if outputs.shape != teacher.shape:
             raise ValueError(f"shapes differ: {outputs.shape} and {teacher.shape}")
         return float(np.square(outputs.astype(np.float64) - teacher).mean())
 
-    def mean_of(self, answers: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    def mean_of(self, answers: Sequence[Floats]) -> Floats:
         """Return the mean."""
-        mean: NDArray[np.float32] = np.mean(answers, axis=0)
+        mean: Floats = np.mean(answers, axis=0)
         return mean
 
-    def centred(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def centred(self, outputs: Floats) -> Floats:
         """Return them as they are."""
         return outputs
 
-    def confusion(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Confusion:
+    def confusion(self, outputs: Floats, targets: Floats) -> Confusion:
         """Return nothing: there are no classes, or what is taken for what depends on where."""
         del outputs, targets
         return ()

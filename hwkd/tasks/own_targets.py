@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hwkd.core.arrays import AnyArray, Doubles, Floats
 from hwkd.core.head import Correction, Knowledge
 
 _NEEDED_GAIN = 0.05
 
 
 def knowledge_of_its_own(
-    errors: Callable[[NDArray[np.float32], NDArray[Any]], NDArray[np.float64]],
-    outputs: NDArray[np.float32],
-    targets: NDArray[Any],
+    errors: Callable[[Floats, AnyArray], Doubles],
+    outputs: Floats,
+    targets: AnyArray,
     *,
     what: str,
 ) -> Knowledge:
@@ -38,7 +37,7 @@ class NoCorrection:
 
     __slots__ = ()
 
-    def correction(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> Correction:
+    def correction(self, outputs: Floats, targets: AnyArray) -> Correction:
         """Change nothing."""
         del outputs, targets
         return Correction(outputs=lambda given: given, says="", advice="")

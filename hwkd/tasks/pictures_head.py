@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hwkd.core.arrays import AnyArray, Doubles, Flags, Floats, Ints
 from hwkd.core.c_literal import float_literal
-from hwkd.core.decision_record import DecisionRecord
-from hwkd.core.head import OUTPUT_KINDS, PICTURES, CAnswer, Head, Knowledge, OutputKind
+from hwkd.core.head import OUTPUT_KINDS, PICTURES, CAnswer, Head, Knowledge, OutputForm, OutputKind
 from hwkd.core.metric import Metric, Scores
 from hwkd.tasks.frechet import frechet_distance, picture_features
 from hwkd.tasks.no_threshold import NoThreshold
@@ -26,15 +25,10 @@ PICTURE_METRICS = (_MAE, _FRECHET)
 _HIGHEST = 255.0
 
 
-def _answer(
-    names: tuple[str, ...],
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    decision: DecisionRecord | None,
-) -> CAnswer:
-    del decision
+def _answer(form: OutputForm) -> CAnswer:
     scales, offsets = (
-        ", ".join(float_literal(np.float32(value)) for value in values) for values in (std, mean)
+        ", ".join(float_literal(np.float32(value)) for value in values)
+        for values in (form.std, form.mean)
     )
     return CAnswer(
         usage="""\
@@ -49,7 +43,7 @@ def _answer(
         printf("mean level of %s: %d\\n", model_labels[channel],
                (int)(sums[channel] / MODEL_POSITIONS));""",
         declared=f"""\
-#define MODEL_CHANNELS {len(names)}
+#define MODEL_CHANNELS {len(form.names)}
 #define MODEL_POSITIONS (MODEL_OUTPUT_BYTES / MODEL_CHANNELS)
 
 /* Level, 0 to 255, that the last inference drew at a position, counted row after row from the
@@ -73,8 +67,8 @@ uint8_t model_answer(int32_t position, int32_t channel)
     )
 
 
-def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
-    return PicturesHead(names=names, answer_mean=mean, answer_std=std)
+def _head(form: OutputForm) -> Head:
+    return PicturesHead(names=form.names, answer_mean=form.mean, answer_std=form.std)
 
 
 def _intended_use(count: int, names: str) -> str:
@@ -127,7 +121,7 @@ class PicturesHead(NoCorrection, NumbersOut, NoThreshold):
 
     @classmethod
     def fitted(
-        cls, levels: NDArray[Any], *, names: tuple[str, ...], metrics: tuple[Metric, ...]
+        cls, levels: AnyArray, *, names: tuple[str, ...], metrics: tuple[Metric, ...]
     ) -> PicturesHead:
         """Return the head of the train split's targets, levels [n, channels, height, width]."""
         axes = (0, 2, 3)
@@ -141,10 +135,10 @@ class PicturesHead(NoCorrection, NumbersOut, NoThreshold):
             metrics=metrics,
         )
 
-    def standardised(self, levels: NDArray[Any]) -> NDArray[np.float32]:
+    def standardised(self, levels: AnyArray) -> Floats:
         """Return levels as the network learns them."""
         scaled = (levels - _beside(self.answer_mean)) / _beside(self.answer_std)
-        result: NDArray[np.float32] = scaled.astype(np.float32)
+        result: Floats = scaled.astype(np.float32)
         return result
 
     def loss(
@@ -165,12 +159,7 @@ class PicturesHead(NoCorrection, NumbersOut, NoThreshold):
             targets = targets.where(~targets.isnan(), outputs.detach())
         return (outputs - targets).abs().mean()
 
-    def scores(
-        self,
-        outputs: NDArray[np.float32],
-        targets: NDArray[np.float32],
-        wholes: NDArray[np.int64] | None = None,
-    ) -> Scores:
+    def scores(self, outputs: Floats, targets: Floats, wholes: Ints | None = None) -> Scores:
         """Return the mean absolute error in levels, and the Fréchet distance."""
         del wholes
         drawn, wanted = self._levels(outputs.reshape(targets.shape)), self._levels(targets)
@@ -181,9 +170,7 @@ class PicturesHead(NoCorrection, NumbersOut, NoThreshold):
         }
         return self.asked_for(found)
 
-    def errors(
-        self, outputs: NDArray[np.float32], targets: NDArray[np.float32]
-    ) -> NDArray[np.float64]:
+    def errors(self, outputs: Floats, targets: Floats) -> Doubles:
         """Return each picture's mean absolute error over that of drawing the mean everywhere.
 
         A distance of sets has no part that is a picture's own: whatever metric comes first,
@@ -193,27 +180,27 @@ class PicturesHead(NoCorrection, NumbersOut, NoThreshold):
         away = np.abs(drawn - targets).mean(axis=(1, 2, 3))
         return np.asarray(away / max(1e-12, float(np.abs(targets).mean())))
 
-    def blind_error(self, targets: NDArray[np.float32]) -> float:
+    def blind_error(self, targets: Floats) -> float:
         """Return the error of drawing the mean of the train split everywhere."""
         return float(self.errors(np.zeros_like(targets), targets).mean())
 
-    def of_teacher(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
+    def of_teacher(self, answers: Floats) -> Floats:
         """Standardise levels."""
         return self.standardised(answers)
 
-    def knowledge(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Knowledge:
+    def knowledge(self, outputs: Floats, targets: Floats) -> Knowledge:
         """Say how much better outputs suit their own targets than those of other pictures."""
         return knowledge_of_its_own(
             self.errors, outputs, targets, what="error by which its own targets are nearer"
         )
 
-    def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
+    def answers(self, outputs: Floats, inputs: Floats) -> AnyArray:
         """Return levels, uint8 [n, channels, height, width]."""
         shaped = outputs.reshape(len(outputs), self.size, *inputs.shape[2:])
-        levels: NDArray[Any] = np.floor(self._levels(shaped) + 0.5).astype(np.uint8)
+        levels: AnyArray = np.floor(self._levels(shaped) + 0.5).astype(np.uint8)
         return levels
 
-    def targets(self, labels: NDArray[Any], inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def targets(self, labels: AnyArray, inputs: Floats) -> Floats:
         """Return levels as the network learns them."""
         del inputs
         return self.standardised(labels)
@@ -224,18 +211,18 @@ class PicturesHead(NoCorrection, NumbersOut, NoThreshold):
         shown = (f"{name} {level:.0f}" for name, level in zip(self.names, levels, strict=True))
         return f"mean level {', '.join(shown)}"
 
-    def is_labelled(self, targets: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def is_labelled(self, targets: Floats) -> Flags:
         """Tell which samples have a picture to draw."""
         return np.logical_not(np.isnan(targets).any(axis=(1, 2, 3)))
 
-    def unlabelled(self, count: int) -> NDArray[np.float32]:
+    def unlabelled(self, count: int) -> Floats:
         """Return so many pictures of NaN."""
         return np.full((count, self.size, *self.grid), np.nan, dtype=np.float32)
 
-    def _levels(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _levels(self, outputs: Floats) -> Doubles:
         levels = outputs * _beside(self.answer_std) + _beside(self.answer_mean)
         return np.clip(levels, 0.0, _HIGHEST)
 
 
-def _beside(values: tuple[float, ...]) -> NDArray[np.float64]:
+def _beside(values: tuple[float, ...]) -> Doubles:
     return np.array(values).reshape(1, -1, 1, 1)

@@ -6,27 +6,19 @@ Counting needs no edges, and hardly more memory than telling classes apart.
 from __future__ import annotations
 
 from hwkd.core.boxes import CELL_PIXELS
-from hwkd.core.decision_record import DecisionRecord
-from hwkd.core.head import OUTPUT_KINDS, CAnswer, Head, OutputKind
+from hwkd.core.head import OUTPUT_KINDS, CAnswer, Head, OutputForm, OutputKind
 from hwkd.tasks.things_c import things_answer
 from hwkd.tasks.things_head import COUNT, F1, RARE, ThingsHead
 
 POINT_METRICS = (F1, COUNT)
 
 
-def _answer(
-    names: tuple[str, ...],
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    decision: DecisionRecord | None,
-) -> CAnswer:
-    del mean, std
-    return things_answer(len(names), decision, as_points=True)
+def _answer(form: OutputForm) -> CAnswer:
+    return things_answer(len(form.names), form.decision, as_points=True)
 
 
-def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
-    del mean, std
-    return points_head(names)
+def _head(form: OutputForm) -> Head:
+    return points_head(form.names)
 
 
 def _intended_use(count: int, names: str) -> str:

@@ -28,7 +28,7 @@ from hwkd.tasks.base import Split, SplitName, TaskData
 from hwkd.tasks.feature_cache import features_of
 from hwkd.tasks.motion import copies_like, mirror_that_keeps_class, with_copies
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
-from hwkd.tasks.repeats import content_fingerprint, repeats
+from hwkd.tasks.repeats import fingerprint_of, repeats, row_digests, row_keys
 from hwkd.tasks.split_differences import require_like_scaling
 from hwkd.tasks.splits import with_all_splits
 from hwkd.tasks.uneven import uneven_classes
@@ -68,9 +68,11 @@ def prepare(
     # Samples of a known rate come from a sensor's integers, and stay integers in firmware.
     is_whole = bool(front) or data.sample_rate_hz is not None
     repeated = repeats(data)
-    content = content_fingerprint(_inputs(data).values())
+    digests = _digests(data)
+    content = fingerprint_of(digests.values())
     turned = _is_turned_before(front, shape, nature)
     data, copies = _with_copies(data, split_seed) if turned else (data, None)
+    digests = _digests(data) if turned else digests
     extracted = _extracted(data, front, is_whole=is_whole)
     moments, on_moments = _moments(extracted)
     nature = _nature(front, shape, nature, channels=extracted.train.inputs.shape[1])
@@ -106,6 +108,7 @@ def prepare(
         sample_rate_hz=data.sample_rate_hz,
         texts=_inputs(data) if pipeline.is_text else None,
         features=reading.features or RAW,
+        row_keys={name: row_keys(each) for name, each in digests.items()},
     )
 
 
@@ -122,6 +125,10 @@ def _with_copies(data: RawData, seed: int) -> tuple[RawData, RawSplit | None]:
 
 def _inputs(data: RawData) -> dict[SplitName, RawArray]:
     return {name: split.inputs for name, split in data.given().items()}
+
+
+def _digests(data: RawData) -> dict[SplitName, list[bytes]]:
+    return {name: row_digests(inputs) for name, inputs in _inputs(data).items()}
 
 
 def _front(recipe: Features, data: RawData, reading: Reading) -> tuple[Step, ...]:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hwkd.core.arrays import AnyArray, Doubles, Flags, Floats, Ints
 from hwkd.core.c_literal import float_literal
 from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.errors import DataError
-from hwkd.core.head import OUTPUT_KINDS, CAnswer, Head, Knowledge, OutputKind
+from hwkd.core.head import OUTPUT_KINDS, CAnswer, Head, Knowledge, OutputForm, OutputKind
 from hwkd.core.metric import Metric, Scores
 from hwkd.tasks.numbers_out import NumbersOut
 from hwkd.tasks.own_targets import NoCorrection
@@ -57,14 +57,9 @@ int32_t model_answer(void)
 """
 
 
-def _answer(
-    names: tuple[str, ...],
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    decision: DecisionRecord | None,
-) -> CAnswer:
-    del names, mean, std
+def _answer(form: OutputForm) -> CAnswer:
     usage = '        printf("score %g\\n", (double)model_score());'
+    decision = form.decision
     if decision is None:
         return CAnswer(
             usage=usage, printed="", declared=_DECLARED, body=_BODY, compares=_MOST_DEVIATIONS
@@ -92,9 +87,8 @@ def _intended_use(count: int, names: str) -> str:
     )
 
 
-def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
-    del mean, std
-    return ReconstructionHead(names=names)
+def _head(form: OutputForm) -> Head:
+    return ReconstructionHead(names=form.names)
 
 
 _RECONSTRUCTION = OutputKind(
@@ -159,9 +153,7 @@ class ReconstructionHead(NoCorrection, NumbersOut):
         missed = (outputs - wanted).where(is_normal, 0.0)
         return 2.0 * functional.huber_loss(missed, torch.zeros_like(missed), delta=_MOST_DEVIATIONS)
 
-    def distances(
-        self, outputs: NDArray[np.float32], targets: NDArray[np.float32]
-    ) -> NDArray[np.float64]:
+    def distances(self, outputs: Floats, targets: Floats) -> Doubles:
         """Return the score of each example, shape [n], 0 to 9: its mean squared difference.
 
         Of each value at most three deviations count.
@@ -175,17 +167,10 @@ class ReconstructionHead(NoCorrection, NumbersOut):
                 "values; one that finds anomalies gives back its input"
             )
         missed = np.abs(outputs.astype(np.float64) - targets[:, :-1])
-        distances: NDArray[np.float64] = np.square(np.minimum(missed, _MOST_DEVIATIONS)).mean(
-            axis=1
-        )
+        distances: Doubles = np.square(np.minimum(missed, _MOST_DEVIATIONS)).mean(axis=1)
         return distances
 
-    def scores(
-        self,
-        outputs: NDArray[np.float32],
-        targets: NDArray[np.float32],
-        wholes: NDArray[np.int64] | None = None,
-    ) -> Scores:
+    def scores(self, outputs: Floats, targets: Floats, wholes: Ints | None = None) -> Scores:
         """Return areas and, at the threshold, the shares of false alarms and found anomalies."""
         del wholes
         # Importing scikit-learn takes a second; processes that only train need it once.
@@ -204,7 +189,7 @@ class ReconstructionHead(NoCorrection, NumbersOut):
         }
         return self.asked_for(found)
 
-    def confusion(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Confusion:
+    def confusion(self, outputs: Floats, targets: Floats) -> Confusion:
         """Return how often normal examples and anomalies were taken for which."""
         is_anomaly = targets[:, -1] == 1
         decision = self.decision or self.decide(outputs, targets)
@@ -216,9 +201,9 @@ class ReconstructionHead(NoCorrection, NumbersOut):
 
     def decide(
         self,
-        outputs: NDArray[np.float32],
-        targets: NDArray[np.float32],
-        wholes: NDArray[np.int64] | None = None,
+        outputs: Floats,
+        targets: Floats,
+        wholes: Ints | None = None,
     ) -> DecisionRecord:
         """Return the lowest threshold that keeps the share of false alarms."""
         del wholes
@@ -245,9 +230,7 @@ class ReconstructionHead(NoCorrection, NumbersOut):
         """Return the head with the threshold of a network."""
         return replace(self, decision=decision)
 
-    def errors(
-        self, outputs: NDArray[np.float32], targets: NDArray[np.float32]
-    ) -> NDArray[np.float64]:
+    def errors(self, outputs: Floats, targets: Floats) -> Doubles:
         """Return what each anomaly adds to 1 - average precision, over that of knowing nothing.
 
         It is 1 minus the precision of a threshold at the anomaly's own score; normal examples add
@@ -264,16 +247,16 @@ class ReconstructionHead(NoCorrection, NumbersOut):
         errors[is_anomaly] /= is_anomaly.mean()
         return errors
 
-    def blind_error(self, targets: NDArray[np.float32]) -> float:
+    def blind_error(self, targets: Floats) -> float:
         """Return 1: scores at random have the share of anomalies as average precision."""
         del targets
         return 1.0
 
-    def of_teacher(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
+    def of_teacher(self, answers: Floats) -> Floats:
         """Return them as they are."""
         return answers
 
-    def knowledge(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Knowledge:
+    def knowledge(self, outputs: Floats, targets: Floats) -> Knowledge:
         """Say how much of the variance of normal examples is repeated."""
         normal = targets[:, -1] == 0
         wanted = targets[normal, :-1].astype(np.float64)
@@ -285,7 +268,7 @@ class ReconstructionHead(NoCorrection, NumbersOut):
             needed=_NEEDED_SHARE,
         )
 
-    def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
+    def answers(self, outputs: Floats, inputs: Floats) -> AnyArray:
         """Return "normal" or "anomaly" at the threshold, shape [n].
 
         Raises:
@@ -295,10 +278,10 @@ class ReconstructionHead(NoCorrection, NumbersOut):
             raise DataError("no threshold is known of this student; it was not trained to the end")
         nowhere = self.targets(np.zeros(len(inputs)), inputs)
         alarms = self.distances(outputs, nowhere) >= self.decision.threshold
-        names: NDArray[Any] = np.array(ANSWERS)[alarms.astype(np.int64)]
+        names: AnyArray = np.array(ANSWERS)[alarms.astype(np.int64)]
         return names
 
-    def targets(self, labels: NDArray[Any], inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def targets(self, labels: AnyArray, inputs: Floats) -> Floats:
         """Return the inputs with 0 or 1 behind them: labels are these numbers."""
         flat = inputs.reshape(len(inputs), -1)
         return np.concatenate([flat, labels.reshape(-1, 1)], axis=1).astype(np.float32)
@@ -307,16 +290,16 @@ class ReconstructionHead(NoCorrection, NumbersOut):
         """Return "normal" or "anomaly"."""
         return ANSWERS[int(target[-1])]
 
-    def is_labelled(self, targets: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def is_labelled(self, targets: Floats) -> Flags:
         """Tell which samples have a target."""
         return np.logical_not(np.isnan(targets[:, -1]))
 
-    def unlabelled(self, count: int) -> NDArray[np.float32]:
+    def unlabelled(self, count: int) -> Floats:
         """Return so many rows of NaN."""
         return np.full((count, self.size + 1), np.nan, dtype=np.float32)
 
 
-def _require_both(is_anomaly: NDArray[np.bool_]) -> None:
+def _require_both(is_anomaly: Flags) -> None:
     if is_anomaly.all() or not is_anomaly.any():
         only = "anomalies" if is_anomaly.all() else "normal examples"
         raise DataError(f"data: {only} alone; what tells both apart is judged on examples of both")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hwkd.core.arrays import Doubles, Floats, Ints
 from hwkd.tasks.things import Things
 
 UNITS_PER_PIXEL = 16
@@ -29,11 +29,11 @@ class Judged:
     """
 
     things: Things
-    labels: NDArray[np.int64]
-    near: NDArray[np.float64]
+    labels: Ints
+    near: Doubles
 
     @classmethod
-    def of(cls, things: Things, boxes: NDArray[np.float32], *, as_points: bool) -> Judged:
+    def of(cls, things: Things, boxes: Floats, *, as_points: bool) -> Judged:
         """Compare; boxes are float32 [n, most, 5] as targets have them."""
         labels = boxes[..., 0].astype(np.int64)
         given = boxes[:, np.newaxis, :, 1:].astype(np.float64)
@@ -43,7 +43,7 @@ class Judged:
         near *= same & (labels >= 0)[:, np.newaxis]
         return cls(things=things, labels=labels, near=near)
 
-    def matches(self, least: float) -> NDArray[np.int64]:
+    def matches(self, least: float) -> Ints:
         """Return the box that each thing is taken for, [n, things], -1 for none.
 
         The surest thing chooses first, the nearest box that no other has.
@@ -58,7 +58,7 @@ class Judged:
             near[rows[hit], :, best[hit]] = 0.0
         return taken
 
-    def lost_precision(self, least: float) -> NDArray[np.float64]:
+    def lost_precision(self, least: float) -> Doubles:
         """Return each picture's part of 1 minus the mean average precision, [n].
 
         Of each class, precision is read at 101 recalls. What is lost at one belongs to the picture
@@ -73,7 +73,7 @@ class Judged:
             lost += self._lost_of_class(int(label), taken) / len(known)
         return lost
 
-    def _lost_of_class(self, label: int, taken: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _lost_of_class(self, label: int, taken: Ints) -> Doubles:
         pictures, places = np.nonzero(self.things.labels == label)
         order = np.argsort(-self.things.scores[pictures, places], kind="stable")
         pictures, found = pictures[order], taken[pictures, places][order]
@@ -112,7 +112,7 @@ class Judged:
         f1[:-1][scores[:-1] == scores[1:]] = 0.0  # equals count together
         return float(scores[f1.argmax()])
 
-    def counted(self, least: float, threshold: float) -> NDArray[np.int64]:
+    def counted(self, least: float, threshold: float) -> Ints:
         """Return of each picture what was right, was seen and is there, [n, 3]."""
         seen = (self.things.labels >= 0) & (self.things.scores >= np.float32(threshold))
         right = (self.matches(least) >= 0) & seen
@@ -120,27 +120,27 @@ class Judged:
         return np.stack([right.sum(axis=1), seen.sum(axis=1), there], axis=1)
 
 
-def f1_errors(counted: NDArray[np.int64]) -> NDArray[np.float64]:
+def f1_errors(counted: Ints) -> Doubles:
     """Return each picture's error, whose mean is 1 minus the F1 of all pictures together."""
     right, seen, there = counted.T
     whole = max(1, int((seen + there).sum()))
     return np.asarray((seen + there - 2 * right) * len(counted) / whole, dtype=np.float64)
 
 
-def count_errors(counted: NDArray[np.int64]) -> NDArray[np.float64]:
+def count_errors(counted: Ints) -> Doubles:
     """Return by how much each picture's number of things is wrong."""
     return np.asarray(np.abs(counted[:, 1] - counted[:, 2]), dtype=np.float64)
 
 
-def _overlap(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.float64]:
+def _overlap(ours: Doubles, theirs: Doubles) -> Doubles:
     ends = np.minimum(ours[..., 2:], theirs[..., 2:]) - np.maximum(ours[..., :2], theirs[..., :2])
     shared = np.maximum(ends, 0.0).prod(axis=-1)
     areas = [(each[..., 2:] - each[..., :2]).prod(axis=-1) for each in (ours, theirs)]
-    ratio: NDArray[np.float64] = shared / np.maximum(areas[0] + areas[1] - shared, 1e-9)
+    ratio: Doubles = shared / np.maximum(areas[0] + areas[1] - shared, 1e-9)
     return ratio
 
 
-def _inside(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.float64]:
+def _inside(ours: Doubles, theirs: Doubles) -> Doubles:
     """Return 1 for a point in the middle of a box, 1/2 for one at its edge, 0 for one outside."""
     middle = (ours[..., :2] + ours[..., 2:]) / 2
     half = np.maximum((theirs[..., 2:] - theirs[..., :2]) / 2, 1e-9)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hwkd.core.arrays import AnyArray, Doubles, Flags, Floats, Ints
 from hwkd.core.boxes import BOX_VALUES, UNKNOWN
 from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.head import Knowledge, OutputKind
@@ -74,7 +74,7 @@ class ThingsHead(NoCorrection, NumbersOut):
             outputs, targets, classes=len(self.classes), some_unlabelled=some_unlabelled
         )
 
-    def _judged(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Judged:
+    def _judged(self, outputs: Floats, targets: Floats) -> Judged:
         things = decoded(outputs, classes=len(self.classes))
         return Judged.of(things, targets, as_points=self.as_points)
 
@@ -82,12 +82,7 @@ class ThingsHead(NoCorrection, NumbersOut):
         chosen = self.threshold
         return judged.best_threshold(OVERLAPS[0]) if chosen is None else chosen
 
-    def scores(
-        self,
-        outputs: NDArray[np.float32],
-        targets: NDArray[np.float32],
-        wholes: NDArray[np.int64] | None = None,
-    ) -> Scores:
+    def scores(self, outputs: Floats, targets: Floats, wholes: Ints | None = None) -> Scores:
         """Return average precisions, and F1 and the error of the count at the threshold."""
         del wholes
         judged = self._judged(outputs, targets)
@@ -102,9 +97,7 @@ class ThingsHead(NoCorrection, NumbersOut):
         # Sums of shares may pass 1 by a rounding.
         return self.asked_for({name: max(0.0, float(value)) for name, value in found.items()})
 
-    def errors(
-        self, outputs: NDArray[np.float32], targets: NDArray[np.float32]
-    ) -> NDArray[np.float64]:
+    def errors(self, outputs: Floats, targets: Floats) -> Doubles:
         """Return what each picture adds to the error of the first metric; the mean is 1 minus it.
 
         Of the count it is the difference, in things that a picture has on average.
@@ -119,16 +112,16 @@ class ThingsHead(NoCorrection, NumbersOut):
             return f1_errors(counted)
         return count_errors(counted) / max(1e-9, float(counted[:, 2].mean()))
 
-    def blind_error(self, targets: NDArray[np.float32]) -> float:
+    def blind_error(self, targets: Floats) -> float:
         """Return the error of seeing nothing."""
         nothing = np.full((len(targets), self.size, 1, 1), -np.inf, dtype=np.float32)
         return float(self.errors(nothing, targets).mean())
 
     def decide(
         self,
-        outputs: NDArray[np.float32],
-        targets: NDArray[np.float32],
-        wholes: NDArray[np.int64] | None = None,
+        outputs: Floats,
+        targets: Floats,
+        wholes: Ints | None = None,
     ) -> DecisionRecord:
         """Choose the logit from which on things count: that of the best F1."""
         del wholes
@@ -149,18 +142,18 @@ class ThingsHead(NoCorrection, NumbersOut):
         """Return the head with a threshold."""
         return replace(self, threshold=None if decision is None else decision.threshold)
 
-    def of_teacher(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
+    def of_teacher(self, answers: Floats) -> Floats:
         """Return them as they are."""
         return answers
 
-    def knowledge(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Knowledge:
+    def knowledge(self, outputs: Floats, targets: Floats) -> Knowledge:
         """Say how much better outputs suit their own boxes than those of other pictures."""
         return knowledge_of_its_own(
             self.errors, outputs, targets,
             what=f"error ({self.metrics[0].name}) with the boxes of others above that with its own",
         )  # fmt: skip
 
-    def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
+    def answers(self, outputs: Floats, inputs: Floats) -> AnyArray:
         """Return the things of each picture, float64 [n, 32, 6], the surest first.
 
         Class (-1 for none), probability, left, top, right and bottom in pixels.
@@ -175,7 +168,7 @@ class ThingsHead(NoCorrection, NumbersOut):
         found[..., 2:] = things.edges / UNITS_PER_PIXEL * is_seen[..., np.newaxis]
         return found
 
-    def targets(self, labels: NDArray[Any], inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def targets(self, labels: AnyArray, inputs: Floats) -> Floats:
         """Return boxes as they are."""
         del inputs
         return labels.astype(np.float32)
@@ -187,11 +180,11 @@ class ThingsHead(NoCorrection, NumbersOut):
         shown = [f"{n} x {name}" for name, n in zip(self.classes, counts, strict=False) if n]
         return ", ".join(shown) or "nothing"
 
-    def is_labelled(self, targets: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def is_labelled(self, targets: Floats) -> Flags:
         """Tell of which pictures the boxes are known; an empty picture's are."""
         return np.asarray(targets[:, 0, 0] != UNKNOWN, dtype=np.bool_)
 
-    def unlabelled(self, count: int) -> NDArray[np.float32]:
+    def unlabelled(self, count: int) -> Floats:
         """Return so many targets of which nothing is known."""
         boxes = np.zeros((count, self.most, BOX_VALUES), dtype=np.float32)
         boxes[..., 0] = UNKNOWN

@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwkd.core.arrays import AnyArray, Doubles, Flags, Floats, Ints
 from hwkd.core.c_literal import float_literal
-from hwkd.core.decision_record import DecisionRecord
-from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
+from hwkd.core.head import (
+    OUTPUT_KINDS,
+    CAnswer,
+    Correction,
+    Head,
+    Knowledge,
+    OutputForm,
+    OutputKind,
+)
 from hwkd.core.metric import Metric, Scores
 from hwkd.tasks.no_threshold import NoThreshold
 from hwkd.tasks.numbers_out import NumbersOut
@@ -27,15 +35,10 @@ _CHANCE_DEVIATIONS = 3.0
 _LEAST, _ENOUGH = 0.01, 0.5
 
 
-def _answer(
-    names: tuple[str, ...],
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    decision: DecisionRecord | None,
-) -> CAnswer:
-    del names, decision
+def _answer(form: OutputForm) -> CAnswer:
     scales, offsets = (
-        ", ".join(float_literal(np.float32(value)) for value in values) for values in (std, mean)
+        ", ".join(float_literal(np.float32(value)) for value in values)
+        for values in (form.std, form.mean)
     )
     return CAnswer(
         usage="""\
@@ -51,7 +54,7 @@ def _answer(
     for (int i = 0; i < MODEL_ANSWER_COUNT; i++)
         printf("the network says %s %g\\n", model_labels[i], (double)answer[i]);""",
         declared=f"""\
-#define MODEL_ANSWER_COUNT {len(mean)}
+#define MODEL_ANSWER_COUNT {len(form.mean)}
 
 /* An output, as a real number, times the scale plus the offset is the answer in the
    unit of the target in the training data. */
@@ -77,12 +80,12 @@ void model_answer(float *answer)
     )
 
 
-def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
-    count = len(names)
+def _head(form: OutputForm) -> Head:
+    count = len(form.names)
     return ValuesHead(
-        names=names,
-        answer_mean=mean,
-        answer_std=std,
+        names=form.names,
+        answer_mean=form.mean,
+        answer_std=form.std,
         constant=(0.0,) * count,
         constant_error=(1.0,) * count,
     )
@@ -146,10 +149,10 @@ class ValuesHead(NumbersOut, NoThreshold):
             constant_error=tuple(np.abs(scaled - constant).mean(axis=0).tolist()),
         )
 
-    def standardised(self, targets: NDArray[np.floating]) -> NDArray[np.float32]:
+    def standardised(self, targets: NDArray[np.floating]) -> Floats:
         """Return raw targets, shape [n, outputs], as the network learns them."""
         scaled = (targets - np.array(self.answer_mean)) / np.array(self.answer_std)
-        result: NDArray[np.float32] = scaled.astype(np.float32)
+        result: Floats = scaled.astype(np.float32)
         return result
 
     def loss(
@@ -174,12 +177,7 @@ class ValuesHead(NumbersOut, NoThreshold):
             targets = targets.where(~targets.isnan(), outputs.detach())
         return functional.smooth_l1_loss(outputs, targets)
 
-    def scores(
-        self,
-        outputs: NDArray[np.float32],
-        targets: NDArray[np.float32],
-        wholes: NDArray[np.int64] | None = None,
-    ) -> Scores:
+    def scores(self, outputs: Floats, targets: Floats, wholes: Ints | None = None) -> Scores:
         """Return mean absolute error, root mean square error and R2 (1 is best)."""
         del wholes
         known = targets.astype(np.float64) * self.answer_std + self.answer_mean
@@ -195,24 +193,22 @@ class ValuesHead(NumbersOut, NoThreshold):
         }
         return self.asked_for(found)
 
-    def errors(
-        self, outputs: NDArray[np.float32], targets: NDArray[np.float32]
-    ) -> NDArray[np.float64]:
+    def errors(self, outputs: Floats, targets: Floats) -> Doubles:
         """Return absolute errors over the mean one of the best constant on train."""
         distance = np.abs(outputs.astype(np.float64) - targets)
-        ratio: NDArray[np.float64] = (distance / self.constant_error).mean(axis=1)
+        ratio: Doubles = (distance / self.constant_error).mean(axis=1)
         return ratio
 
-    def blind_error(self, targets: NDArray[np.float32]) -> float:
+    def blind_error(self, targets: Floats) -> float:
         """Return the error of the best constant of the train split; about 1."""
         constant = np.broadcast_to(np.array(self.constant, dtype=np.float32), targets.shape)
         return float(self.errors(constant, targets).mean())
 
-    def of_teacher(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
+    def of_teacher(self, answers: Floats) -> Floats:
         """Standardise answers in units of the target."""
         return self.standardised(answers)
 
-    def knowledge(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Knowledge:
+    def knowledge(self, outputs: Floats, targets: Floats) -> Knowledge:
         """Compare with the best constant: the share of its absolute error that is gone.
 
         Needed are three standard errors of the paired difference; half of it is always enough.
@@ -227,7 +223,7 @@ class ValuesHead(NumbersOut, NoThreshold):
             needed=min(_ENOUGH, max(_LEAST, luck / whole)) if whole > 0 else _ENOUGH,
         )
 
-    def correction(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Correction:
+    def correction(self, outputs: Floats, targets: Floats) -> Correction:
         """Find the line from outputs to targets, for each value by least squares."""
         given, wanted = outputs.astype(np.float64), targets.astype(np.float64)
         centred = given - given.mean(axis=0)
@@ -247,13 +243,13 @@ class ValuesHead(NumbersOut, NoThreshold):
             advice="give its answers the unit of the target",
         )
 
-    def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
+    def answers(self, outputs: Floats, inputs: Floats) -> AnyArray:
         """Return the values in their units, shape [n, size]."""
         del inputs
-        values: NDArray[Any] = outputs * self.answer_std + self.answer_mean
+        values: AnyArray = outputs * self.answer_std + self.answer_mean
         return values
 
-    def targets(self, labels: NDArray[Any], inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def targets(self, labels: AnyArray, inputs: Floats) -> Floats:
         """Return values in their unit, shape [n] or [n, size], as the network learns them."""
         del inputs
         return self.standardised(labels.reshape(len(labels), -1).astype(np.float64))
@@ -263,10 +259,10 @@ class ValuesHead(NumbersOut, NoThreshold):
         values = np.asarray(target) * self.answer_std + self.answer_mean
         return ", ".join(f"{n} {v:.4g}" for n, v in zip(self.names, values, strict=True))
 
-    def is_labelled(self, targets: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def is_labelled(self, targets: Floats) -> Flags:
         """Tell which samples have all their values."""
         return np.logical_not(np.isnan(targets).any(axis=1))
 
-    def unlabelled(self, count: int) -> NDArray[np.float32]:
+    def unlabelled(self, count: int) -> Floats:
         """Return so many rows of NaN."""
         return np.full((count, self.size), np.nan, dtype=np.float32)

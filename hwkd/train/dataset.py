@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -73,4 +74,13 @@ class Dataset(Protocol):
 
     def split(self, name: SplitName) -> LabelledArrays:
         """Return the split called `name`."""
+        ...
+
+
+class KeyedDataset(Dataset, Protocol):
+    """One whose examples are known by their raw content."""
+
+    @property
+    def row_keys(self) -> Mapping[SplitName, NDArray[np.uint8]]:
+        """What raw examples of each split are known by in other data, shape [n, bytes]."""
         ...

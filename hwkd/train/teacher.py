@@ -67,6 +67,21 @@ class Together(Protocol):
         ...
 
 
+@runtime_checkable
+class OfContent(Protocol):
+    """A teacher that knows what it computes with apart from how it is shown its inputs."""
+
+    @property
+    def content(self) -> str:
+        """SHA-256 of weights and structure."""
+        ...
+
+
+def content_of(teacher: Teacher) -> str:
+    """Return a SHA-256 of what a teacher computes with, however it is shown its inputs."""
+    return teacher.content if isinstance(teacher, OfContent) else teacher.identity
+
+
 def members_of(teacher: Teacher) -> tuple[Teacher, ...]:
     """Return the teachers that answer together, or the only one."""
     return tuple(teacher.members) if isinstance(teacher, Together) else (teacher,)

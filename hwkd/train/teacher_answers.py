@@ -21,13 +21,15 @@ from hwkd.core.errors import ConfigError, RunFolderError, TeacherError, first_li
 from hwkd.core.head import Head
 from hwkd.core.strict_model import StoredInt, StrictModel, read_record
 from hwkd.io.paths import written_atomically
-from hwkd.train.dataset import SPLITS, Dataset, SplitName
+from hwkd.train.dataset import SPLITS, Dataset, KeyedDataset, SplitName
 from hwkd.train.known_rows import KnownRows
-from hwkd.train.teacher import Teacher, as_outputs
+from hwkd.train.teacher import Teacher, as_outputs, content_of, members_of
 from hwkd.train.teacher_input import AS_STUDENTS, SeenInput
 from hwkd.train.top_answers import TopAnswers
 
 _KEY = "hwkd.answers"
+# What examples are known by once the data grew; files of older versions have none.
+_KEYS = "keys"
 _MOST_CLASSES = 65536
 
 
@@ -40,6 +42,8 @@ class AnswersRecord(StrictModel):
         top: classes kept of each answer; None is all outputs.
         examples: of each split, in the order of the rows.
         sha256: of all rows.
+        classes: names of the outputs; none in files of older versions.
+        network: SHA-256 of what answered, however it was shown its inputs; likewise.
     """
 
     schema_version: Literal[1] = 1
@@ -50,6 +54,8 @@ class AnswersRecord(StrictModel):
     top: StoredInt | None
     examples: dict[SplitName, StoredInt]
     sha256: str
+    classes: tuple[str, ...] = ()
+    network: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +85,9 @@ class AnswersTeacher:
         return as_outputs(found, self.head, examples=len(inputs), teacher=self.name, is_own=True)
 
 
-def write_answers(path: Path, teacher: Teacher, data: Dataset, *, top: int | None) -> AnswersRecord:
+def write_answers(
+    path: Path, teacher: Teacher, data: KeyedDataset, *, top: int | None
+) -> AnswersRecord:
     """Ask a teacher about every example of a data set and write what it says.
 
     Args:
@@ -97,6 +105,7 @@ def write_answers(path: Path, teacher: Teacher, data: Dataset, *, top: int | Non
     if np.abs(logits).max(initial=0.0) > np.finfo(np.float16).max:
         raise TeacherError(f"teacher {teacher.name}: answers outside float16; scale them down")
     answers = TopAnswers.of(logits, top)
+    keys = np.concatenate([data.row_keys[name] for name in SPLITS])
     record = AnswersRecord(
         data=data.fingerprint,
         teacher=teacher.identity,
@@ -104,9 +113,13 @@ def write_answers(path: Path, teacher: Teacher, data: Dataset, *, top: int | Non
         num_outputs=data.num_outputs,
         top=answers.classes.shape[1] or None,
         examples={name: len(data.split(name).labels) for name in SPLITS},
-        sha256=_digest(answers),
+        sha256=_digest(answers, keys),
+        classes=data.head.names,
+        network=network_of(teacher),
     )
-    tensors: Mapping[str, NDArray[Any]] = {"values": answers.values, "classes": answers.classes}
+    tensors: Mapping[str, NDArray[Any]] = {
+        "values": answers.values, "classes": answers.classes, _KEYS: keys,
+    }  # fmt: skip
     content = save(dict(tensors), metadata={_KEY: record.model_dump_json()})
     with written_atomically(path) as temporary:
         temporary.write_bytes(content)
@@ -119,7 +132,7 @@ def load_answers(path: Path, data: Dataset) -> AnswersTeacher:
     Raises:
         TeacherError: if it is none, damaged, or about other data.
     """
-    record, answers = _read(path)
+    record, answers, _ = read_answers(path, option="--teacher")
     if record.data != data.fingerprint:
         raise TeacherError(
             f"--teacher {path}: answers about other data (fingerprint {record.data[:12]}, here "
@@ -140,48 +153,71 @@ def load_answers(path: Path, data: Dataset) -> AnswersTeacher:
     )
 
 
-def _read(path: Path) -> tuple[AnswersRecord, TopAnswers]:
+def network_of(teacher: Teacher) -> str:
+    """Return a SHA-256 of what one teacher, or several together, compute with."""
+    parts = [content_of(member) for member in members_of(teacher)]
+    return parts[0] if len(parts) == 1 else hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def read_answers(
+    path: Path, *, option: str
+) -> tuple[AnswersRecord, TopAnswers, NDArray[np.uint8] | None]:
+    """Read a file of answers: what it says of itself, the rows, and what they are known by.
+
+    Args:
+        option: that named it, for messages.
+
+    Raises:
+        TeacherError: if it is none, or damaged.
+    """
     try:
         with safe_open(path, framework="np") as content:
             text = (content.metadata() or {}).get(_KEY)
             if text is None:
                 raise TeacherError(
-                    f"--teacher {path}: holds no answers of a teacher; write them with hwkd "
+                    f"{option} {path}: holds no answers of a teacher; write them with hwkd "
                     "answers, and give weights with --teacher-weights"
                 )
             answers = TopAnswers(
                 values=content.get_tensor("values"), classes=content.get_tensor("classes")
             )
+            keys = content.get_tensor(_KEYS) if _KEYS in content.keys() else None  # noqa: SIM118
         record = read_record(AnswersRecord, text.encode(), where=str(path), what="file of answers")
     except (SafetensorError, OSError, RunFolderError, UnicodeError) as error:
         raise TeacherError(
-            f"--teacher {path}: no readable file of answers ({first_line(error)}); write it again "
+            f"{option} {path}: no readable file of answers ({first_line(error)}); write it again "
             "with hwkd answers"
         ) from error
-    if not _is_whole(answers, record):
+    if not _is_whole(answers, keys, record):
         raise TeacherError(
-            f"--teacher {path}: damaged: other answers than were written; write it again"
+            f"{option} {path}: damaged: other answers than were written; write it again"
         )
-    return record, answers
+    return record, answers, keys
 
 
-def _is_whole(answers: TopAnswers, record: AnswersRecord) -> bool:
+def _is_whole(answers: TopAnswers, keys: NDArray[np.uint8] | None, record: AnswersRecord) -> bool:
     values, classes = answers.values, answers.classes
     columns = record.num_outputs if record.top is None else record.top + 1
+    are_known = keys is None or (
+        keys.dtype == np.uint8 and keys.ndim == 2 and len(keys) == len(values)
+    )
     return (
-        values.dtype == np.float16
+        are_known
+        and values.dtype == np.float16
         and classes.dtype in (np.uint8, np.uint16)
         and values.ndim == classes.ndim == 2
         and values.shape[1] == columns
         and classes.shape == (len(values), record.top or 0)
-        and _digest(answers) == record.sha256
+        and _digest(answers, keys) == record.sha256
         and (not classes.size or int(classes.max()) < record.num_outputs)
     )
 
 
-def _digest(answers: TopAnswers) -> str:
+def _digest(answers: TopAnswers, keys: NDArray[np.uint8] | None) -> str:
     digest = hashlib.sha256(np.ascontiguousarray(answers.values).tobytes())
     digest.update(np.ascontiguousarray(answers.classes).tobytes())
+    if keys is not None:
+        digest.update(np.ascontiguousarray(keys).tobytes())
     return digest.hexdigest()
 
 

@@ -30,6 +30,11 @@ class AroundTeacher:
         return self.network.name
 
     @property
+    def content(self) -> str:
+        """SHA-256 of what the network computes with."""
+        return self.network.content
+
+    @property
     def seen(self) -> SeenInput:
         """What the network is shown."""
         return self.network.seen

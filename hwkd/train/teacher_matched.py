@@ -85,6 +85,12 @@ class MatchedTeacher(AroundTeacher):
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
+    def content(self) -> str:
+        """SHA-256 of the network and of which output is which class."""
+        text = f"{super().content} {self.columns} as {self.classes}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
     def description(self) -> str:
         """How it was made and which classes it knows."""
         names = [self.head.names[index] for index in self.classes]

@@ -10,6 +10,7 @@ from support.listeners import LABELS, RATE_HZ, made_listener
 import hwkd
 from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.errors import HwkdError
+from hwkd.core.head import OutputForm
 from hwkd.deploy.toolchain import host_compiler
 from hwkd.engine.arms.export import raw_input
 from hwkd.io.discovery import output_kind
@@ -36,7 +37,7 @@ def test_python_hears_what_the_c_hears(features, decision, tmp_path):
     listener = made_listener(tmp_path, features, decision=decision)
     export_c(
         listener.model, tmp_path / "c", labels=LABELS, raw=raw_input(listener.pipeline.record()),
-        answer=output_kind("classes").answer((), (), (), decision),
+        answer=output_kind("classes").answer(OutputForm(decision=decision)),
     )  # fmt: skip
     # What was chosen on validation is compiled in; else it is a setting of the build.
     settings = "CFLAGS=-O2" + ("" if decision else " -DMODEL_THRESHOLD=260 -DMODEL_SMOOTHING=2")

@@ -11,7 +11,8 @@ import torch
 from support.staged import CLASSES, config, data, state_equal, student
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Average, Trained
+from hwkd.core.cohort import STUDENT, Trained
+from hwkd.core.cohort_sources import Average
 from hwkd.core.errors import ConfigError, HwkdError
 from hwkd.core.student import Layer
 from hwkd.deploy.to_onnx import folded_weights

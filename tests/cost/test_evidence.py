@@ -7,7 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from benchmarks.lib.library_priors import ST_LIBRARY
 from benchmarks.lib.published import graph_of
+from benchmarks.lib.related_fits import Fitted, Kinship, Level, RelatedRows, fit_related
 from hwkd.core.device import Interval
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import Op, OpGraph, Tensor
@@ -15,8 +17,6 @@ from hwkd.core.measure import LatencyEstimate
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.fit.describe import describe_fit
 from hwkd.cost.fit.design import Measurement
-from hwkd.cost.fit.prior import ST_LIBRARY
-from hwkd.cost.fit.related import Fitted, Kinship, Level, RelatedRows, fit_related
 from hwkd.cost.latency import Spent, with_interval
 from hwkd.io.device_catalog import load_device
 from hwkd.io.runtime_files import parse_runtime

@@ -11,6 +11,7 @@ import yaml
 from support.listeners import LABELS, made_listener
 
 from hwkd.core.errors import ConfigError
+from hwkd.core.head import OutputForm
 from hwkd.deploy.exporter import ExportOptions
 from hwkd.deploy.output_folder import write_folder
 from hwkd.deploy.to_c.library import unfused
@@ -76,7 +77,7 @@ forms = pytest.mark.parametrize("streaming", [False, True], ids=["windows", "fra
 def exported(listener, target, folder, *, streaming=False):
     source = SimpleNamespace(
         int8_path=listener.model, labels=LABELS, sample=lambda: None, folder=None, run=None,
-        answer=output_kind("classes").answer((), (), (), None),
+        answer=output_kind("classes").answer(OutputForm()),
         raw=raw_input(listener.pipeline.record()),
     )  # fmt: skip
     options = ExportOptions(streaming=streaming)

@@ -158,6 +158,11 @@ def test_a_file_of_answers_teaches_in_place_of_its_teacher(place: Path) -> None:
     assert written.said is not None
     assert 1 <= len(written.said.samples) <= 10
     assert written.agreement is None  # a description has no int8 file that could agree
+    more = request_of(place, out=place / "more.safetensors", teachers=("gone.onnx",))
+    again = write_teacher_answers(
+        more, top=None, extends=place / "a.safetensors", progress=silent
+    )  # nothing is new, so no teacher is opened
+    assert (again.replayed, again.top) == (written.examples, 1)
     final = final_of(place, methods=("kd",), teachers=("a.safetensors",), epochs=1)
     assert final.verdict.is_taught
     taught = replace(request_of(place, out=place / "c.safetensors"), student="out")

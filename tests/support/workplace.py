@@ -106,6 +106,8 @@ def _write_made(folder: Path) -> None:
     """Write digits as if they were made, and as pairs of halves that differ in nothing."""
     images, labels = load_digits().images.astype(np.uint8), load_digits().target
     np.savez(folder / "made.npz", x_train=images[:200], y_train=labels[:200])
+    more = np.concatenate([images, images[:40, ::-1]])
+    np.savez(folder / "grown.npz", x_train=more, y_train=np.concatenate([labels, labels[:40]]))
     few, own = images[:400], labels[:400]
     np.savez(folder / "pairs.npz", x_train=few, y_train=own, teacher_x_train=few)
     votes = np.eye(10)[own] * 4 + 1

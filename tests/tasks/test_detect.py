@@ -13,6 +13,7 @@ from support.boxed import write_coco
 from hwkd.core.box_targets import wanted_outputs
 from hwkd.core.boxes import CELL_PIXELS, moved_boxes
 from hwkd.core.errors import ConfigError, DataError
+from hwkd.core.head import OutputForm
 from hwkd.core.reading import Reading
 from hwkd.core.signals import moved
 from hwkd.deploy.to_c.answer import answer_files
@@ -118,16 +119,16 @@ def greedy(outputs, classes):
     for row in range(height):
         for column in range(width):
             values = outputs[:, row, column]
-            label = int(values[:classes].argmax())
             left, top, right, bottom = (
                 int(np.floor(max(float(v), 0.0) * CELL_UNITS + 0.5)) for v in values[classes:]
             )
-            x, y = (int((at + 0.5) * CELL_UNITS) for at in (column, row))
+            x, y = (int((place + 0.5) * CELL_UNITS) for place in (column, row))
             edges = (
                 max(0, x - left), max(0, y - top),
                 min(width * CELL_UNITS, x + right), min(height * CELL_UNITS, y + bottom),
             )  # fmt: skip
-            cells.append((-values[label], row * width + column, label, edges))
+            at = row * width + column
+            cells += [(-values[label], at, label, edges) for label in range(classes)]
     kept: list[tuple[float, int, tuple[int, ...]]] = []
     for score, _, label, edges in sorted(cells):
         if score > 4.0 or len(kept) == 32:
@@ -232,7 +233,7 @@ int harness_main(void)
 
 def run_answer(folder, head, values, scale, zero, threshold, platform):
     """Run the exported C over int8 maps [n, outputs, height, width]; returns [n, 32, 5]."""
-    answer = head.kind.answer(head.names, (), (), threshold)
+    answer = head.kind.answer(OutputForm(names=head.names, decision=threshold))
     texts = answer_files(answer, values.shape[1:])
     texts |= {
         "model.h": "#include <stdint.h>\nconst int8_t *model_output(void);\nvoid model_run(void);\n"

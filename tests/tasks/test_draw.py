@@ -10,6 +10,7 @@ from PIL import Image
 from support.drawn import write_drawn
 
 from hwkd.core.errors import DataError
+from hwkd.core.head import OutputForm
 from hwkd.core.reading import Reading
 from hwkd.deploy.to_c.answer import answer_files
 from hwkd.tasks.draw import DrawTask
@@ -155,7 +156,9 @@ def test_the_c_gives_the_levels_of_python(tmp_path):
     )  # fmt: skip
     scale, zero = 0.031, -7
     values = np.random.default_rng(0).integers(-128, 128, (20, 3, 4, 5)).astype(np.int8)
-    answer = head.kind.answer(head.names, head.answer_mean, head.answer_std, None)
+    answer = head.kind.answer(
+        OutputForm(names=head.names, mean=head.answer_mean, std=head.answer_std)
+    )
     texts = answer_files(answer, values.shape[1:]) | {
         "model.h": "#include <stdint.h>\nconst int8_t *model_output(void);\n"
         f"#define MODEL_OUTPUT_SCALE {scale!r}f\n#define MODEL_OUTPUT_ZERO_POINT ({zero})\n"

@@ -1,10 +1,13 @@
 """A file of a teacher's answers: what it keeps, how small it is, and what it is refused for."""
 
 import csv
+import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from support.teachers import CPU, make_data, write_onnx
 from support.texts import topic_texts
@@ -19,6 +22,7 @@ from hwkd.tasks.text import TextTask
 from hwkd.train.teacher_answers import load_answers, write_answers
 from hwkd.train.teacher_open import open_teacher
 from hwkd.train.teacher_paired import PairedTeacher
+from hwkd.train.teacher_replayed import replay
 from hwkd.train.top_answers import TopAnswers
 
 
@@ -235,4 +239,92 @@ def test_pairs_without_a_partner_are_refused(tmp_path):
 
 def test_a_file_holds_numbers_and_nothing_that_runs(written):
     path, *_ = written
-    assert set(load_file(path)) == {"values", "classes"}
+    assert set(load_file(path)) == {"values", "classes", "keys"}
+
+
+def _grown(tmp_path, count):
+    """Data whose raw examples begin with those of fewer; splits and scaling are made anew."""
+    generator = np.random.default_rng(3)
+    labels = np.arange(120) % 3
+    inputs = generator.normal(size=(120, 1, 4, 3)).astype(np.float32)
+    inputs[np.arange(120), 0, labels] += 4
+    path = tmp_path / f"{count}.npz"
+    np.savez(path, x_train=inputs[:count], y_train=labels[:count])
+    return ClassifyTask().data(path, Reading(layout="nchw"))
+
+
+class Counting:
+    """A teacher that remembers how many examples it was asked about."""
+
+    def __init__(self, teacher):
+        self.teacher, self.count = teacher, 0
+
+    def __getattr__(self, name):
+        return getattr(self.teacher, name)
+
+    def logits(self, inputs):
+        self.count += len(inputs)
+        return self.teacher.logits(inputs)
+
+
+@pytest.mark.parametrize("top", [None, 1])
+def test_data_that_grew_keep_their_answers_and_the_teacher_is_asked_about_new_ones(tmp_path, top):
+    before, after = _grown(tmp_path, 90), _grown(tmp_path, 120)
+    model = str(write_onnx(tmp_path / "t.onnx"))
+    first = open_teacher(model, before, device=CPU)
+    written = write_answers(tmp_path / "a.safetensors", first, before, top=top)
+    asked = Counting(open_teacher(model, after, device=CPU))
+    grown = replay(tmp_path / "a.safetensors", after, top=None, ask=lambda: asked)
+    write_answers(tmp_path / "b.safetensors", grown, after, top=written.top)
+    assert (grown.replayed, asked.count) == (90, 30)
+    old, new = (
+        load_answers(tmp_path / f"{n}.safetensors", d)
+        for n, d in zip("ab", (before, after), strict=True)
+    )
+    raw = np.load(tmp_path / "120.npz")["x_train"]
+    seen_before, seen_after = (d.pipeline.apply(raw) for d in (before, after))
+    assert not np.array_equal(seen_before, seen_after)  # other examples, other means
+    np.testing.assert_allclose(new.logits(seen_after[:90]), old.logits(seen_before[:90]), atol=2e-3)
+    fresh = TopAnswers.of(after.head.centred(asked.logits(seen_after[90:])), top)
+    np.testing.assert_allclose(
+        new.logits(seen_after[90:]), fresh.logits(np.arange(30), 3), atol=2e-3
+    )
+    # Nothing is new: who answered need not be there.
+    again = replay(tmp_path / "b.safetensors", after, top=None, ask=lambda: pytest.fail("asked"))
+    assert (again.replayed, again.content) == (120, first.content)
+
+
+def test_a_file_that_cannot_be_extended_is_refused(tmp_path):
+    before, after = _grown(tmp_path, 90), _grown(tmp_path, 120)
+    teacher = open_teacher(str(write_onnx(tmp_path / "t.onnx")), before, device=CPU)
+    path = tmp_path / "a.safetensors"
+    write_answers(path, teacher, before, top=1)
+    other = open_teacher(str(write_onnx(tmp_path / "u.onnx", softmax=True)), after, device=CPU)
+
+    def extended(data, *, top=None, asked=teacher):
+        return replay(path, data, top=top, ask=lambda: asked)
+
+    with pytest.raises(TeacherError, match=r"--extend .*: holds answers of another teacher"):
+        extended(after, asked=other)
+    with pytest.raises(TeacherError, match="1 of the outputs are kept; leave --top 2 out"):
+        extended(after, top=2)
+    with pytest.raises(TeacherError, match="knows none of the 120 examples"):
+        extended(_changed(after, after.head))
+    with pytest.raises(TeacherError, match="its answers are of 0, 1, 2; the data has a, b, c"):
+        extended(_changed(after, make_data().head))
+    written = load_file(path)
+    with safe_open(path, framework="np") as content:
+        metadata = json.loads(content.metadata()["hwkd.answers"])
+    values, classes = written["values"], written["classes"]
+    metadata["sha256"] = hashlib.sha256(values.tobytes() + classes.tobytes()).hexdigest()
+    for name in ("classes", "network"):
+        del metadata[name]
+    save_file({"values": values, "classes": classes}, path, {"hwkd.answers": json.dumps(metadata)})
+    assert load_answers(path, before).num_outputs == 3  # files of older versions are read
+    with pytest.raises(TeacherError, match="did not note which example each answer is about"):
+        extended(after)
+
+
+def _changed(data, head):
+    keys = {name: keys ^ 255 for name, keys in data.row_keys.items()}
+    return replace(data, head=head, row_keys=keys)

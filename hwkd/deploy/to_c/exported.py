@@ -18,7 +18,7 @@ import numpy as np
 
 from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.errors import ExportError, HwkdError
-from hwkd.core.head import CAnswer
+from hwkd.core.head import CAnswer, OutputForm
 from hwkd.core.patches import Patches
 from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.deploy.output_folder import MODEL_DESCRIPTION_FILE, require_as_written
@@ -188,5 +188,6 @@ def _ends(
     mean, std = (tuple(map(float, said[name])) for name in ("mean", "std"))
     found = said.get("decision")
     decision = None if found is None else DecisionRecord.model_validate(found)
-    answer = output_kind(str(said["kind"])).answer(labels, mean, std, decision)
+    form = OutputForm(names=labels, mean=mean, std=std, decision=decision)
+    answer = output_kind(str(said["kind"])).answer(form)
     return answer, raw_input(PipelineRecord.model_validate(facts["preprocessing"]))

@@ -7,7 +7,8 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Frozen, Given, Judge, Network, Projected, Role
+from hwkd.core.cohort import STUDENT, Judge, Network, Projected
+from hwkd.core.cohort_sources import Frozen, Given, Role
 from hwkd.core.errors import ConfigError
 from hwkd.distill.edge_losses import looks_made, looks_real
 from hwkd.distill.losses.of_classes import divergence

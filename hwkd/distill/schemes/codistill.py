@@ -7,7 +7,7 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import Role, Stale
+from hwkd.core.cohort_sources import Role, Stale
 from hwkd.distill.aggregators.mean import mean_probability
 from hwkd.distill.losses.of_classes import soft_cross_entropy
 from hwkd.distill.method import option

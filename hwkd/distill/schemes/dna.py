@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Frozen, Network, Segment
+from hwkd.core.cohort import STUDENT, Network, Segment
+from hwkd.core.cohort_sources import Frozen
 from hwkd.distill.edge_losses import squared_difference
 from hwkd.distill.method import option
 from hwkd.distill.scheme import Edge, Phase, Scheme, SchemeFamily, label_edge

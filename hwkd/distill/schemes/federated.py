@@ -8,7 +8,8 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Earlier, Network, Role
+from hwkd.core.cohort import STUDENT, Network
+from hwkd.core.cohort_sources import Earlier, Role
 from hwkd.distill.aggregators.mean import mean_logit
 from hwkd.distill.edge_losses import absolute_difference
 from hwkd.distill.losses.of_classes import divergence

@@ -7,7 +7,8 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Exit, Network, Replied, Role, Segment, Sent
+from hwkd.core.cohort import STUDENT, Exit, Network, Segment
+from hwkd.core.cohort_sources import Replied, Role, Sent
 from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.method import option
 from hwkd.distill.scheme import Edge, Phase, label_edge

@@ -7,7 +7,8 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Frozen, Network
+from hwkd.core.cohort import STUDENT, Network
+from hwkd.core.cohort_sources import Frozen
 from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.losses.pkt import probabilistic_transfer_loss
 from hwkd.distill.method import option

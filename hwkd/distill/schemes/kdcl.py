@@ -7,7 +7,7 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import HeldOut, Role
+from hwkd.core.cohort_sources import HeldOut, Role
 from hwkd.distill.aggregators.general import general
 from hwkd.distill.aggregators.linear import linear
 from hwkd.distill.aggregators.lowest_error import lowest_error

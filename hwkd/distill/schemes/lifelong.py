@@ -10,7 +10,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Frozen, Network, Role
+from hwkd.core.cohort import STUDENT, Network
+from hwkd.core.cohort_sources import Frozen, Role
 from hwkd.distill.edge_losses import binary_divergence, old_head_loss, pooled_difference
 from hwkd.distill.method import option
 from hwkd.distill.scheme import Edge, Phase, Scheme, SchemeFamily

@@ -8,7 +8,8 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Earlier, FreeWeights, Given, InstanceWeights, Network, Role
+from hwkd.core.cohort import STUDENT, FreeWeights, InstanceWeights, Network
+from hwkd.core.cohort_sources import Earlier, Given, Role
 from hwkd.core.errors import ConfigError
 from hwkd.distill.aggregators.confidence import confidence_weights
 from hwkd.distill.aggregators.entropy import entropy_weights

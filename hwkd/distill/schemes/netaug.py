@@ -12,6 +12,7 @@ from hwkd.core.errors import ConfigError
 from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.method import option
 from hwkd.distill.scheme import Edge, Phase, Scheme, SchemeFamily, label_edge
+from hwkd.distill.timetables.ramp import ends_at
 
 
 @SCHEMES.register("netaug")
@@ -55,7 +56,7 @@ class NetworkAugmentation(Scheme):
 
     def phases(self) -> tuple[Phase, ...]:
         """Return one training of the student inside larger networks."""
-        until = partial(_before, 1.0 - self.plain)
+        until = partial(ends_at, end=1.0 - self.plain)
         wide = replace(label_edge("wide", self.alpha), ramp=until, teaches=True)
         follows = Edge(
             name="wide student",
@@ -75,7 +76,3 @@ class NetworkAugmentation(Scheme):
         )
         roles = (Network(name=STUDENT), wide_network)
         return (Phase(name="together", roles=roles, edges=(label_edge(STUDENT), wide, follows)),)
-
-
-def _before(end: float, done_ratio: float) -> float:
-    return 1.0 if done_ratio < end else 0.0

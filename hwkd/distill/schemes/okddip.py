@@ -7,7 +7,8 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Branch, Network, PeerAttention, Role
+from hwkd.core.cohort import STUDENT, Branch, Network, PeerAttention
+from hwkd.core.cohort_sources import Role
 from hwkd.distill.aggregators.attention import attended
 from hwkd.distill.aggregators.mean import mean_logit
 from hwkd.distill.losses.of_classes import divergence

@@ -7,7 +7,8 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import Average, Fused
+from hwkd.core.cohort import Fused
+from hwkd.core.cohort_sources import Average
 from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.method import option
 from hwkd.distill.peers import BranchScheme, branch_names, branches

@@ -7,7 +7,8 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Memory, Network
+from hwkd.core.cohort import STUDENT, Network
+from hwkd.core.cohort_sources import Memory
 from hwkd.distill.edge_losses import probability_loss
 from hwkd.distill.method import option
 from hwkd.distill.scheme import Edge, Phase, Scheme, SchemeFamily, label_edge

@@ -7,7 +7,8 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Earlier, Network, Role, Rounded
+from hwkd.core.cohort import STUDENT, Network, Rounded
+from hwkd.core.cohort_sources import Earlier, Role
 from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.method import option
 from hwkd.distill.scheme import Edge, Phase, Scheme, SchemeFamily, label_edge

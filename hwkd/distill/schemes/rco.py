@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Earlier, Network
+from hwkd.core.cohort import STUDENT, Network
+from hwkd.core.cohort_sources import Earlier
 from hwkd.distill.method import option
 from hwkd.distill.scheme import Phase, Scheme, SchemeFamily, label_edge
 from hwkd.distill.schemes.takd import link_edges

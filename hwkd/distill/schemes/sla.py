@@ -7,7 +7,8 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Joint, Network, Role, View
+from hwkd.core.cohort import STUDENT, Joint, Network, View
+from hwkd.core.cohort_sources import Role
 from hwkd.distill.aggregators.joint_views import joint_label_loss, of_all_views
 from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.method import option

@@ -7,7 +7,8 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Earlier, Given, Network, Role
+from hwkd.core.cohort import STUDENT, Network
+from hwkd.core.cohort_sources import Earlier, Given, Role
 from hwkd.core.errors import ConfigError
 from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.method import option

@@ -25,6 +25,11 @@ def grows_from(done_ratio: float, begins: float) -> float:
     return 0.0 if done_ratio < begins else 1.0
 
 
+def ends_at(done_ratio: float, end: float) -> float:
+    """Return 1 before a share of the training, and 0 after it."""
+    return 1.0 if done_ratio < end else 0.0
+
+
 def critical_period(done_ratio: float, fading: float) -> float:
     """Return exp(- fading * share of the training): most at its start.
 

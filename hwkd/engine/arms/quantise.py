@@ -157,7 +157,7 @@ def quantise_student(
     with TemporaryDirectory(prefix="hwkd-quantise-") as temporary:
         work = _Workplace(Path(temporary), data)
         in_float = work.judged(float_path)
-        best = _post_training(onnx.load(float_path), settings, work)
+        best = _post_training(onnx.load(float_path), in_float, settings, work)
         trained: tuple[onnx.ModelProto, _Judged] | None = None
         loses = best.judged.error - in_float.error > _WORTH_TRAINING
         stage = Stage(
@@ -240,9 +240,12 @@ class _Workplace:
 
 
 def _post_training(
-    model: onnx.ModelProto, settings: QuantisationSettings, work: _Workplace
+    model: onnx.ModelProto, in_float: _Judged, settings: QuantisationSettings, work: _Workplace
 ) -> _Quantised:
-    """Return the best variant: of the methods first, then of the corrections to the weights."""
+    """Return the best variant: of the methods first, then of the corrections to the weights.
+
+    One that loses nothing ends it: what is better than the float student is so by luck.
+    """
     chosen = settings.calibration
     first, *others = CALIBRATION_METHODS if chosen == "auto" else (chosen,)
     begun = time.monotonic()
@@ -251,11 +254,13 @@ def _post_training(
 
     def better(variants: Sequence[_Variant]) -> _Quantised:
         # The first of equals: fewer changes to the weights, the plainer method.
-        found = [best]
-        found.extend(
-            _quantised(model, variant, work) for variant in variants if settings.left_s() > one_s
-        )
-        return min(found, key=lambda quantised: quantised.judged.error)
+        found = best
+        for variant in variants:
+            if found.judged.error <= in_float.error or settings.left_s() <= one_s:
+                break
+            tried = _quantised(model, variant, work)
+            found = min(found, tried, key=lambda quantised: quantised.judged.error)
+        return found
 
     best = better([_Variant(method=method) for method in others])
     method = best.variant.method

@@ -9,22 +9,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from hwkd.core.cohort import (
+from hwkd.core.cohort import Branch, Exit, Network, Rounded, Trained, Wide
+from hwkd.core.cohort_sources import (
     Average,
-    Branch,
     Earlier,
-    Exit,
     Frozen,
     Given,
     HeldOut,
     Memory,
-    Network,
     Replied,
-    Rounded,
     Sent,
     Stale,
-    Trained,
-    Wide,
 )
 from hwkd.core.student import Layers
 from hwkd.core.teaching import TeacherSource, TrainingSet

@@ -7,6 +7,7 @@ so is this process, and its children see that their parent changed.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -54,7 +55,11 @@ def main(descriptor: int) -> int:
     orders = socket.socket(fileno=descriptor)
     watch = threading.Thread(target=_leave_if_alone, args=(orders,), daemon=True)
     watch.start()
+    # Nothing of this is garbage. Children share the memory that no later collection writes to.
+    gc.disable()
     prepare()
+    gc.freeze()
+    gc.enable()
     watch.join()  # it ends with the first order; a fork takes no other thread along
     try:
         _serve(orders)

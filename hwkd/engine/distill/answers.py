@@ -17,8 +17,9 @@ from hwkd.engine.setup.hardware import accelerator_device
 from hwkd.engine.setup.teacher import open_teachers
 from hwkd.io.student_folder import INT8_FILE, student_folder_of
 from hwkd.tasks.base import TaskData
-from hwkd.train.teacher import require_knowledge
+from hwkd.train.teacher import Teacher, require_knowledge
 from hwkd.train.teacher_answers import load_answers, write_answers
+from hwkd.train.teacher_replayed import replay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class WrittenAnswers:
         file_bytes: of the file.
         full_bytes: of all outputs in float16, as the cache holds them.
         data: fingerprint of the data that they are about.
+        replayed: examples that kept the answers of an older file.
         agreement: share of validation on which the student's int8 file says the teacher's class, 0
             to 1; None of a student without one, or where there are no classes.
         said: what the answers to validation are like, whole ones; None where there are no classes.
@@ -46,33 +48,41 @@ class WrittenAnswers:
     full_bytes: int
     data: str
     said: SoftAnswers | None = None
+    replayed: int = 0
     agreement: float | None = None
 
 
 def write_teacher_answers(
-    request: DistillRequest, *, top: int | None, progress: Progress
+    request: DistillRequest, *, top: int | None, extends: Path | None = None, progress: Progress
 ) -> WrittenAnswers:
     """Ask the teacher of a student about its data and write the answers.
 
     Args:
         request: names student, data and teacher as for a distillation; `out` is the file.
-        top: classes kept of each answer; None is all outputs.
+        top: classes kept of each answer; None is all outputs, or as many as an older file has.
+        extends: an older file, whose answers stay; the teacher is asked about new examples alone.
 
     Raises:
         HwkdError: if the teacher cannot be had, knows nothing, or does not fit the data.
     """
     resolved = resolve_student(request, progress=progress)
     data = resolved.data
-    teacher = open_teachers(
-        resolved.config,
-        data,
-        device=accelerator_device(resolved.config.accelerator),
-        own_dir=resolved.teacher_dir,
-        progress=progress,
-    )
+
+    def ask() -> Teacher:
+        return open_teachers(
+            resolved.config,
+            data,
+            device=accelerator_device(resolved.config.accelerator),
+            own_dir=resolved.teacher_dir,
+            progress=progress,
+        )
+
+    old = None if extends is None else replay(extends, data, top=top, ask=ask)
+    teacher = ask() if old is None else old
     said = teacher.logits(np.asarray(data.validation.inputs))
     require_knowledge(teacher, data, validation_outputs=said)
-    record = write_answers(request.out, teacher, data, top=top)
+    kept = top if old is None else old.record.top
+    record = write_answers(request.out, teacher, data, top=kept)
     load_answers(request.out, data)  # what was written is what will be read
     examples = sum(record.examples.values())
     return WrittenAnswers(
@@ -84,6 +94,7 @@ def write_teacher_answers(
         full_bytes=2 * examples * record.num_outputs,
         data=record.data,
         said=_said(said, data),
+        replayed=0 if old is None else old.replayed,
         agreement=_agreement(request.student, said, data),
     )
 

@@ -19,7 +19,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from hwkd.core.cohort import STUDENT, Given, Network
+from hwkd.core.cohort import STUDENT, Network
+from hwkd.core.cohort_sources import Given
 from hwkd.core.errors import ConfigError, first_line
 from hwkd.core.head import Head
 from hwkd.core.student import Layers

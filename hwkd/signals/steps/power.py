@@ -37,15 +37,38 @@ def _function(function: str, c_type: str, frequencies: int, value: str) -> str:
 """
 
 
+class _OfPairs:
+    """What is made of each pair of a real and an imaginary part; stored in 64 bits."""
+
+    __slots__ = ()
+
+    kind: ClassVar[str]
+    in_place: ClassVar[bool] = True
+    words: ClassVar[int] = 2
+    c_value: ClassVar[str]
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return the shape with one value for each frequency."""
+        require_sizes((shape[-1] % 2,), 0, what="parts without their other")
+        return (*shape[:-1], shape[-1] // 2)
+
+    def row_c(self, function: str, *, c_type: str, shape: Shape) -> CCode:
+        """Return the same in C; see `RowStep`."""
+        return CCode(text=_function(function, c_type, shape[-1] // 2, self.c_value))
+
+    def work(self, shape: Shape) -> Mapping[str, float]:
+        """Return frequencies; see `RowStep`."""
+        return {self.kind: float(math.prod(shape) // 2)}
+
+
 @STEPS.register("power")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Power:
-    """Squares of the real and the imaginary part, added; 64 bits, below 2^46."""
+class Power(_OfPairs):
+    """Squares of the real and the imaginary part, added; below 2^46."""
 
     kind: ClassVar[str] = "power"
     formula: ClassVar[str] = "(re >> 7)^2 + (im >> 7)^2"
-    in_place: ClassVar[bool] = True
-    words: ClassVar[int] = 2
+    c_value: ClassVar[str] = "power"
 
     def apply(self, values: NDArray[Any]) -> NDArray[np.int64]:
         """Return int64 [..., frequencies] of pairs."""
@@ -53,45 +76,17 @@ class Power:
         found: NDArray[np.int64] = re * re + im * im
         return found
 
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return the shape with one value for each frequency."""
-        require_sizes((shape[-1] % 2,), 0, what="parts without their other")
-        return (*shape[:-1], shape[-1] // 2)
-
-    def row_c(self, function: str, *, c_type: str, shape: Shape) -> CCode:
-        """Return the same in C; see `RowStep`."""
-        return CCode(text=_function(function, c_type, shape[-1] // 2, "power"))
-
-    def work(self, shape: Shape) -> Mapping[str, float]:
-        """Return frequencies; see `RowStep`."""
-        return {"power": float(math.prod(shape) // 2)}
-
 
 @STEPS.register("magnitude")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Magnitude:
-    """Square root of the power, rounded down; stored in 64 bits as a power is."""
+class Magnitude(_OfPairs):
+    """Square root of the power, rounded down."""
 
     kind: ClassVar[str] = "magnitude"
     formula: ClassVar[str] = "floor(sqrt((re >> 7)^2 + (im >> 7)^2))"
-    in_place: ClassVar[bool] = True
-    words: ClassVar[int] = 2
+    c_value: ClassVar[str] = "hwkd_square_root(power)"
 
     def apply(self, values: NDArray[Any]) -> NDArray[np.int64]:
         """Return int64 [..., frequencies] of pairs."""
         re, im = _parts(values)
         return square_root(re * re + im * im)
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return the shape with one value for each frequency."""
-        require_sizes((shape[-1] % 2,), 0, what="parts without their other")
-        return (*shape[:-1], shape[-1] // 2)
-
-    def row_c(self, function: str, *, c_type: str, shape: Shape) -> CCode:
-        """Return the same in C; see `RowStep`."""
-        value = "hwkd_square_root(power)"
-        return CCode(text=_function(function, c_type, shape[-1] // 2, value))
-
-    def work(self, shape: Shape) -> Mapping[str, float]:
-        """Return frequencies; see `RowStep`."""
-        return {"magnitude": float(math.prod(shape) // 2)}

@@ -13,6 +13,7 @@ from support.op_networks import OP_NETWORKS
 
 from benchmarks.lib.c_networks import quantise
 from hwkd.core.errors import ExportError, HwkdError
+from hwkd.core.head import OutputForm
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_c.exported import read_exported
 from hwkd.deploy.to_c.project import RecordedInput
@@ -155,8 +156,8 @@ MEAN, STD = (151.0, 0.0, -4.0), (77.0, 1.0, 2.5)
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        (output_kind("classes").answer((), (), (), None), "classes"),
-        (output_kind("values").answer((), MEAN, STD, None), "values"),
+        (output_kind("classes").answer(OutputForm()), "classes"),
+        (output_kind("values").answer(OutputForm(mean=MEAN, std=STD)), "values"),
         (None, "unknown"),
     ],
     ids=("classes", "values", "unknown"),

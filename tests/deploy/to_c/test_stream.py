@@ -12,6 +12,7 @@ from support.exported_c import export_c
 from support.signals import made_pipeline
 
 from benchmarks.lib.c_networks import NetworkBuilder, quantise
+from hwkd.core.head import OutputForm
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.toolchain import host_compiler
 from hwkd.engine.arms.export import raw_input
@@ -35,7 +36,7 @@ def listener(request, tmp_path_factory):
     model = quantise(net, folder, "net")
     export_c(
         model, folder / "c", labels=LABELS, raw=raw_input(pipeline.record()), streaming=streaming,
-        answer=output_kind("classes").answer((), (), (), None),
+        answer=output_kind("classes").answer(OutputForm()),
     )  # fmt: skip
     settings = "-DMODEL_SMOOTHING=1 -DMODEL_THRESHOLD=0 -DMODEL_STRIDE=150"
     command = ["make", "listen", f"CFLAGS=-O2 -Werror -pedantic {settings}"]

@@ -124,6 +124,7 @@ def search_problem(context: SearchContext) -> Problem[StudentSpec | None]:
         group=SPACE_PARAM,
         references=tuple(first_designs(context.references, trials=context.config.most_trials)),
         outputs=2,
+        tried=context.config.most_trials,
     )
 
 
