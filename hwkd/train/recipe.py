@@ -20,9 +20,9 @@ NetworkKind: TypeAlias = Literal["convolutional", "attention"]
 # samples; below about 400 steps, or 8 in an epoch, the steps count more.
 _STEPS_WANTED, _STEPS_AN_EPOCH = 400, 8
 _SMALLEST_BATCH, _LARGEST_BATCH = 16, 128
-# A picture with an answer for each position keeps a core busy by itself: batches of 32 lose a fifth
+# A picture with an answer for each position keeps a core busy alone: batches of 32 lose a fifth
 # of the samples a second of 128 and make three times the steps. One segmenter, one seed, 45 s of a
-# core: a mean IoU of .313, .312, .292 on validation with 32, 64 and 128, of .322, .316, .307 on test.
+# core: a mean IoU with 32, 64, 128 of .313, .312, .292 on validation, of .322, .316, .307 on test.
 _LARGEST_BATCH_OF_MAPS = 32
 # Of fewer, every pass counts, however long the training.
 _MANY_EXAMPLES = 10_000
