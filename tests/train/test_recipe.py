@@ -42,12 +42,13 @@ def test_every_epoch_has_several_steps(count):
 
 
 @pytest.mark.parametrize("nature", ["scenes", "boxes"])
-def test_pictures_with_an_answer_for_each_position_are_learned_in_small_batches(nature):
+def test_answers_for_each_position_are_learned_in_small_batches_and_as_they_are(nature):
     many = split(12_000, (1, 16, 16))
     of_maps = choose_recipe(replace(many, nature=nature), samples=780_000)
     of_classes = choose_recipe(many, samples=780_000)
     assert (of_maps.batch_size, of_classes.batch_size) == (32, 128)
     assert of_maps.learning_rate == pytest.approx(of_classes.learning_rate / 2)
+    assert (of_maps.label_smoothing, of_classes.label_smoothing) == (0.0, 0.1)
 
 
 def test_products_of_activations_take_another_optimizer():
