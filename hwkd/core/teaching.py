@@ -47,7 +47,8 @@ class TrainingStep:
 class TeacherSource(Protocol):
     """Gives the teacher's views of a batch, and lives as long as a training.
 
-    `start` comes first, then `views` and `observe` for every step in turn. Views carry no gradient
+    `start` comes first, then `views` and `observe` for every step in turn; `narrow` may come once
+    shapes are known. Views carry no gradient
     to a teacher that does not train; `parameters` of one that does belong to the loop's optimizer.
     """
 
@@ -58,6 +59,15 @@ class TeacherSource(Protocol):
 
     def start(self, student: nn.Module, data: TrainingSet) -> None:
         """Prepare for the training of a student, in the state that it starts from."""
+        ...
+
+    def narrow(self, layers: Mapping[Signal, int], *, with_logits: bool) -> None:
+        """Take note of what is looked at from here on; more need not be shown.
+
+        Args:
+            layers: how many of the first ones of each signal; of an embedding 1.
+            with_logits: logits are looked at, too.
+        """
         ...
 
     def views(self, batch: Batch) -> Views:
@@ -87,6 +97,10 @@ class StillSource:
     def start(self, student: nn.Module, data: TrainingSet) -> None:
         """Need nothing."""
         del student, data
+
+    def narrow(self, layers: Mapping[Signal, int], *, with_logits: bool) -> None:
+        """Show what there is."""
+        del layers, with_logits
 
     def observe(self, step: TrainingStep) -> None:
         """Learn nothing."""

@@ -93,6 +93,8 @@ class DistillCriterion:
             source.start(student, data)
         ours, theirs = self._probe(student)
         self._terms = [self._build(entry, ours, theirs, importance) for entry in methods]
+        if source is not None:
+            source.narrow(self._layers_looked_at(theirs), with_logits=self._looks_at_logits())
         # Those that methods bring themselves start last: a refused method starts nothing.
         self._own_sources = {
             t.entry.method.name: t.source
@@ -164,6 +166,28 @@ class DistillCriterion:
         self._guard.load_state({n.removeprefix(_GRADIENTS): t for n, t in seen.items()})
         owned = {n: t for n, t in state.items() if n not in seen and not n.startswith(_SOURCE)}
         self._owned.load_state_dict(owned)
+
+    def _of_teacher(self) -> list[_Term]:
+        """Return the methods that look at the run's teacher."""
+        return [term for term in self._terms if term.source is self._source]
+
+    def _looks_at_logits(self) -> bool:
+        of_outputs = {Signal.LOGITS, Signal.INPUTS}
+        return any(of_outputs & set(term.entry.method.needs) for term in self._of_teacher())
+
+    def _layers_looked_at(self, shapes: ViewShapes) -> dict[Signal, int]:
+        """Return how many of the first layers of each signal of the teacher methods look at."""
+        found: dict[Signal, int] = {}
+        for term in self._of_teacher():
+            for signal in term.entry.method.needs - {Signal.LOGITS, Signal.INPUTS, Signal.WEIGHTS}:
+                if signal is Signal.EMBEDDING:
+                    count = 1
+                elif (chosen := term.teacher_layers.get(signal)) is not None:
+                    count = 1 + max(chosen, default=-1)
+                else:
+                    count = len(getattr(shapes, signal.value))
+                found[signal] = max(count, found.get(signal, 0))
+        return found
 
     def _sources(self) -> list[tuple[str, TeacherSource]]:
         """Return (name, source): the run's and those that methods bring."""

@@ -48,15 +48,29 @@ class LiveSource(StillSource):
         self._differentiates = Signal.INPUTS in needs
         self._outputs_of = outputs_of
         self._shapes: ViewShapes | None = None
+        self._layers: Mapping[Signal, int] | None = None
+
+    def start(self, student: nn.Module, data: TrainingSet) -> None:
+        """Show everything that is tapped, until it is narrowed."""
+        del student, data
+        self._layers = self._shapes = None
+
+    def narrow(self, layers: Mapping[Signal, int], *, with_logits: bool) -> None:
+        """Run no layer behind the last one that is looked at."""
+        self._layers = None if with_logits else dict(layers)
+        self._shapes = None
 
     def views(self, batch: Batch) -> Views:
-        """Run the teacher.
+        """Run the teacher, or what is looked at of it.
 
         Raises:
             TeacherError: if its shapes change from batch to batch.
         """
         with torch.set_grad_enabled(self._differentiates):
-            views = self._taps.read(batch.inputs)
+            if self._layers is None:
+                views = self._taps.read(batch.inputs)
+            else:
+                views = self._taps.read_first(batch.inputs, self._layers)
         shapes = ViewShapes.of(views)
         if self._shapes is None:
             self._shapes = shapes
@@ -71,7 +85,7 @@ class LiveSource(StillSource):
         if self._differentiates:
             return views
         views = views.map(Tensor.detach)
-        if self._outputs_of is None:
+        if self._outputs_of is None or views.logits is None:
             return views
         answers = views.need(Signal.LOGITS)
         outputs = self._outputs_of(answers.float().cpu().numpy())
@@ -130,6 +144,11 @@ class AnsweredSource(StillSource):
         """Start both."""
         self._live.start(student, data)
         self._answers.start(student, data)
+
+    def narrow(self, layers: Mapping[Signal, int], *, with_logits: bool) -> None:
+        """Run no layer behind the last one that is looked at: logits are looked up."""
+        del with_logits
+        self._live.narrow(layers, with_logits=False)
 
     def views(self, batch: Batch) -> Views:
         """Return the layers of the one and the answers of the other."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -58,6 +58,10 @@ class Places:
     values: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
     embedding: str | None = None
+
+
+class _AllSeen(Exception):  # noqa: N818
+    """Ends a pass of which nothing further is wanted."""
 
 
 @dataclass(slots=True)
@@ -132,31 +136,63 @@ class Taps:
         if Signal.INPUTS in self.needs:
             inputs = inputs.detach().requires_grad_()
         seen: dict[tuple[Signal, int], Tensor] = {}
-        with self._hooked(seen):
+        with self._hooked(seen, self._readings):
             logits = self.network(inputs if self.shown is None else self.shown(inputs))
-        fields: dict[str, Any] = {"logits": logits}
-        for signal, readings in self._readings.items():
-            layers = tuple(seen[signal, index] for index in range(len(readings)))
-            for reading, layer in zip(readings, layers, strict=True):
-                reading.require_batch(layer, len(inputs))
+        views = self._views(seen, self._readings, samples=len(inputs))
+        return replace(views, logits=logits, inputs=inputs if Signal.INPUTS in self.needs else None)
+
+    def read_first(self, inputs: Tensor, layers: Mapping[Signal, int]) -> Views:
+        """Run the network as far as the first layers of some signals and return these alone.
+
+        Args:
+            inputs: shape [batch, *input_shape].
+            layers: how many are wanted of each signal that is read; of an embedding 1.
+        """
+        wanted = {
+            signal: readings[: layers.get(signal, 0)] for signal, readings in self._readings.items()
+        }
+        seen: dict[tuple[Signal, int], Tensor] = {}
+        if any(wanted.values()):
+            with self._hooked(seen, wanted, stops=True), suppress(_AllSeen):
+                self.network(inputs if self.shown is None else self.shown(inputs))
+        return self._views(seen, wanted, samples=len(inputs))
+
+    def _views(
+        self,
+        seen: Mapping[tuple[Signal, int], Tensor],
+        readings: Mapping[Signal, Sequence[_Reading]],
+        *,
+        samples: int,
+    ) -> Views:
+        fields: dict[str, Any] = {}
+        for signal, places in readings.items():
+            layers = tuple(seen[signal, index] for index in range(len(places)))
+            for reading, layer in zip(places, layers, strict=True):
+                reading.require_batch(layer, samples)
             if signal is not Signal.EMBEDDING:
                 fields[signal.value] = layers
             elif layers:
                 fields[signal.value] = layers[0].flatten(1)
-        if Signal.INPUTS in self.needs:
-            fields["inputs"] = inputs
         if Signal.WEIGHTS in self.needs:
             parameters = dict(self.network.named_parameters())
             fields["weights"] = tuple(parameters[name] for name in self.places.weights)
         return Views(**fields)
 
     @contextmanager
-    def _hooked(self, seen: dict[tuple[Signal, int], Tensor]) -> Iterator[None]:
+    def _hooked(
+        self,
+        seen: dict[tuple[Signal, int], Tensor],
+        readings: Mapping[Signal, Sequence[_Reading]],
+        *,
+        stops: bool = False,
+    ) -> Iterator[None]:
+        """Fill `seen` by what passes; end the pass once all was seen, if it `stops`."""
+        wanted = sum(map(len, readings.values())) if stops else None
         handles = []
         try:
-            for signal, readings in self._readings.items():
-                for index, reading in enumerate(readings):
-                    hook = _hook(seen, (signal, index), reading)
+            for signal, places in readings.items():
+                for index, reading in enumerate(places):
+                    hook = _hook(seen, (signal, index), reading, wanted)
                     handles.append(reading.module.register_forward_hook(hook))
             yield
         finally:
@@ -280,13 +316,18 @@ def _shape_recorder(path: str, shapes: list[tuple[str, tuple[int, ...]]]) -> Any
 
 
 def _hook(
-    seen: dict[tuple[Signal, int], Tensor], key: tuple[Signal, int], reading: _Reading
+    seen: dict[tuple[Signal, int], Tensor],
+    key: tuple[Signal, int],
+    reading: _Reading,
+    wanted: int | None,
 ) -> Any:
     def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         del module
         # The first pass counts: a teacher that averages mirror images runs the mirrored one second.
         if key not in seen:
             seen[key] = reading.take(inputs, output)
+            if len(seen) == wanted:
+                raise _AllSeen
 
     return hook
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from hwkd.core.errors import HwkdError
 from hwkd.core.signals import Batch
 from hwkd.core.trial import EpochRecord
 from hwkd.train.averaging import (
@@ -49,7 +50,7 @@ _STEPS_BETWEEN_FINITE_CHECKS = 25
 _STATISTICS_SAMPLES = 2_048
 
 
-class TrainingDivergedError(RuntimeError):
+class TrainingDivergedError(HwkdError):
     """The loss stopped being a finite number."""
 
 
@@ -89,7 +90,10 @@ class _TermMeans:
     def require_finite(self, epoch: int) -> None:
         for name, total in self.sums.items():
             if not math.isfinite(float(total)):
-                raise TrainingDivergedError(f"loss term {name} is not finite in epoch {epoch + 1}")
+                raise TrainingDivergedError(
+                    f"loss term {name} is not finite in epoch {epoch + 1}: the training diverged; "
+                    "try another --seed, more epochs or a wider student"
+                )
 
     def means(self) -> dict[str, float]:
         return {name: float(total) / self.steps for name, total in self.sums.items()}

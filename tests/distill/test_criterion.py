@@ -222,6 +222,33 @@ def test_cached_and_live_teachers_train_the_same_student_bit_for_bit() -> None:
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
+@pytest.mark.parametrize(
+    ("texts", "runs"),
+    [
+        (["fitnet:pairs=1:1"], [True, False, False, False]),
+        (["fitnet:pairs=1:1", "at:pairs=2:2"], [True, True, False, False]),
+        (["rkd"], [True, True, True, True]),
+        (["fitnet:pairs=1:1", "kd"], [True, True, True, True]),
+    ],
+)
+def test_a_teacher_is_run_as_far_as_methods_look(texts: list[str], runs: list[bool]) -> None:
+    teacher, data = small_teacher(), training_set()
+    student = build_module(small_layers(), seed=0)
+    source = live_source(teacher, [parse_method(text) for text in texts])
+    criterion = criterion_of(texts, student, source, data)
+    names = ("first", "second", "third", "pool")
+    counts = dict.fromkeys(names, 0)
+    for name in names:
+        teacher.steps[name].register_forward_hook(
+            lambda *_, name=name: counts.__setitem__(name, counts[name] + 1)
+        )
+    narrowed = criterion(student, first_batch(data))
+    assert [count > 0 for count in counts.values()] == runs
+    source.start(student, data)
+    whole = criterion(student, first_batch(data))
+    assert all(torch.equal(narrowed[name], whole[name]) for name in whole)
+
+
 def test_teacher_is_left_as_it_was() -> None:
     teacher, data = small_teacher(), training_set()
     before = {name: t.clone() for name, t in teacher.state_dict().items()}

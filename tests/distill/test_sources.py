@@ -11,6 +11,7 @@ from hwkd.core.errors import TeacherError
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.core.teaching import TrainingSet, TrainingStep
 from hwkd.distill.sources import (
+    AnsweredSource,
     CachedSource,
     FunctionSource,
     LiveSource,
@@ -135,3 +136,46 @@ def test_smaller_last_batch_is_no_change_of_shape() -> None:
     source = LiveSource(_teacher(), Places(), LOGITS)
     source.views(_batch(4))
     assert len(source.views(_batch(2)).need(Signal.LOGITS)) == 2
+
+
+class Counted(nn.Module):
+    """Stages that count how often they are run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.ModuleList([nn.Linear(3, 8), nn.Linear(8, 8), nn.Linear(8, 3)])
+        self.runs = [0, 0, 0]
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        for number, stage in enumerate(self.body):
+            self.runs[number] += 1
+            inputs = stage(inputs)
+        return inputs
+
+
+def test_layers_behind_the_last_one_that_is_looked_at_are_not_run() -> None:
+    teacher, places = Counted(), Places(features=("body.0", "body.1"), weights=("body.2.weight",))
+    source = LiveSource(teacher, places, LOGITS | {Signal.FEATURES, Signal.WEIGHTS})
+    whole = source.views(_batch())
+    source.narrow({Signal.FEATURES: 1}, with_logits=False)
+    views = source.views(_batch(3))
+    assert teacher.runs == [2, 1, 1]
+    assert views.logits is None
+    (first,) = views.features
+    assert torch.equal(first, whole.features[0][:3])
+    assert torch.equal(views.weights[0], whole.weights[0])
+    source.narrow({}, with_logits=False)
+    source.views(_batch())
+    assert teacher.runs == [2, 1, 1]  # weights are there without a pass
+    source.narrow({Signal.FEATURES: 1}, with_logits=True)
+    assert torch.equal(source.views(_batch()).need(Signal.LOGITS), whole.need(Signal.LOGITS))
+
+
+def test_answers_that_are_looked_up_are_no_reason_to_run_what_is_behind() -> None:
+    teacher = Counted()
+    live = LiveSource(teacher, Places(features=("body.0",)), LOGITS | {Signal.FEATURES})
+    source = AnsweredSource(live, CachedSource([torch.arange(12.0).view(4, 3)]))
+    source.narrow({Signal.FEATURES: 1}, with_logits=True)
+    views = source.views(_batch())
+    assert teacher.runs == [1, 0, 0]
+    assert torch.equal(views.need(Signal.LOGITS), torch.arange(12.0).view(4, 3))
