@@ -103,7 +103,8 @@ def _few_students_before_a_search() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _revisions_read_once() -> Iterator[None]:
     """Let Optuna load its revisions of the tables once, not for every database that is opened."""
-    read, found = _VersionManager._create_alembic_script, []
+    read = _VersionManager._create_alembic_script
+    found: list[object] = []
 
     def revisions(manager: _VersionManager) -> object:
         if not found:  # the same whatever the database
