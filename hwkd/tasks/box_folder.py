@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
+from hwkd.tasks.base import SPLITS
 from hwkd.tasks.box_listing import BoxListing, PictureFiles, absent_classes, label_arrays
 from hwkd.tasks.coco_boxes import coco_files, read_coco
 from hwkd.tasks.image_folder import (
@@ -54,7 +55,7 @@ def read_box_folder(
     )
     rows = {
         split: np.array([at for at, p in enumerate(listing.pictures) if p.split == split])
-        for split in ("train", "validation", "test")
+        for split in SPLITS
     }
     given = {
         name: RawSplit(inputs=pixels[chosen], labels=labels[chosen])

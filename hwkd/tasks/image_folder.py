@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
+from hwkd.tasks.base import SPLITS
 from hwkd.tasks.picture_listing import PictureListing, list_pictures
 from hwkd.tasks.pictures import (
     PictureFacts,
@@ -66,7 +67,7 @@ def read_image_folder(
     )
     splits = {
         name: RawSplit(inputs=pixels[rows], labels=listing.labels[rows])
-        for name in ("train", "validation", "test")
+        for name in SPLITS
         if (rows := _rows(listing, name)) is not None
     }
     return RawData.of(
@@ -205,7 +206,7 @@ def _picture_notes(
 def _by_split(listing: PictureListing, chosen: NDArray[np.bool_]) -> str:
     """Say how many of each split are `chosen`, when that differs much between splits."""
     splits = np.array(listing.splits)
-    names = [name for name in ("train", "validation", "test") if (splits == name).any()]
+    names = [name for name in SPLITS if (splits == name).any()]
     shares = [float(chosen[splits == name].mean()) for name in names]
     if max(shares) - min(shares) < _UNEVEN_SHARE:
         return ""
