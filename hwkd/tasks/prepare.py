@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -77,8 +77,8 @@ def prepare(
     scaled, on_scaling = _scaling(extracted, nature, reading, is_whole=is_whole)
     ends = (scaled, *recipe.after(shape))
     pipeline = _pipeline(data.train.inputs, (*front, *ends))
-    more = {} if copies is None else {"copies": _extracted_split(copies, front)}
-    splits = _finished({**extracted.given(), **more}, ends, data, nature)
+    more = [] if copies is None else [("copies", _extracted_split(copies, front))]
+    splits = _finished([*extracted.given().items(), *more], ends, data, nature)
     return TaskData(
         name=task,
         source=data.source,
@@ -103,17 +103,17 @@ def prepare(
 
 
 def _finished(
-    parts: Mapping[str, RawSplit], ends: tuple[Step, ...], data: RawData, nature: Nature
+    parts: Iterable[tuple[str, RawSplit]], ends: tuple[Step, ...], data: RawData, nature: Nature
 ) -> dict[str, Split]:
     """Return parts as networks read them.
 
     Args:
-        parts: features, by name.
+        parts: names and features.
         ends: steps that are left.
         data: raw.
     """
     signs = _mirror_signs(data.train) if nature == "motion" else ()
-    found = {name: _applied(each, ends, f"{data.source}: {name}") for name, each in parts.items()}
+    found = {name: _applied(each, ends, f"{data.source}: {name}") for name, each in parts}
     return {name: replace(each, nature=nature, mirror_signs=signs) for name, each in found.items()}
 
 
