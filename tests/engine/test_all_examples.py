@@ -20,6 +20,7 @@ from hwkd.engine.arms.orders import ArmOrder, ArmResult, read_result, student_fi
 from hwkd.engine.arms.recipes import Arm, arms_of
 from hwkd.engine.arms.train_arm import train_arm
 from hwkd.engine.setup.context import SearchContext
+from hwkd.engine.setup.trainings import full_training
 from hwkd.io.discovery import output_kind
 from hwkd.nn.build import build_module
 
@@ -123,7 +124,7 @@ def test_it_is_as_long_as_it_brings_examples_and_leaves_the_scored_student_as_it
     layers = context.given.candidate(order.spec).layers
     module = build_module(layers, seed=0).eval()
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    training = context.full_training(layers, repetition=0, epochs=10)
+    training = full_training(context, layers, repetition=0, epochs=10)
     count = len(context.data.train) + len(context.data.validation)
     student, result, examples = learn_all(
         module, context, training.config, samples_seen=50.0 * count, label_smoothing=0.1,
@@ -143,7 +144,7 @@ def test_recordings_of_others_are_learned_longer_and_with_their_copies(context, 
     held_back = context.data.validation
     of_others = replace(held_back, wholes=np.arange(len(held_back)))
     data = replace(context.data, validation=of_others, validation_copies=held_back)
-    training = context.full_training(layers, repetition=0, epochs=10)
+    training = full_training(context, layers, repetition=0, epochs=10)
     count = len(context.data.train) + 2 * len(held_back)
     _, result, examples = learn_all(
         module, replace(context, data=data), training.config, samples_seen=20.0 * count,
