@@ -15,6 +15,7 @@ from hwkd.core.student import Chooser, Layers, StudentSpec
 # (fewest, most) channels of each level, from the picture's own size down.
 _WIDTHS = ((8, 24), (8, 48), (16, 64), (16, 96))
 _BLOCKS = (1, 2)
+_EVERY_LEVEL, _LAST_LEVEL = "every level", "last level"
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,21 @@ class SegmenterSpace(Space):
 
     What a level saw on the way down is added to what comes up from below, so that outlines stay
     where they are (skips as sums: LinkNet, arXiv:1707.03718). The last map may be half as high and
-    wide as the picture: its logits are repeated, which costs nothing but their memory.
+    wide as the picture: its logits are repeated, which costs nothing but their memory. Where every
+    level answers, logits of coarse levels are repeated and added to those of finer ones, so that
+    what a thing is need not pass through the few channels that say where it ends (fully
+    convolutional networks, arXiv:1411.4038).
 
     Attributes:
         stem_strides: by which the first convolution may divide height and width.
+        answers: which levels may say what the positions show.
     """
 
     name: str = "segmenter"
     summary: str = "down to a coarse map and up again, a class for each position (only when named)"
     is_default: bool = False
     stem_strides: tuple[int, ...] = (1, 2)
+    answers: tuple[str, ...] = (_EVERY_LEVEL, _LAST_LEVEL)
 
     def choose(self, chooser: Chooser, input_shape: tuple[int, ...], room: Room) -> Params:
         """Sample levels, widths, depths, the kind of convolution and the activation."""
@@ -46,6 +52,8 @@ class SegmenterSpace(Space):
             "levels": levels,
             "convolutions": chooser.categorical("convolutions", ("dense", "separable")),
         }
+        if len(self.answers) > 1:
+            params["answers"] = chooser.categorical("answers", self.answers)
         for level in range(1, levels + 1):
             key = f"level{level}"
             params |= choose_width(chooser, room, f"{key}_channels", _WIDTHS[level - 1])
@@ -73,12 +81,19 @@ class SegmenterSpace(Space):
                 )  # fmt: skip
             builder.tap(f"stage{level}", x)
             seen.append(x)
+        twice, above = larger(spec.input_shape, 2), ""
         for level in range(levels - 1, 0, -1):
+            if p.get("answers") == _EVERY_LEVEL:
+                said = builder.conv(x, f"says{level + 1}", spec.num_outputs, norm=False)
+                said = builder.add(said, above, f"said{level + 1}") if above else said
+                above = builder.upsample(said, f"heard{level}", factor=twice)
             x = joined(
                 builder, x, seen[level - 1], level, widths[level - 1],
-                factor=larger(spec.input_shape, 2), activation=activation, is_dense=is_dense,
+                factor=twice, activation=activation, is_dense=is_dense,
             )  # fmt: skip
         logits = builder.conv(x, "logits", spec.num_outputs, norm=False)
+        if above:
+            logits = builder.add(logits, above, "said")
         if (stride := int(p["stem_stride"])) > 1:
             builder.upsample(logits, "classes", factor=larger(spec.input_shape, stride))
         return builder.build()
@@ -98,5 +113,6 @@ _DRAWER = SegmenterSpace(
     name="drawer",
     summary="down to a coarse map and up again, levels for each position (only when named)",
     stem_strides=(1,),
+    answers=(_LAST_LEVEL,),
 )
 SEARCH_SPACES.register("drawer")(_DRAWER)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from optuna.storages._rdb.storage import _VersionManager
 from support.compiled_once import CompiledOnce
 from support.made_once import MadeOnce
 from support.processes import ON_PATH, Processes
@@ -96,6 +97,22 @@ def _few_students_before_a_search() -> Iterator[None]:
     """Cost 20 students of each space before a search, not 200: what is found needs no more."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hwkd.engine.setup.prepare.survey", partial(survey, samples=20))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _revisions_read_once() -> Iterator[None]:
+    """Let Optuna load its revisions of the tables once, not for every database that is opened."""
+    read = _VersionManager._create_alembic_script
+    found: list[object] = []
+
+    def revisions(manager: _VersionManager) -> object:
+        if not found:  # the same whatever the database
+            found.append(read(manager))
+        return found[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_VersionManager, "_create_alembic_script", revisions)
         yield
 
 

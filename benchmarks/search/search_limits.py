@@ -34,7 +34,6 @@ LIMITS = ("--device", "cortex-m4", "--max-latency", "20ms", "--max-ram", "64KiB"
 MEDIAN_ACCURACY, LEAST_ACCURACY = 0.885, 0.875
 LEAST_TRAINING_SHARE = 0.85
 PER_CLASS = 500
-MOST_EPOCHS = 400
 
 
 def main() -> int:

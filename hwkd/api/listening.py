@@ -6,7 +6,7 @@ import inspect
 import sys
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,10 @@ from typing import TYPE_CHECKING, Any
 from hwkd.core.errors import ConfigError, HwkdError, first_line
 from hwkd.core.metric import primary_text
 from hwkd.core.trial import TrialRecord
-from hwkd.engine.search.listener import SearchListener, SilentListener
+from hwkd.engine.search.listener import PassingListener, SearchListener, SilentListener
 
 if TYPE_CHECKING:
-    from hwkd.core.run_record import RunRecord, TeacherRecord
-    from hwkd.engine.setup.time_plan import Stage
-    from hwkd.tasks.base import TaskData
+    from hwkd.core.run_record import TeacherRecord
 
 _CALLS = tuple(
     name
@@ -70,18 +68,18 @@ def _require_callable(listener: object, name: str) -> None:
         return
 
 
-class _Guarded:
+class _Guarded(PassingListener):
     """A listener whose mistakes are said at once and end no search."""
 
     def __init__(self, listener: SearchListener) -> None:
-        self._listener = listener
+        super().__init__(listener)
         self._failed: set[str] = set()
 
     def _tell(self, name: str, *told: Any) -> None:
         if name in self._failed:
             return
         try:
-            getattr(self._listener, name)(*told)
+            super()._tell(name, *told)
         except HwkdError:
             raise
         except Exception as error:  # anything: it is the caller's code
@@ -92,27 +90,6 @@ class _Guarded:
                 RuntimeWarning,
                 stacklevel=3,
             )
-
-    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        self._tell("__call__", stage, done, total, note)
-
-    def on_data(self, data: TaskData) -> None:
-        self._tell("on_data", data)
-
-    def on_feasibility(self, run: RunRecord) -> None:
-        self._tell("on_feasibility", run)
-
-    def on_teacher(self, teacher: TeacherRecord) -> None:
-        self._tell("on_teacher", teacher)
-
-    def on_plan(self, seconds: Mapping[Stage, float], left_s: float) -> None:
-        self._tell("on_plan", seconds, left_s)
-
-    def on_records(self, records: Sequence[TrialRecord], total: int | None) -> None:
-        self._tell("on_records", records, total)
-
-    def on_note(self, note: str) -> None:
-        self._tell("on_note", note)
 
 
 class NotebookListener(SilentListener):

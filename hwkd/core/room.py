@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass
 from math import sqrt
-from typing import Annotated, Protocol, TypeVar
+from typing import Annotated, Literal, Protocol, TypeAlias, TypeVar, get_args
 
 from pydantic import Field
 
@@ -19,9 +19,9 @@ from hwkd.core.strict_model import STORED
 from hwkd.core.student import Chooser, Layers, SearchSpace, StudentSpec
 
 _Choice = TypeVar("_Choice")
+Coarseness: TypeAlias = Literal[1, 2, 3, 4]
+COARSENESSES: tuple[Coarseness, ...] = get_args(Coarseness)
 
-# Below this scale full resolution after the stem is what students cannot pay for.
-_COARSE_BELOW = 0.5
 # Below this scale the fewest layers that make a network are what they can pay for.
 _TINY_BELOW = 0.25
 
@@ -33,6 +33,8 @@ class Room:
     Attributes:
         scale: factor on the largest widths, from a sixteenth; depths follow its square root. Lower
             bounds only ever go down, so that every room holds small students.
+        coarse: the first convolution thins its input out at least so many times as for students
+            without limits.
         lean: leave out blocks that bring further kernels into flash (squeeze-excite, hard swish,
             sums); they take room that weights then lack.
     """
@@ -40,6 +42,7 @@ class Room:
     __pydantic_config__ = STORED
 
     scale: Annotated[float, Field(ge=2.0**-4, le=2.0)] = 1.0
+    coarse: Coarseness = 1
     lean: bool = False
 
     def widths(self, low: int, high: int, *, step: int = 4) -> tuple[int, int]:
@@ -63,15 +66,14 @@ class Room:
 
     def stem_strides(self, base: int) -> tuple[int, ...]:
         """Return the strides of the first convolution; `base` is the one for large students."""
-        if self.scale >= 1.0:
-            return (base, 2 * base)
-        if self.scale > _COARSE_BELOW:
-            return (base, 2 * base, 4 * base)
-        return (2 * base, 4 * base)
+        finest = self.coarse * base
+        if self.coarse > 1:
+            return tuple(finest + more * base for more in (0, 1, 2))
+        return (base, 2 * base) if self.scale >= 1.0 else (base, 2 * base, 3 * base, 4 * base)
 
     def stem_windows(self) -> tuple[str, ...]:
         """Return how the first convolution may read the input; see `LayersBuilder.stem`."""
-        if self.scale >= 1.0:
+        if self.scale >= 1.0 and self.coarse == 1:
             return (OVERLAPPING,)
         return (OVERLAPPING, PATCHES) if self.scale > _TINY_BELOW else (PATCHES, SPARSE)
 

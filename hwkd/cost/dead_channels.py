@@ -8,6 +8,7 @@ a cost model that ignores this blames the core for it.
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from math import prod
 
 from hwkd.core.graph import Op, OpGraph, Tensor
@@ -106,20 +107,12 @@ def _shrink(op: Op, graph: OpGraph, dropped: dict[str, int]) -> Op:
     is_depthwise = op.groups > 1
     left = channels_out if is_depthwise else channels_out * (before_in - lost_in)
     full = before_out if is_depthwise else before_out * before_in
-    return Op(
-        name=op.name,
-        kind=op.kind,
-        inputs=op.inputs,
-        outputs=op.outputs,
+    return replace(
+        op,
         macs=op.macs * left // full,
         weights=op.weights * left // full,
         # What the lost inputs added is constant and moves into the bias.
         biases=channels_out,
-        kernel=op.kernel,
-        stride=op.stride,
-        pads=op.pads,
-        dilation=op.dilation,
         groups=channels_out if is_depthwise else 1,
         zero_out_channels=max(op.zero_out_channels - lost_out, 0),
-        facts=op.facts,
     )

@@ -184,4 +184,3 @@ FAMILIES: Mapping[str, Mapping[str, Family]] = MappingProxyType(
         "llava": {"decoder": _LLAVA_DECODER, "encoder": _LLAVA_ENCODER},
     }
 )
-PARTS = ("decoder", "encoder")

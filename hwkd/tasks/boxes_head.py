@@ -32,9 +32,9 @@ _BOXES = OutputKind(
     of_classes=False,
     plain_training="boxes alone",
     divergence_unit="squared logits and cells",
-    answer_rule="cells whose largest class output reaches the threshold, each with the box that "
-    "its four edges (in cells of 8 pixels, from its centre) give; of boxes of one class that "
-    "overlap by more than half, the surest",
+    answer_rule="every class output that reaches the threshold, with the box that its cell's four "
+    "edges (in cells of 8 pixels, from its centre) give; of boxes of one class that overlap by "
+    "more than half, the surest",
     intended_use=_intended_use,
     answer=_answer,
     head=_head,

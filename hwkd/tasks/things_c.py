@@ -28,6 +28,25 @@ _PRINTED = """\
                (int)things[i].bottom / 16);"""
 
 _POINTS = """\
+/* The likeliest class of a cell and its output. */
+static int32_t best_of(int32_t cell, int32_t *label)
+{
+    const int8_t *output = model_output() + cell * MODEL_VALUES;
+    *label = 0;
+    for (int32_t i = 1; i < MODEL_CLASSES; i++)
+        *label = output[i] > output[*label] ? i : *label;
+    return output[*label];
+}
+
+#define CHOICES MODEL_CELLS
+
+/* How sure a cell is of a thing, and of which class that is. */
+static int32_t choice(int32_t number, int32_t *cell, int32_t *label)
+{
+    *cell = number;
+    return best_of(number, label);
+}
+
 /* Whether none of the cells around is surer; of equals the first counts. */
 static int is_kept(const model_thing *thing, int32_t cell, const model_thing *things, int32_t count)
 {
@@ -48,6 +67,15 @@ static int is_kept(const model_thing *thing, int32_t cell, const model_thing *th
 }
 """
 _BOXES = """\
+#define CHOICES (MODEL_CELLS * MODEL_CLASSES)
+
+/* How sure a cell is of a thing of a class. */
+static int32_t choice(int32_t number, int32_t *cell, int32_t *label)
+{
+    *cell = number / MODEL_CLASSES, *label = number % MODEL_CLASSES;
+    return model_output()[*cell * MODEL_VALUES + *label];
+}
+
 static int64_t length(int32_t low, int32_t high)
 {
     return high > low ? high - low : 0;
@@ -141,16 +169,6 @@ static float real(int32_t value)
     return MODEL_OUTPUT_SCALE * (float)(value - MODEL_OUTPUT_ZERO_POINT);
 }}
 
-/* The likeliest class of a cell and its output. */
-static int32_t best_of(int32_t cell, int32_t *label)
-{{
-    const int8_t *output = model_output() + cell * MODEL_VALUES;
-    *label = 0;
-    for (int32_t i = 1; i < MODEL_CLASSES; i++)
-        *label = output[i] > output[*label] ? i : *label;
-    return output[*label];
-}}
-
 {"" if as_points else _UNITS}
 static void place(int32_t cell, model_thing *thing)
 {{
@@ -163,22 +181,22 @@ int32_t model_answer(model_thing things[MODEL_MOST_THINGS])
 {{
     int32_t count = 0, last = -1, last_best = 128;
     while (count < MODEL_MOST_THINGS) {{
-        /* The surest cell of those that were not looked at; of equals the first. */
-        int32_t cell = -1, best = -129;
+        /* The surest of those that were not looked at; of equals the first. */
+        int32_t next = -1, at = 0, best = -129;
         model_thing *thing = &things[count];
-        for (int32_t i = 0; i < MODEL_CELLS; i++) {{
-            int32_t label;
-            const int32_t value = best_of(i, &label);
+        for (int32_t i = 0; i < CHOICES; i++) {{
+            int32_t cell, label;
+            const int32_t value = choice(i, &cell, &label);
             const int is_past = value > last_best || (value == last_best && i <= last);
             if (!is_past && value > best)
-                cell = i, best = value, thing->label = label;
+                next = i, at = cell, best = value, thing->label = label;
         }}
-        if (cell < 0 || real(best) < MODEL_THRESHOLD)
+        if (next < 0 || real(best) < MODEL_THRESHOLD)
             break;
-        last = cell, last_best = best;
+        last = next, last_best = best;
         thing->score = real(best);
-        place(cell, thing);
-        count += is_kept(thing, cell, things, count);
+        place(at, thing);
+        count += is_kept(thing, at, things, count);
     }}
     return count;
 }}

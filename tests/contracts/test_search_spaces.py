@@ -177,9 +177,9 @@ def test_every_weighted_layer_is_normalised_except_gates_and_classifier(space_na
             for layer in layers.layers
             if LAYER_KINDS.get(layer.kind).has_weights and not layer.norm
         }
-        assert {name for name in bare if not name.endswith(("_se_reduce", "_se_gate"))} == {
-            "logits"
-        }
+        bare = {name for name in bare if not name.endswith(("_se_reduce", "_se_gate"))}
+        # Levels that answer, too, say logits.
+        assert {name for name in bare if not name.startswith("says")} == {"logits"}
 
 
 @each_space_of_answers
@@ -250,3 +250,23 @@ def test_an_autoencoder_of_convolutions_makes_each_value_from_its_own_stretch_of
     assert_int8(onnx.load(int8_path), name="student")
     quantised = predict(open_session(int8_path), inputs.numpy())
     assert np.corrcoef(quantised.ravel(), outputs.numpy().ravel())[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_every_level_of_a_segmenter_adds_what_it_says(stride: int) -> None:
+    params: dict[str, int | str] = {
+        "activation": "relu", "stem_stride": stride, "levels": 3, "convolutions": "dense",
+        "answers": "every level",
+    }  # fmt: skip
+    for level, channels in enumerate((8, 12, 16), 1):
+        params |= {f"level{level}_channels": channels, f"level{level}_blocks": 1}
+    shape = (3, 16, 24)
+    spec = StudentSpec(space="segmenter", params=params, input_shape=shape, num_outputs=CLASSES)
+    inputs = inputs_of(shape)
+    module = settled(SEARCH_SPACES.get("segmenter").layers(spec), inputs)
+    names = ["says3", "says2", "logits"]
+    with torch.no_grad():
+        outputs, taps = module.forward_taps(inputs, names)
+    said = [torch.nn.functional.interpolate(taps[name], shape[1:]) for name in names]
+    torch.testing.assert_close(outputs, said[0] + said[1] + said[2])
+    assert all(each.std() > 0 for each in said)

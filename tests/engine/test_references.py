@@ -136,3 +136,20 @@ def test_a_search_without_the_spaces_of_reference_designs_has_none():
     screen = fitted_screen("cortex-m4", Limits(), (1, 28, 28), spaces=("linear_attention",))
     found = survey_references(screen, **IMAGE)
     assert (found.students, found.nearest_miss) == ((), None)
+
+
+@pytest.mark.parametrize(
+    ("space", "shape", "outputs", "limit"),
+    [("detector", (1, 96, 96), 9, 60_000), ("segmenter", (3, 64, 64), 6, 30_000)],
+)
+def test_students_of_maps_have_designs_that_use_their_weights(space, shape, outputs, limit):
+    given = replace(
+        screen_of(SearchConfig(device="cortex-m7", spaces=(space,))),
+        limits=Limits(weight_bytes=limit),
+    )
+    screen = fit_spaces(given, input_shape=shape, num_outputs=outputs)
+    found = reference_students(screen, input_shape=shape, num_outputs=outputs)
+    widest = [screen.candidate(student.spec) for student in found if student.is_widest]
+    assert len(widest) == 2
+    assert {student.spec.params["convolutions"] for student in found} == {"dense", "separable"}
+    assert all(0.75 * limit < made.cost.weight_bytes <= limit for made in widest)

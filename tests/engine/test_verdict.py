@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwkd.engine.arms.contest import ahead_on_plain_alone
 from hwkd.engine.arms.verdict import Contender, expected_luck, shipping
 
 
@@ -66,6 +67,11 @@ def test_full_trainings_are_compared_on_more_examples_where_all_have_answered_th
     better = replace(full("b", 0.103), steadier=0.118)
     assert shipping([lucky, better]) == better
     assert shipping([lucky, replace(better, steadier=None)]) == lucky
+    (said,) = ahead_on_plain_alone([lucky, better, brief("c", 0.2)], better)
+    assert lucky.name in said
+    assert "0.003 better on validation" in said
+    assert "0.013 worse on varied copies" in said
+    assert ahead_on_plain_alone([lucky, better], lucky) == ()
 
 
 def test_one_lucky_seed_does_not_beat_a_network_with_more():

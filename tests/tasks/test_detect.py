@@ -119,16 +119,16 @@ def greedy(outputs, classes):
     for row in range(height):
         for column in range(width):
             values = outputs[:, row, column]
-            label = int(values[:classes].argmax())
             left, top, right, bottom = (
                 int(np.floor(max(float(v), 0.0) * CELL_UNITS + 0.5)) for v in values[classes:]
             )
-            x, y = (int((at + 0.5) * CELL_UNITS) for at in (column, row))
+            x, y = (int((place + 0.5) * CELL_UNITS) for place in (column, row))
             edges = (
                 max(0, x - left), max(0, y - top),
                 min(width * CELL_UNITS, x + right), min(height * CELL_UNITS, y + bottom),
             )  # fmt: skip
-            cells.append((-values[label], row * width + column, label, edges))
+            at = row * width + column
+            cells += [(-values[label], at, label, edges) for label in range(classes)]
     kept: list[tuple[float, int, tuple[int, ...]]] = []
     for score, _, label, edges in sorted(cells):
         if score > 4.0 or len(kept) == 32:

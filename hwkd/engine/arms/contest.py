@@ -158,6 +158,21 @@ def ahead_by_luck(
     )
 
 
+def ahead_on_plain_alone(competing: Sequence[Contender], winner: Contender) -> tuple[str, ...]:
+    """Name full weights that looked better than what ships until varied copies were asked."""
+    rivals = [c for c in competing if c.weights == "full" and c.value < winner.value]
+    best = min(rivals, key=lambda contender: contender.value, default=None)
+    if best is None or best.steadier is None or winner.steadier is None:
+        return ()
+    if best.steadier < winner.steadier:
+        return ()  # more seeds decided, which the table of trainings shows
+    return (
+        f"the full weights {best.name}: they were {winner.value - best.value:.3g} better on "
+        f"validation than those that ship, and {best.steadier - winner.steadier:.3g} worse on "
+        "varied copies of it, which are more examples and decide",
+    )
+
+
 def _steadier(scores: ArmResult, goal: ObjectiveConfig) -> float | None:
     if scores.objective is None or scores.varied_error is None:
         return None

@@ -16,7 +16,13 @@ from hwkd.core.progress import Progress
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.conclude import conclude
-from hwkd.engine.arms.contest import Contest, ahead_by_luck, held_contest, judged
+from hwkd.engine.arms.contest import (
+    Contest,
+    ahead_by_luck,
+    ahead_on_plain_alone,
+    held_contest,
+    judged,
+)
 from hwkd.engine.arms.jobs import run_orders
 from hwkd.engine.arms.orders import ArmOrder, ArmResult
 from hwkd.engine.arms.recipes import SCHEME
@@ -134,7 +140,7 @@ def _shipping(
     winner = found.winner
     if winner.weights == "full":
         lucky = ahead_by_luck(found.competing, winner, found.deviation)
-        return found.trainings[winner.name], lucky
+        return found.trainings[winner.name], lucky + ahead_on_plain_alone(found.competing, winner)
     ships = brief.scored(next(r for r in brief.ranked if f"trial {r.number}" == winner.name))
     if found.full_trainings:
         return ships, ("full weights: they were worse on validation than the brief ones",)

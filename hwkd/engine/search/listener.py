@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from hwkd.core.run_record import RunRecord, TeacherRecord
 from hwkd.core.trial import TrialRecord
@@ -75,33 +75,37 @@ class PassingListener:
         """Pass on to `listener`."""
         self._listener = listener
 
+    def _tell(self, name: str, *told: Any) -> None:
+        """Call a method of the other listener."""
+        getattr(self._listener, name)(*told)
+
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Hear of an advance."""
-        self._listener(stage, done, total, note)
+        self._tell("__call__", stage, done, total, note)
 
     def on_data(self, data: TaskData) -> None:
         """Hear what the data is."""
-        self._listener.on_data(data)
+        self._tell("on_data", data)
 
     def on_feasibility(self, run: RunRecord) -> None:
         """Hear what share of each space fits."""
-        self._listener.on_feasibility(run)
+        self._tell("on_feasibility", run)
 
     def on_teacher(self, teacher: TeacherRecord) -> None:
         """Hear which teacher there is."""
-        self._listener.on_teacher(teacher)
+        self._tell("on_teacher", teacher)
 
     def on_plan(self, seconds: Mapping[Stage, float], left_s: float) -> None:
         """Hear how a time limit is divided."""
-        self._listener.on_plan(seconds, left_s)
+        self._tell("on_plan", seconds, left_s)
 
     def on_records(self, records: Sequence[TrialRecord], total: int | None) -> None:
         """Hear all records so far."""
-        self._listener.on_records(records, total)
+        self._tell("on_records", records, total)
 
     def on_note(self, note: str) -> None:
         """Hear what was given up or left out."""
-        self._listener.on_note(note)
+        self._tell("on_note", note)
 
 
 def noted(run: RunRecord, note: str, listener: SearchListener) -> RunRecord:

@@ -77,6 +77,19 @@ def _plain(*convs: int, last_width: str = "same") -> dict[str, ParamValue]:
     }
 
 
+def _pyramid(*blocks: int, convolutions: str) -> dict[str, ParamValue]:
+    return {
+        "activation": "relu",
+        "convolutions": convolutions,
+        "levels": len(blocks),
+        **{f"level{number}_blocks": value for number, value in enumerate(blocks, start=1)},
+    }
+
+
+def _levels(*channels: int) -> dict[str, int]:
+    return {f"level{number}_channels": value for number, value in enumerate(channels, start=1)}
+
+
 REFERENCE_DESIGNS = (
     ReferenceDesign(
         name="plain dense 3x3",
@@ -154,5 +167,35 @@ REFERENCE_DESIGNS = (
         widths=_widths(16, 24, 32, 48),
         choices={**_residual(1, 1, 1), **_kernels(9, 9, 9)},
         axes=(1,),
+    ),
+    # Lin et al. 2017, arXiv:1612.03144, with the one level that answers.
+    ReferenceDesign(
+        name="pyramid, dense 3x3",
+        space="detector",
+        stem_stride=2,
+        widths=_levels(8, 16, 28, 40, 44),
+        choices=_pyramid(1, 1, 1, 1, 1, convolutions="dense"),
+    ),
+    ReferenceDesign(
+        name="pyramid, separable",
+        space="detector",
+        stem_stride=2,
+        widths=_levels(8, 16, 48, 80, 104),
+        choices=_pyramid(1, 1, 2, 2, 2, convolutions="separable"),
+    ),
+    # Ronneberger et al. 2015, arXiv:1505.04597, with the sums of LinkNet (arXiv:1707.03718).
+    ReferenceDesign(
+        name="down and up, dense 3x3",
+        space="segmenter",
+        stem_stride=2,
+        widths=_levels(8, 16, 24, 36),
+        choices=_pyramid(1, 1, 1, 1, convolutions="dense"),
+    ),
+    ReferenceDesign(
+        name="down and up, separable",
+        space="segmenter",
+        stem_stride=2,
+        widths=_levels(8, 24, 48, 80),
+        choices=_pyramid(1, 1, 2, 2, convolutions="separable"),
     ),
 )

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from hwkd.core.layers_builder import stem_stride
+from hwkd.core.layers_builder import OVERLAPPING, PATCHES, stem_stride
 from hwkd.core.seen_input import WHOLE_INPUT, InputView, SeeingSpace
 from hwkd.core.student import ParamValue, StudentSpec
 from hwkd.core.trial import ViolationRecord
@@ -23,6 +23,10 @@ from hwkd.engine.setup.screening import Candidate, Screen, sample_candidate
 # Width multipliers are powers of the sixth root of two, from an eighth to four.
 _STEPS_PER_OCTAVE = 6
 _LOWEST, _HIGHEST = -3 * _STEPS_PER_OCTAVE, 2 * _STEPS_PER_OCTAVE
+# A design keeps so much of its width (0.7) where a coarser stem can pay for it.
+_ITS_WIDTH = -_STEPS_PER_OCTAVE // 2
+# From this stride on a window that overlaps does up to 2.8 times the work of one that does not.
+_PATCHES_FROM = 3
 # Beside the widest that fits, one of 0.7 and one of half its width.
 _STEPS_BELOW = (_STEPS_PER_OCTAVE // 2, _STEPS_PER_OCTAVE)
 
@@ -163,19 +167,28 @@ class _Scaling:
     def widest(self) -> tuple[int, int] | None:
         """Return the stride of the stem and the step of the widest that fits.
 
-        A design that fits at no width gets a coarser stem, since a narrower one helps no more.
+        The finest look at the input is taken that leaves the design most of its own width; where
+        none does, the one that leaves it most.
         """
+        best: tuple[int, int] | None = None
         for stride in self._strides():
-            if self._fits(stride, _HIGHEST):
-                return stride, _HIGHEST
-            if not self._fits(stride, _LOWEST):
-                continue
-            low, high = _LOWEST, _HIGHEST
-            while high - low > 1:
-                middle = (low + high) // 2
-                low, high = (middle, high) if self._fits(stride, middle) else (low, middle)
-            return stride, low
-        return None
+            step = self._widest_at(stride)
+            if step is not None and (best is None or step > best[1]):
+                best = stride, step
+            if best is not None and best[1] >= _ITS_WIDTH:
+                break
+        return best
+
+    def _widest_at(self, stride: int) -> int | None:
+        if self._fits(stride, _HIGHEST):
+            return _HIGHEST
+        if not self._fits(stride, _LOWEST):
+            return None
+        low, high = _LOWEST, _HIGHEST
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._fits(stride, middle) else (low, middle)
+        return low
 
     def students(self, stride: int, widest: int) -> Iterator[tuple[ReferenceStudent, str]]:
         """Yield the widest student and narrower ones that fit, each with its network's key."""
@@ -200,9 +213,9 @@ class _Scaling:
         misses = (self._candidate(stride, _LOWEST)[0].violations for stride in self._strides())
         return min(misses, key=relaxation_factor)
 
-    def _strides(self) -> tuple[int, int]:
-        stride = self._base_stride * self._design.stem_stride
-        return stride, 2 * stride
+    def _strides(self) -> tuple[int, ...]:
+        finest = self._design.stem_stride
+        return tuple(self._base_stride * times for times in range(finest, 2 * finest + 3))
 
     def _fits(self, stride: int, step: int) -> bool:
         return not self._candidate(stride, step)[0].violations
@@ -211,7 +224,9 @@ class _Scaling:
         if (stride, step) not in self._known:
             multiplier = 2.0 ** (step / _STEPS_PER_OCTAVE)
             widths = {name: width * multiplier for name, width in self._design.widths.items()}
-            wishes = {**self._design.choices, **widths, "stem_stride": stride}
+            window = PATCHES if stride >= _PATCHES_FROM else OVERLAPPING
+            own = {"stem_stride": stride, "stem_window": window}
+            wishes = {**self._design.choices, **widths, **own}
             prefixed = {self._view.prefix + name: wish for name, wish in wishes.items()}
             chooser = _NearestChooser({**prefixed, "input_view": self._view.label})
             candidate = sample_candidate(

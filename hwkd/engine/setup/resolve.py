@@ -30,8 +30,8 @@ _FULL_SAMPLES = 1_000_000
 _MAX_BRIEF_EPOCHS = 12
 _MIN_FULL_EPOCHS = 15
 _MAX_FULL_EPOCHS = 200
-# Where time decides.
-_MAX_TIMED_EPOCHS = 400
+# Where time decides; of a small set as many more as make the samples of a full training.
+_MAX_TIMED_EPOCHS, _MAX_TIMED_EPOCHS_OF_FEW = 400, 2000
 # Of the time from one answer to the next, what a network may take before that counts against it.
 _BUSY_RATIO = 0.5
 # Where time decides, brief trainings are as long as leaves time for so many candidates in the
@@ -171,7 +171,9 @@ def most_epochs(config: SearchConfig, samples: int, *, is_timed: bool) -> int:
     epochs = config.training.full_epochs
     if epochs is None:
         raise ValueError("the configuration was not resolved")
-    return _MAX_TIMED_EPOCHS if is_timed and epochs == _usual_full_epochs(samples) else epochs
+    if not is_timed or epochs != _usual_full_epochs(samples):
+        return epochs
+    return _clamp(_FULL_SAMPLES / samples, _MAX_TIMED_EPOCHS, _MAX_TIMED_EPOCHS_OF_FEW)
 
 
 def _usual_full_epochs(samples: int) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from typing import cast
 
@@ -15,8 +15,9 @@ from pydantic import Field
 
 from hwkd import __version__
 from hwkd.core.chooser import RandomChooser
+from hwkd.core.input_sizes import stem_stride
 from hwkd.core.limits import Limits
-from hwkd.core.room import WHOLE, Room, RoomySpace, SizedSpace, takes_room
+from hwkd.core.room import COARSENESSES, Coarseness, Room, RoomySpace, SizedSpace, takes_room
 from hwkd.core.seen_input import WHOLE_INPUT, InputView, SeeingSpace, input_views
 from hwkd.core.setting import SettingSpace
 from hwkd.core.strict_model import StrictModel
@@ -31,6 +32,10 @@ SAMPLES_PER_ROOM = 60
 _WANTED_SHARE = 0.35
 # Squeeze-excite, hard swish and sums are given up when that doubles the widths at least.
 _LEAN_GAIN_STEPS = _STEPS_PER_OCTAVE
+# Of their widths students keep so much (0.7) before their input is thinned out for them.
+_ROOMY = -_STEPS_PER_OCTAVE // 2
+# On each side, after the first convolution.
+_LEAST_POSITIONS = 6
 
 
 class KeptRooms(StrictModel):
@@ -143,8 +148,10 @@ def largest_room(
 ) -> Room:
     """Return the largest room in which a third of random students fits.
 
-    Device memory alone never enlarges a space, since it does not say how long anyone wants to
-    train; a limit on time, energy or weights that leaves more room does.
+    Where limits would leave little of the widths, the input is thinned out first: a coarse look by
+    many channels learns more than a fine one by few. Device memory alone never enlarges a space,
+    since it does not say how long anyone wants to train; a limit on time, energy or weights that
+    leaves more room does.
 
     Args:
         view: how they see their input; it costs something, too.
@@ -153,17 +160,38 @@ def largest_room(
     Returns:
         The room; the smallest there is when not even there a third fits.
     """
+    best: tuple[int, Room] | None = None
+    for coarse in _coarsenesses(view.shape(input_shape)):
 
-    def fits(step: int, *, lean: bool) -> bool:
-        room = Room(scale=2.0 ** (step / _STEPS_PER_OCTAVE), lean=lean)
-        seen: SearchSpace = RoomySpace(space=space, room=room)
-        if view != WHOLE_INPUT:
-            seen = SeeingSpace(ways={view: seen})
-        return _a_good_share_fits(screen, seen, input_shape, num_outputs)
+        def fits(step: int, *, lean: bool, coarse: Coarseness = coarse) -> bool:
+            room = Room(scale=2.0 ** (step / _STEPS_PER_OCTAVE), lean=lean, coarse=coarse)
+            seen: SearchSpace = RoomySpace(space=space, room=room)
+            if view != WHOLE_INPUT:
+                seen = SeeingSpace(ways={view: seen})
+            return _a_good_share_fits(screen, seen, input_shape, num_outputs)
+
+        step, lean = _largest_step(fits, may_grow=_may_grow(screen.limits))
+        if best is not None and step <= best[0]:
+            break  # what limits it is not what a coarser look saves
+        best = step, Room(scale=2.0 ** (step / _STEPS_PER_OCTAVE), lean=lean, coarse=coarse)
+        if step >= _ROOMY and not lean:
+            break
+    assert best is not None  # the finest look is always tried
+    return best[1]
+
+
+def _coarsenesses(input_shape: tuple[int, ...]) -> tuple[Coarseness, ...]:
+    """Return how far an input may be thinned out so that a map worth the name is left."""
+    shortest = min(input_shape[1:]) // stem_stride(input_shape)
+    return tuple(c for c in COARSENESSES if c == 1 or shortest // c >= _LEAST_POSITIONS)
+
+
+def _largest_step(fits: Callable[..., bool], *, may_grow: bool) -> tuple[int, bool]:
+    """Return the largest scale at which a third fits, as a step, and whether it has to be lean."""
 
     def best(lean: bool) -> int | None:
         if fits(_WHOLE, lean=lean):
-            if not _may_grow(screen.limits):
+            if not may_grow:
                 return _WHOLE
             low, high = _WHOLE, _HIGHEST + 1
         elif fits(_LOWEST, lean=lean):
@@ -177,12 +205,11 @@ def largest_room(
 
     full = best(lean=False)
     if full is not None and full >= -_LEAN_GAIN_STEPS:
-        return WHOLE if full == _WHOLE else Room(scale=2.0 ** (full / _STEPS_PER_OCTAVE))
+        return full, False
     lean = best(lean=True)
     if full is not None and (lean is None or lean < full + _LEAN_GAIN_STEPS):
-        return Room(scale=2.0 ** (full / _STEPS_PER_OCTAVE))
-    step = _LOWEST if lean is None else lean
-    return Room(scale=2.0 ** (step / _STEPS_PER_OCTAVE), lean=True)
+        return full, False
+    return (_LOWEST if lean is None else lean), True
 
 
 def _a_good_share_fits(
