@@ -234,7 +234,7 @@ def test_data_that_cannot_be_used_is_named(make, message, capsys):
     ],
 )
 def test_limits_that_nothing_can_meet_name_the_cheapest_to_relax(limits, capsys):
-    line = refused(capsys, *M7, "--data", npz(), *limits)
+    line = refused(capsys, *M7, "--space", "narrow_deep", "--data", npz(), *limits)
     assert re.search(
         rf"none of \d+ sampled students and no reference design fits .* raise {limits[0]} from",
         line,

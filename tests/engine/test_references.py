@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from functools import cache
 
 import optuna
 import pytest
@@ -30,6 +31,7 @@ CASES = [
 each_case = pytest.mark.parametrize(("device", "limits", "input_shape"), CASES, ids=str)
 
 
+@cache
 def fitted_screen(device, limits, input_shape, **changes):
     changes = {"spaces": registered_spaces(), **changes}
     screen = replace(screen_of(SearchConfig(device=device, **changes)), limits=limits)

@@ -70,7 +70,7 @@ def test_a_fifth_of_the_proposals_fits_where_a_network_of_width_8_does(device, i
     fitted = fit_spaces(replace(screen, limits=limits), **shapes)
     shares = {
         space.space: space.feasible / space.sampled
-        for space in survey(fitted, **shapes, seed=3, samples=100)
+        for space in survey(fitted, **shapes, seed=3, samples=60)
     }
     assert min(shares.values()) >= 0.2, shares
 
@@ -161,7 +161,7 @@ def test_the_smallest_linear_attention_student_is_a_tenth_of_the_smallest_whole_
 @pytest.mark.slow
 def test_kept_rooms_are_taken_for_the_same_limits_and_input_alone(monkeypatch):
     shape = {"input_shape": (1, 12, 24), "num_outputs": 4}
-    config = SearchConfig(device="cortex-m4", spaces=registered_spaces(), search_input=True)
+    config = SearchConfig(device="cortex-m4", spaces=("narrow_deep", "plain"), search_input=True)
     screen = screen_of(config)
     screen = replace(screen, limits=replace(screen.limits, weight_bytes=3_000))
     fitted = fit_spaces(screen, **shape)
