@@ -31,6 +31,7 @@ from hwkd.engine.search.listener import SilentListener
 from hwkd.engine.setup.config import SearchConfig, TeacherConfig
 from hwkd.engine.setup.context import make_context
 from hwkd.engine.setup.teacher import open_teachers
+from hwkd.engine.setup.trainings import full_training
 from hwkd.engine.setup.transfer import configured_transfer
 from hwkd.io import discovery
 from hwkd.io.discovery import output_kind
@@ -99,7 +100,7 @@ def test_arms_of_a_seed_begin_with_the_same_weights(place: Path) -> None:
     context = make_context(resolved.config, resolved.task, transfer, None)
     layers = resolved.layers
     seeds = [
-        context.full_training(layers, repetition=seed, epochs=1, methods=arm.methods).config.seed
+        full_training(context, layers, repetition=seed, epochs=1, methods=arm.methods).config.seed
         for seed in (0, 1)
         for arm in arms_of(parse_methods(("kd",)), output_kind("classes"))
     ]
