@@ -15,6 +15,7 @@ from optuna.storages._rdb.storage import _VersionManager
 from support.compiled_once import CompiledOnce
 from support.made_once import MadeOnce
 from support.processes import ON_PATH, Processes
+from support.unforced import unforced
 
 # For `benchmarks` and `tools`, which are not installed; last, so that an installed hwkd wins.
 sys.path.append(str(Path(__file__).parents[1]))
@@ -97,6 +98,13 @@ def _few_students_before_a_search() -> Iterator[None]:
     """Cost 20 students of each space before a search, not 200: what is found needs no more."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hwkd.engine.setup.prepare.survey", partial(survey, samples=20))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unforced() -> Iterator[None]:
+    """Wait for no disk."""
+    with unforced():
         yield
 
 

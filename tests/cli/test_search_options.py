@@ -141,7 +141,7 @@ def test_signals_a_users_own_space_and_teacher_and_a_pareto_search(tmp_path, mon
 def test_the_digits_with_a_trained_teacher_on_the_host(tmp_path, capsys):
     given = [
         "search", "--device", "host", "--trials", "2", "--workers", "1", "--space", "narrow_deep",
-        "--teacher-time", "1s", "--brief-epochs", "1", "--no-final", "--out",
+        "--teacher-time", "6s", "--brief-epochs", "1", "--no-final", "--out",
         str(tmp_path / "run"),
     ]  # fmt: skip
     assert main(given) == 0

@@ -31,7 +31,7 @@ from support.texts import write_texts
 
 _SHORT_SEARCH = (
     "--trials", "3", "--brief-epochs", "2", "--full-epochs", "1", "--controls", "0",
-    "--workers", "1", "--teacher-time", "2s",
+    "--workers", "1", "--teacher-time", "5s",
 )  # fmt: skip
 _TEACHERS = """import torch
 
