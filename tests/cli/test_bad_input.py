@@ -224,6 +224,7 @@ def test_data_that_cannot_be_used_is_named(make, message, capsys):
     assert re.search(message, line), line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "limits",
     [
@@ -247,6 +248,7 @@ def test_a_teacher_of_other_classes_is_refused(capsys, folder):
     assert "has 5 outputs; the data has 3 classes" in line
 
 
+@pytest.mark.slow
 def test_a_teacher_at_chance_level_is_refused(capsys, folder):
     write_teacher(folder / "t.onnx", scale=0.0)
     line = refused(capsys, *M7, "--data", write_npz(folder / "d.npz"), "--teacher", "t.onnx")

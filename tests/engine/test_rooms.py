@@ -62,6 +62,7 @@ def limits_that_it_just_meets(device, input_shape, names):
     return Limits(**dict(needs[name] for name in names))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("device", "input_shape", "names"), CASES, ids=str)
 def test_a_fifth_of_the_proposals_fits_where_a_network_of_width_8_does(device, input_shape, names):
     screen = screen_of(SearchConfig(device=device, spaces=CONVOLUTIONAL))
@@ -75,6 +76,7 @@ def test_a_fifth_of_the_proposals_fits_where_a_network_of_width_8_does(device, i
     assert min(shares.values()) >= 0.2, shares
 
 
+@pytest.mark.slow
 def test_a_quarter_of_every_space_fits_the_limits_of_the_front_page():
     """20 ms and 64 KiB on a Cortex-M4 leave nothing of the whole spaces but a few tiny ones."""
     limits = Limits(latency_s=0.02, ram_bytes=65_536)
@@ -105,6 +107,7 @@ def test_device_memory_alone_leaves_the_spaces_whole_and_a_generous_time_enlarge
     assert all(room.scale > 1 for room in rooms("cortex-m7", Limits(latency_s=1.0)).values())
 
 
+@pytest.mark.slow
 def test_rooms_repeat_exactly_and_shrink_with_the_limit():
     some = rooms("cortex-m4", Limits(latency_s=0.02))
     assert rooms("cortex-m4", Limits(latency_s=0.02)) == some
@@ -190,6 +193,7 @@ print(rooms_key(screen_of(SearchConfig(device="cortex-m4")), (1, 8, 8), 10))
 """
 
 
+@pytest.mark.slow
 def test_rooms_have_the_same_key_in_every_process():
     keys = {
         subprocess.run(

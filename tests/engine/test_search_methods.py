@@ -115,6 +115,7 @@ def test_every_arm_trains_with_terms_of_its_own(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_gradient_norms_are_in_every_epoch_of_a_full_training_and_rarer_in_a_candidates(
     tmp_path: Path,
 ) -> None:

@@ -19,6 +19,7 @@ def split(count=4_000, shape=(1, 28, 28)):
     return Split(inputs=inputs, labels=np.arange(count) % 10)
 
 
+@pytest.mark.slow
 def test_longer_trainings_get_larger_batches_and_shifts():
     data = split(20_000, (1, 28, 28))
     brief, long = (choose_recipe(data, samples=samples) for samples in (30_000, 780_000))
