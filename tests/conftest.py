@@ -48,9 +48,10 @@ settings.load_profile("hwkd")
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Return one process more than there are cores: some tests wait, for a lease or a worker."""
-    return (os.cpu_count() or 1) + 1
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return one process more than there are cores: slow tests wait, for a lease or a worker."""
+    is_quick = config.option.markexpr == "not slow"
+    return (os.cpu_count() or 1) + (not is_quick)
 
 
 @pytest.hookimpl(wrapper=True)

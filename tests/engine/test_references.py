@@ -68,6 +68,7 @@ def test_a_spectrogram_is_a_signal_for_the_design_of_signals():
         assert {layer.kernel for layer in candidate.layers.layers} >= {(1, 9)}
 
 
+@pytest.mark.slow
 @each_case
 def test_a_study_takes_each_reference_student_as_one_of_its_own_proposals(
     device, limits, input_shape
