@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from optuna.storages._rdb.storage import _VersionManager
 from support.compiled_once import CompiledOnce
 from support.made_once import MadeOnce
 from support.processes import ON_PATH, Processes
+from support.unforced import unforced
 
 # For `benchmarks` and `tools`, which are not installed; last, so that an installed hwkd wins.
 sys.path.append(str(Path(__file__).parents[1]))
@@ -46,9 +48,10 @@ settings.load_profile("hwkd")
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Return one process more than there are cores: some tests wait, for a lease or a worker."""
-    return (os.cpu_count() or 1) + 1
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return one process more than there are cores: slow tests wait, for a lease or a worker."""
+    is_quick = config.option.markexpr == "not slow"
+    return (os.cpu_count() or 1) + (not is_quick)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -96,6 +99,29 @@ def _few_students_before_a_search() -> Iterator[None]:
     """Cost 20 students of each space before a search, not 200: what is found needs no more."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hwkd.engine.setup.prepare.survey", partial(survey, samples=20))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unforced() -> Iterator[None]:
+    """Wait for no disk."""
+    with unforced():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _revisions_read_once() -> Iterator[None]:
+    """Let Optuna load its revisions of the tables once, not for every database that is opened."""
+    read = _VersionManager._create_alembic_script
+    found: list[object] = []
+
+    def revisions(manager: _VersionManager) -> object:
+        if not found:  # the same whatever the database
+            found.append(read(manager))
+        return found[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_VersionManager, "_create_alembic_script", revisions)
         yield
 
 

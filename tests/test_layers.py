@@ -172,6 +172,7 @@ def test_import_stays_light(statement):
 RESUMES = "import hwkd.engine.run.join, hwkd.engine.search.resume, hwkd.api.outcome"
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_without_torch_or_a_database():
     code = f"{RESUMES}; import sys; print({{'torch', 'onnx', 'sqlalchemy'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,6 +9,7 @@ the exit code is 1 when a file differs from what the data give.
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,7 @@ def tested(stack: Stack) -> tuple[HeldOut, str]:
     return held_out_families(stack).of(stack), "leave one model family (or operator) out"
 
 
+@cache
 def runtime_fits() -> dict[str, dict[str, Any]]:
     """Return runtime -> core -> version and latencies."""
     tables: dict[str, dict[str, Any]] = {}

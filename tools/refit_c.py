@@ -9,6 +9,7 @@ counts them again. With --check nothing is written: the exit code is 1 when the 
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import Any
 
 from benchmarks.lib.c_fit import CORES, instruction_forms, latency_model
@@ -21,6 +22,7 @@ _PROGRAM = "python -m tools.refit_c"
 _VERSION = "-O2, GCC 12.2"
 
 
+@cache
 def core_fits() -> dict[str, dict[str, Any]]:
     """Return core -> version, latency and instructions."""
     return {

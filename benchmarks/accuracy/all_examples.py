@@ -27,6 +27,7 @@ from hwkd.engine.arms.recipes import arms_of
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import SearchContext, make_context
 from hwkd.engine.setup.resolve import load_data, resolve_config
+from hwkd.engine.setup.trainings import full_training
 from hwkd.engine.setup.transfer import transfer_set
 from hwkd.io.device_catalog import load_device
 from hwkd.nn.build import StudentModule
@@ -70,7 +71,7 @@ def reached(context: SearchContext, *, epochs: int, seed: int) -> tuple[float, f
     """Return test accuracies of one seed: before, with all examples, with the train split again."""
     data = context.data
     layers = plain_network(data.input_shape, data.num_outputs)
-    training = context.full_training(layers, repetition=seed, epochs=epochs)
+    training = full_training(context, layers, repetition=seed, epochs=epochs)
     arm = arms_of((), data.head.kind)[0]
     trained = train_student(layers, context, training, arm=arm)
     none = Split(inputs=data.validation.inputs[:0], labels=data.validation.labels[:0])

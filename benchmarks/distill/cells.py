@@ -22,6 +22,7 @@ from hwkd.engine.arms.verdict import best_control, paired_gain
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import make_context
 from hwkd.engine.setup.loaded_set import teacher_source
+from hwkd.engine.setup.trainings import full_training
 from hwkd.nn.build import StudentModule
 from hwkd.tasks.base import SplitName, TaskData
 from hwkd.train.config import TrainConfig
@@ -158,8 +159,8 @@ def train_cell(cell: Cell, place: Place) -> Score:
         teacher(place, cell.labels) if is_taught else None,
     )
     arm = Arm(name=cell.arm, methods=methods)
-    training = context.full_training(
-        layers, repetition=cell.seed, epochs=cell.epochs, methods=methods
+    training = full_training(
+        context, layers, repetition=cell.seed, epochs=cell.epochs, methods=methods
     )
     # One plain recipe for all arms: terms of any size and adapters train with it, too.
     config = TrainConfig(

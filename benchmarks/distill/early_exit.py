@@ -5,7 +5,7 @@ run in the emulator, which counts the instructions of each exit; how many test s
 is known from the file's own answers for every threshold.
 
     python -m benchmarks.distill.early_exit --epochs 40
-    python -m benchmarks.distill.early_exit --data FOLDER --images 10000
+    python -m benchmarks.distill.early_exit --data FOLDER --epochs 10
 """
 
 from __future__ import annotations

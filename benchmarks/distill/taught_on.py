@@ -19,6 +19,7 @@ from hwkd.engine.arms.evaluation import deploy_student, student_logits, train_st
 from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import make_context
+from hwkd.engine.setup.trainings import full_training
 from hwkd.engine.setup.transfer import transfer_set
 from hwkd.nn.build import StudentModule
 from hwkd.tasks.base import Split, TaskData
@@ -56,7 +57,7 @@ def taught(
     )
     batch = min(64, len(data.train))
     epochs = max(1, round(steps * batch / len(data.train)))
-    training = context.full_training(layers, repetition=seed, epochs=epochs, methods=methods)
+    training = full_training(context, layers, repetition=seed, epochs=epochs, methods=methods)
     config = TrainConfig(
         epochs=epochs, batch_size=batch, learning_rate=0.02,
         seed=derive_seed(seed, layers.key, "taught"),

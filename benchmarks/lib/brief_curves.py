@@ -16,6 +16,7 @@ from hwkd.core.student import Layers
 from hwkd.deploy.calibrate import DEFAULT_CALIBRATION
 from hwkd.engine.arms.evaluation import deploy_student, student_logits
 from hwkd.engine.setup.context import SearchContext
+from hwkd.engine.setup.trainings import recipe_of
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.train.averaging import STEPS_BETWEEN_AVERAGES, WeightAverage, set_statistics
 from hwkd.train.config import TrainConfig
@@ -74,7 +75,7 @@ class Judge:
 def brief_config(context: SearchContext, layers: Layers, epochs: int) -> TrainConfig:
     """Return the product's brief training of a length, by its recipe."""
     samples = len(context.data.train.labels)
-    recipe = context.recipe(layers, samples=epochs * samples)
+    recipe = recipe_of(context, layers, samples=epochs * samples)
     return recipe.config(epochs=epochs, seed=derive_seed(0, layers.key, "brief"))
 
 
@@ -123,7 +124,7 @@ def train(
     module = start if start is not None else build_module(layers, seed=config.seed)
     known = context.labelled
     stream = known.batches.stream(config)
-    recipe = context.recipe(layers, samples=config.epochs * len(known))
+    recipe = recipe_of(context, layers, samples=config.epochs * len(known))
     criterion = TaskLoss(context.data.head, label_smoothing=recipe.label_smoothing)
     optimizer = make_optimizer(list(module.parameters()), config)
     average = WeightAverage(module, config.averaging_decay or 0.99)

@@ -64,10 +64,11 @@ def federated_serve(
     ] = "127.0.0.1",
     port: Annotated[int, Option("Port to listen on.", minimum=1, maximum=65535)] = 8766,
     by: Annotated[
-        Literal["fedavg", "feddf", "fedmd"],
+        Literal["fedavg", "feddf", "fedmd", "fedgkt"],
         Option(
             "fedavg averages weights; feddf lets the average follow its clients on public "
-            "samples; with fedmd logits of public samples travel in place of weights."
+            "samples; with fedmd logits of public samples travel in place of weights; with fedgkt "
+            "clients train the first stage alone, and its maps and the labels travel."
         ),
     ] = "fedavg",
     public: Annotated[Public, Here("For feddf and fedmd.")] = None,
@@ -80,7 +81,8 @@ def federated_serve(
     Every round, each client trains on its own samples from the mean of all and sends its weights
     back; with fedmd it sends what it says of public samples, nears the mean of that, and a student
     learns from the last mean. Weights or logits, and the number of rounds and passes, are all that
-    travels. Needs the extra `hwkd[federated]`.
+    travels; with fedgkt, what the first stage makes of every sample and its label do, too. Needs
+    the extra `hwkd[federated]`.
 
     Args:
         progress: is told about every round; None is silence.
@@ -96,9 +98,10 @@ def federated_serve(
     from hwkd.io.student_folder import read_student
 
     layers = read_student(Path(student)).layers
-    if (public is None) != (by == "fedavg"):
+    is_apart = by in ("fedavg", "fedgkt")
+    if (public is None) != is_apart:
         raise ConfigError(
-            f"--by {by}: {'has no use for' if by == 'fedavg' else 'needs'} --public, samples that "
+            f"--by {by}: {'has no use for' if is_apart else 'needs'} --public, samples that "
             f"{'the server has' if by != 'fedmd' else 'server and clients have'}"
         )
     shared = None if public is None else read_samples(Path(student), layers, Path(public))
@@ -142,6 +145,7 @@ def federated_join(
     from hwkd.core.progress import silent
     from hwkd.engine.arms.evaluation import save_student
     from hwkd.engine.distill.federation import client_data, joined, take_part
+    from hwkd.engine.distill.federation_maps import FEDGKT, take_part_by_maps
     from hwkd.engine.distill.federation_public import FEDMD, PublicSamples, take_part_by_logits
     from hwkd.io.calls import asking
     from hwkd.io.stored_arrays import path_of_data
@@ -172,6 +176,8 @@ def federated_join(
             raise ConfigError(
                 f"--public: the server runs {plan.by}, whose clients share none; leave it out"
             )
+        elif plan.by == FEDGKT:
+            module = take_part_by_maps(layers, own, plan, counted)
         else:
             module = take_part(layers, own, counted, plan=plan)
     tell("train in rounds", 2, 2)

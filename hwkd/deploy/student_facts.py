@@ -147,6 +147,21 @@ def metadata(student: StudentRecord | None) -> dict[str, str]:
     return {METADATA_KEY: json.dumps(facts, ensure_ascii=False)} if facts else {}
 
 
+def with_facts(content: bytes, student: StudentRecord | None) -> bytes:
+    """Return an ONNX file that says what is known of its student, in place of what it said."""
+    import onnx
+
+    said = metadata(student)
+    model = onnx.load_from_string(content)
+    others = [entry for entry in model.metadata_props if entry.key not in said]
+    del model.metadata_props[:]
+    model.metadata_props.extend(others)
+    for name, text in said.items():
+        model.metadata_props.add(key=name, value=text)
+    serialised: bytes = model.SerializeToString(deterministic=True)
+    return serialised
+
+
 def facts_markdown(student: StudentRecord) -> str:
     """Return the sections of a README on input, answer, measurements and estimates."""
     run = student.run

@@ -27,6 +27,7 @@ from hwkd.language.model_folder import (
     read_model,
     require_transformers,
 )
+from hwkd.train.head_teacher import HeadTeacher
 from hwkd.train.known_rows import KnownRows
 from hwkd.train.teacher import as_outputs
 from hwkd.train.teacher_input import AS_STUDENTS, SeenInput
@@ -37,7 +38,7 @@ _BATCH = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextClassifier:
+class TextClassifier(HeadTeacher):
     """See `hwkd.train.teacher.Teacher`; it knows the texts of its data and no others.
 
     Attributes:
@@ -45,10 +46,8 @@ class TextClassifier:
         texts: in the order of the rows.
     """
 
-    name: str
     identity: str
     description: str
-    head: Head = field(repr=False)
     model: Any = field(repr=False)
     tokenizer: Any = field(repr=False)
     order: tuple[int, ...] = field(repr=False)
@@ -57,12 +56,6 @@ class TextClassifier:
     progress: Progress = field(repr=False)
     seen: SeenInput = AS_STUDENTS
     kind: Literal["transformers"] = "transformers"
-    is_from_cache: bool = False
-
-    @property
-    def num_outputs(self) -> int:
-        """Number of outputs."""
-        return self.head.size
 
     @torch.no_grad()
     def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -100,6 +100,12 @@ def tail_state(module: StudentModule, after: int) -> dict[str, Tensor]:
     return {k: v for k, v in module.state_dict().items() if k.split(".")[1] in names}
 
 
+def head_state(module: StudentModule, until: int) -> dict[str, Tensor]:
+    """Return the state of what leads to a stage, counted from 1, and of that stage."""
+    tail = tail_state(module, until)
+    return {name: value for name, value in module.state_dict().items() if name not in tail}
+
+
 def joined_state(trunk: Mapping[str, Tensor], tail: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the state of a network of another network's trunk and a tail."""
     return {name: tail.get(name, value) for name, value in trunk.items()}

@@ -179,13 +179,7 @@ def _flagged(data: RawData, normal: str | None) -> RawData:
     labels = {name: split.labels for name, split in given.items()}
     flags, note = _flags_of_splits(labels, normal, data.source)
     splits = {name: replace(split, labels=flags[name]) for name, split in given.items()}
-    return replace(
-        data,
-        train=splits["train"],
-        validation=splits.get("validation"),
-        test=splits.get("test"),
-        notes=(*data.notes, note),
-    )
+    return replace(data.with_splits(splits), notes=(*data.notes, note))
 
 
 def _flags_of_splits(

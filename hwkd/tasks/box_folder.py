@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
-from hwkd.io.paths import require_writable_cache
+from hwkd.tasks.base import SPLITS
 from hwkd.tasks.box_listing import BoxListing, PictureFiles, absent_classes, label_arrays
 from hwkd.tasks.coco_boxes import coco_files, read_coco
 from hwkd.tasks.image_folder import (
     grey_where_all_are,
     most_frequent_size,
-    pixels_entry,
     require_room,
+    size_notes,
 )
 from hwkd.tasks.pictures import PictureFacts, decode_picture, pictures_quietly, read_picture_facts
-from hwkd.tasks.pixel_cache import remembered_pixels, store_pixels
+from hwkd.tasks.pixel_cache import kept_pixels
 from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.tasks.voc_boxes import read_voc
 from hwkd.tasks.yolo_boxes import label_file, read_yolo
@@ -50,14 +50,12 @@ def read_box_folder(
         facts = [read_picture_facts(file) for file in files]
     size = input_size or most_frequent_size(facts)
     labels = label_arrays(listing, [(fact.height, fact.width) for fact in facts], size)
-    entry = pixels_entry(path, files, size, kind="boxes")
-    if not entry.exists():
-        require_writable_cache(entry.parent)
-        store_pixels(entry, *_decoded(path, files, facts, size, progress))
-    pixels, notes = remembered_pixels(entry)
+    pixels, notes = kept_pixels(
+        path, files, size, lambda: _decoded(path, files, facts, size, progress), kind="boxes"
+    )
     rows = {
         split: np.array([at for at, p in enumerate(listing.pictures) if p.split == split])
-        for split in ("train", "validation", "test")
+        for split in SPLITS
     }
     given = {
         name: RawSplit(inputs=pixels[chosen], labels=labels[chosen])
@@ -68,12 +66,10 @@ def read_box_folder(
         raise DataError(f"{printable(path)}: has no train split, only {', '.join(given)}")
     if not (given["train"].labels[:, :, 0] >= 0).any():
         raise DataError(f"{printable(path)}: no train picture has a box; nothing to learn")
-    return RawData(
-        source=printable(path),
+    return RawData.of(
+        printable(path),
+        given,
         class_names=listing.class_names,
-        train=given["train"],
-        validation=given.get("validation"),
-        test=given.get("test"),
         notes=(*notes, *listing.notes, *absent_classes(listing)),
     )
 
@@ -114,7 +110,4 @@ def _decoded(
             pixels[row] = decode_picture(file, height=height, width=width, dtype=np.uint8)
             if row % _REPORT_EVERY == 0 or row + 1 == len(files):
                 progress("decode pictures", row + 1, len(files))
-    notes = [f"pictures of {height}x{width} (height x width)"]
-    if resized := sum((fact.height, fact.width) != size for fact in facts):
-        notes.append(f"{resized:,} pictures of other sizes were resized to {height}x{width}")
-    return grey_where_all_are(pixels), notes
+    return grey_where_all_are(pixels), size_notes(facts, size)

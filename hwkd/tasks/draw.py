@@ -45,9 +45,7 @@ class DrawTask(SceneTask):
             name: replace(part, labels=head.standardised(part.labels))
             for name, part in data.given().items()
         }
-        return head, replace(
-            data, train=learned["train"], validation=learned["validation"], test=learned["test"]
-        )
+        return head, data.with_splits(learned)
 
 
 _TASK: Task = TASKS.register("draw")(DrawTask())

@@ -174,14 +174,7 @@ def read_idx_folder(path: Path) -> RawData:
         )
     if found.others and path.is_dir():
         notes.append(f"files beside the IDX files are not read: {first_names(list(found.others))}")
-    return RawData(
-        source=where,
-        class_names=names,
-        train=splits["train"],
-        validation=splits.get("validation"),
-        test=splits.get("test"),
-        notes=tuple(notes),
-    )
+    return RawData.of(where, splits, class_names=names, notes=notes)
 
 
 def read_idx_array(path: Path) -> RawArray:

@@ -7,10 +7,9 @@ into memory instead of decoding again.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
-from hwkd.io.paths import cache_root, require_writable_cache
+from hwkd.tasks.base import SPLITS
 from hwkd.tasks.picture_listing import PictureListing, list_pictures
 from hwkd.tasks.pictures import (
     PictureFacts,
@@ -29,11 +28,9 @@ from hwkd.tasks.pictures import (
     pictures_quietly,
     read_picture_facts,
 )
-from hwkd.tasks.pixel_cache import remembered_pixels, store_pixels
+from hwkd.tasks.pixel_cache import kept_pixels
 from hwkd.tasks.raw import RawData, RawSplit
 
-# Part of the cache key: raise it when decoding changes.
-_DECODER_VERSION = 5
 # Larger than what networks for microcontrollers look at.
 _LARGE_PIXELS = 256 * 256
 # Training holds float32, four times this; more does not fit the machines that searches run on.
@@ -65,23 +62,16 @@ def read_image_folder(
             (the message names it), or the decoded pixels would not fit in memory.
     """
     listing = list_pictures(path)
-    entry = pixels_entry(path, listing.files, input_size)
-    if not entry.exists():
-        require_writable_cache(entry.parent)
-        _decode_all(path, listing, input_size, entry, progress)
-    pixels, notes = remembered_pixels(entry)
+    pixels, notes = kept_pixels(
+        path, listing.files, input_size, lambda: _decoded(path, listing, input_size, progress)
+    )
     splits = {
         name: RawSplit(inputs=pixels[rows], labels=listing.labels[rows])
-        for name in ("train", "validation", "test")
+        for name in SPLITS
         if (rows := _rows(listing, name)) is not None
     }
-    return RawData(
-        source=printable(path),
-        class_names=listing.class_names,
-        train=splits["train"],
-        validation=splits.get("validation"),
-        test=splits.get("test"),
-        notes=(*listing.notes, *notes),
+    return RawData.of(
+        printable(path), splits, class_names=listing.class_names, notes=(*listing.notes, *notes)
     )
 
 
@@ -95,36 +85,10 @@ def _rows(listing: PictureListing, split: str) -> NDArray[np.int64] | slice | No
     return rows
 
 
-def pixels_entry(
-    path: Path, files: Iterable[str], input_size: tuple[int, int] | None, *, kind: str = ""
-) -> Path:
-    """Return where the decoded pixels of a folder are remembered.
-
-    The name hashes names, sizes and times of all files, as git's index does; reading them would be
-    slow. The data fingerprint is computed from the decoded pixels, so a wrong hit could not go
-    unseen by caches that hang on it.
-
-    Args:
-        kind: what else than pictures the pixels are; empty for none.
-    """
-    digest = hashlib.sha256(f"{_DECODER_VERSION} {input_size} {kind}".encode())
-    digest.update(os.fsencode(path.resolve()))
-    for file in files:
-        stat = os.stat(file)  # noqa: PTH116
-        inside = os.fsencode(file.removeprefix(os.fspath(path)))
-        digest.update(
-            b"\0%s\0%d %d %d" % (inside, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-        )
-    return cache_root() / "pixels" / digest.hexdigest()
-
-
-def _decode_all(
-    path: Path,
-    listing: PictureListing,
-    input_size: tuple[int, int] | None,
-    entry: Path,
-    progress: Progress,
-) -> None:
+def _decoded(
+    path: Path, listing: PictureListing, input_size: tuple[int, int] | None, progress: Progress
+) -> tuple[NDArray[np.integer[Any]], list[str]]:
+    """Return the channels of each picture, [n, .., height, width], and notes."""
     files, count = listing.files, len(listing.files)
 
     def read_facts(row: int) -> PictureFacts:
@@ -147,13 +111,23 @@ def _decode_all(
     is_grey = _are_grey(pixels)
     kept = pixels[:, :1] if is_grey.all() else pixels
     notes = _picture_notes(listing, facts, is_grey, (height, width))
-    store_pixels(entry, np.ascontiguousarray(kept), notes)
+    return np.ascontiguousarray(kept), notes
 
 
 def most_frequent_size(facts: Sequence[PictureFacts]) -> tuple[int, int]:
     """Return the height and width that most pictures have; of several, the smallest."""
     sizes = Counter((fact.height, fact.width) for fact in facts)
     return min(sizes, key=lambda size: (-sizes[size], size))
+
+
+def size_notes(
+    facts: Sequence[PictureFacts], size: tuple[int, int], what: str = "pictures"
+) -> list[str]:
+    """Say which size pictures are decoded to, and how many had another."""
+    shown = f"{size[0]}x{size[1]}"
+    resized = sum((fact.height, fact.width) != size for fact in facts)
+    of_others = [f"{resized:,} {what} of other sizes were resized to {shown}"] if resized else []
+    return [f"pictures of {shown} (height x width)", *of_others]
 
 
 def require_room(path: Path, count: int, size: tuple[int, int], *, value_bytes: int = 1) -> None:
@@ -232,7 +206,7 @@ def _picture_notes(
 def _by_split(listing: PictureListing, chosen: NDArray[np.bool_]) -> str:
     """Say how many of each split are `chosen`, when that differs much between splits."""
     splits = np.array(listing.splits)
-    names = [name for name in ("train", "validation", "test") if (splits == name).any()]
+    names = [name for name in SPLITS if (splits == name).any()]
     shares = [float(chosen[splits == name].mean()) for name in names]
     if max(shares) - min(shares) < _UNEVEN_SHARE:
         return ""

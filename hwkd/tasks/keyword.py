@@ -120,14 +120,8 @@ def _read(folder: Path, reading: Reading, seed: int, progress: Progress) -> RawD
         label, sounds = names.index(_SILENCE), [at_rate(each, rate_hz) for each in noise]
         notes.append(_add_silence(examples, sounds, label, length, random))
     parts = {name: _split(found) for name, found in examples.items()}
-    return RawData(
-        source=printable(folder),
-        class_names=names,
-        train=parts["train"],
-        validation=parts.get("validation"),
-        test=parts.get("test"),
-        notes=tuple(notes),
-        sample_rate_hz=rate_hz,
+    return RawData.of(
+        printable(folder), parts, class_names=names, notes=notes, sample_rate_hz=rate_hz
     )
 
 

@@ -67,12 +67,9 @@ def read_machine_sounds(
     splits = {name: _joined(found) for name, found in parts.items()}
     if "train" not in splits:
         raise DataError(f"{printable(folder)}: the lists leave no clip to learn from; shorten them")
-    return RawData(
-        source=printable(folder),
-        class_names=(),
-        train=splits["train"],
-        validation=splits.get("validation"),
-        test=splits.get("test"),
+    return RawData.of(
+        printable(folder),
+        splits,
         notes=(
             *left_out,
             f"windows of {window / rate_hz:.3g} s at {rate_hz:g} Hz, one every "

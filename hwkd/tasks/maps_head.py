@@ -126,19 +126,21 @@ class MapsHead(NoCorrection, ClassesOut, NoThreshold):
         smoothing: float = 0.0,
         some_unlabelled: bool = False,
     ) -> Tensor:
-        """Return the mean weighted cross-entropy of the positions with a class, in nats."""
+        """Return the mean weighted cross-entropy of the positions with a class, in nats.
+
+        A position counts as its class weighs, smoothed share included; see `ClassesHead.loss`.
+        """
         from torch.nn import functional
 
-        total: Tensor = functional.cross_entropy(
-            outputs,
-            targets.long(),
-            weight=outputs.new_tensor(self.weights) if self.weights else None,
-            ignore_index=_UNLABELLED,
-            reduction="sum",
-            label_smoothing=smoothing,
+        classes = targets.long()
+        losses = functional.cross_entropy(
+            outputs, classes, ignore_index=_UNLABELLED, reduction="none", label_smoothing=smoothing
         )
+        if self.weights:
+            losses = losses * outputs.new_tensor(self.weights)[classes.clamp(min=0)]
         counted = targets.numel() if some_unlabelled else int((targets >= 0).sum())
-        return total / max(1, counted)
+        total: Tensor = losses.sum() / max(1, counted)
+        return total
 
     def scores(
         self,

@@ -14,17 +14,16 @@ from PIL import Image
 from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
-from hwkd.io.paths import require_writable_cache
 from hwkd.tasks.folder_tree import first_names
 from hwkd.tasks.image_folder import (
     grey_where_all_are,
     most_frequent_size,
-    pixels_entry,
     require_room,
+    size_notes,
 )
 from hwkd.tasks.paired_files import FilePair, paired_files
 from hwkd.tasks.pictures import decode_mask, decode_picture, pictures_quietly, read_picture_facts
-from hwkd.tasks.pixel_cache import remembered_pixels, store_pixels
+from hwkd.tasks.pixel_cache import kept_pixels
 from hwkd.tasks.raw import RawData, RawSplit
 
 NAMES_FILE = "classes.txt"
@@ -59,24 +58,15 @@ def read_mask_folder(
     pairs = paired_files(path, words=_MASK_WORDS, noun="mask", layout=LAYOUT)
     every = [pair for found in pairs.values() for pair in found]
     files = [file for pair in every for file in (pair.picture, pair.other)]
-    entry = pixels_entry(path, files, input_size, kind="masks")
-    if not entry.exists():
-        require_writable_cache(entry.parent)
-        store_pixels(entry, *_decoded(path, every, input_size, progress))
-    stacked, notes = remembered_pixels(entry)
+    stacked, notes = kept_pixels(
+        path, files, input_size, lambda: _decoded(path, every, input_size, progress), kind="masks"
+    )
     names, labels, of_masks = _classes(path, stacked[:, -1], every)
     splits, start = {}, 0
     for name, found in pairs.items():
         rows = slice(start, start := start + len(found))
         splits[name] = RawSplit(inputs=stacked[rows, :-1], labels=labels[rows])
-    return RawData(
-        source=printable(path),
-        class_names=names,
-        train=splits["train"],
-        validation=splits.get("validation"),
-        test=splits.get("test"),
-        notes=(*notes, *of_masks),
-    )
+    return RawData.of(printable(path), splits, class_names=names, notes=(*notes, *of_masks))
 
 
 def _decoded(
@@ -97,11 +87,8 @@ def _decoded(
             masks[row] = _mask(pair, (fact.height, fact.width), size)
             if row % _REPORT_EVERY == 0 or row + 1 == count:
                 progress("decode pictures and masks", row + 1, count)
-    notes = [f"pictures of {size[0]}x{size[1]} (height x width)"]
-    resized = sum((fact.height, fact.width) != size for fact in facts)
-    if resized:
-        notes.append(f"{resized:,} pictures of other sizes were resized to {size[0]}x{size[1]}")
-    return np.concatenate([grey_where_all_are(pixels), masks], axis=1), notes
+    stacked = np.concatenate([grey_where_all_are(pixels), masks], axis=1)
+    return stacked, size_notes(facts, size)
 
 
 def _mask(pair: FilePair, picture: tuple[int, int], size: tuple[int, int]) -> NDArray[np.uint8]:

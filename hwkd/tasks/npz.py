@@ -84,13 +84,8 @@ def read_npz(
         )
         for split, values in inputs.items()
     }
-    return RawData(
-        source=where,
-        class_names=class_names,
-        train=splits["train"],
-        validation=splits.get("validation"),
-        test=splits.get("test"),
-        notes=(note, *_notes_on_names(content)),
+    return RawData.of(
+        where, splits, class_names=class_names, notes=(note, *_notes_on_names(content))
     )
 
 

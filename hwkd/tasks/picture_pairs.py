@@ -13,16 +13,15 @@ from numpy.typing import NDArray
 from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
-from hwkd.io.paths import require_writable_cache
 from hwkd.tasks.image_folder import (
     grey_where_all_are,
     most_frequent_size,
-    pixels_entry,
     require_room,
+    size_notes,
 )
 from hwkd.tasks.paired_files import FilePair, paired_files
 from hwkd.tasks.pictures import decode_picture, pictures_quietly, read_picture_facts
-from hwkd.tasks.pixel_cache import remembered_pixels, store_pixels
+from hwkd.tasks.pixel_cache import kept_pixels
 from hwkd.tasks.raw import RawData, RawSplit
 
 LAYOUT = (
@@ -50,11 +49,9 @@ def read_picture_pairs(
     pairs = paired_files(path, words=_TARGET_WORDS, noun="target", layout=LAYOUT)
     every = [pair for found in pairs.values() for pair in found]
     files = [file for pair in every for file in (pair.picture, pair.other)]
-    entry = pixels_entry(path, files, input_size, kind="pairs")
-    if not entry.exists():
-        require_writable_cache(entry.parent)
-        store_pixels(entry, *_decoded(path, every, input_size, progress))
-    stacked, notes = remembered_pixels(entry)
+    stacked, notes = kept_pixels(
+        path, files, input_size, lambda: _decoded(path, every, input_size, progress), kind="pairs"
+    )
     shown, drawn = (
         grey_where_all_are(stacked[:, first : first + _CHANNELS]) for first in (0, _CHANNELS)
     )
@@ -66,13 +63,11 @@ def read_picture_pairs(
     for name, found in pairs.items():
         rows = slice(start, start := start + len(found))
         splits[name] = RawSplit(inputs=shown[rows], labels=drawn[rows])
-    return RawData(
-        source=printable(path),
+    return RawData.of(
+        printable(path),
+        splits,
         class_names=("grey",) if drawn.shape[1] == 1 else ("red", "green", "blue"),
-        train=splits["train"],
-        validation=splits.get("validation"),
-        test=splits.get("test"),
-        notes=tuple(notes),
+        notes=notes,
     )
 
 
@@ -98,8 +93,4 @@ def _decoded(
                 )
             if row % _REPORT_EVERY == 0 or row + 1 == len(pairs):
                 progress("decode pairs of pictures", row + 1, len(pairs))
-    notes = [f"pictures of {size[0]}x{size[1]} (height x width)"]
-    resized = sum((fact.height, fact.width) != size for fact in facts)
-    if resized:
-        notes.append(f"{resized:,} pairs of other sizes were resized to {size[0]}x{size[1]}")
-    return pixels, notes
+    return pixels, size_notes(facts, size, "pairs")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -62,33 +62,23 @@ def prepare(
         DataError: if a missing split cannot be made or every input is the same.
         ConfigError: if the features do not fit the raw data.
     """
-    data = with_all_splits(raw, split_seed=split_seed)
-    shape, recipe = tuple(data.train.inputs.shape[1:]), features_named(reading.features or RAW)
-    front = _front(recipe, data, reading)
+    given = with_all_splits(raw, split_seed=split_seed)
+    shape, recipe = tuple(given.train.inputs.shape[1:]), features_named(reading.features or RAW)
+    front = _front(recipe, given, reading)
     # Samples of a known rate come from a sensor's integers, and stay integers in firmware.
-    is_whole = bool(front) or data.sample_rate_hz is not None
-    repeated = repeats(data)
-    digests = _digests(data)
+    is_whole = bool(front) or given.sample_rate_hz is not None
+    digests = _digests(given)
     content = fingerprint_of(digests.values())
     turned = _is_turned_before(front, shape, nature)
-    data, copies = _with_copies(data, split_seed) if turned else (data, None)
+    data, copies = _with_copies(given, split_seed) if turned else (given, None)
     digests = _digests(data) if turned else digests
     extracted = _extracted(data, front, is_whole=is_whole)
-    moments, on_moments = _moments(extracted)
     nature = _nature(front, shape, nature, channels=extracted.train.inputs.shape[1])
-    alike = {"text": _about_zero, "motion": _of_sensors}.get(nature)
-    moments = moments if alike is None else alike(moments)
-    scaled = _scaling(moments, reading, is_whole=is_whole, source=data.source)
+    scaled, on_scaling = _scaling(extracted, nature, reading, is_whole=is_whole)
     ends = (scaled, *recipe.after(shape))
     pipeline = _pipeline(data.train.inputs, (*front, *ends))
-    signs = _mirror_signs(data.train) if nature == "motion" else ()
     more = [] if copies is None else [("copies", _extracted_split(copies, front))]
-    splits = {
-        name: replace(
-            _applied(part, ends, f"{data.source}: {name}"), nature=nature, mirror_signs=signs
-        )
-        for name, part in (*extracted.given().items(), *more)
-    }
+    splits = _finished([*extracted.given().items(), *more], ends, data, nature)
     return TaskData(
         name=task,
         source=data.source,
@@ -101,7 +91,7 @@ def prepare(
         split_seed=split_seed,
         fingerprint=_fingerprint(data, head, pipeline, task=task, split_seed=split_seed),
         content_fingerprint=content,
-        notes=(*data.notes, *on_moments, *repeated, *uneven_classes(data, head, reading)),
+        notes=(*data.notes, *on_scaling, *repeats(given), *uneven_classes(data, head, reading)),
         validation_from_train=data.validation_from_train,
         validation_copies=splits.get("copies"),
         raw_test=data.given()["test"].inputs if is_whole else None,
@@ -110,6 +100,21 @@ def prepare(
         features=reading.features or RAW,
         row_keys={name: row_keys(each) for name, each in digests.items()},
     )
+
+
+def _finished(
+    parts: Iterable[tuple[str, RawSplit]], ends: tuple[Step, ...], data: RawData, nature: Nature
+) -> dict[str, Split]:
+    """Return parts as networks read them.
+
+    Args:
+        parts: names and features.
+        ends: steps that are left.
+        data: raw.
+    """
+    signs = _mirror_signs(data.train) if nature == "motion" else ()
+    found = {name: _applied(each, ends, f"{data.source}: {name}") for name, each in parts}
+    return {name: replace(each, nature=nature, mirror_signs=signs) for name, each in found.items()}
 
 
 def _with_copies(data: RawData, seed: int) -> tuple[RawData, RawSplit | None]:
@@ -173,22 +178,21 @@ def _is_turned_before(front: tuple[Step, ...], shape: tuple[int, ...], raw: Natu
 
 
 def _scaling(
-    moments: tuple[tuple[float, ...], tuple[float, ...]],
-    reading: Reading,
-    *,
-    is_whole: bool,
-    source: str,
-) -> Step:
-    """Return the step that takes off means and divides by deviations, or the one that is given.
+    data: RawData, nature: Nature, reading: Reading, *, is_whole: bool
+) -> tuple[Step, list[str]]:
+    """Return the step that takes off means and divides by deviations, or that given, and notes.
 
     Raises:
         DataError: if the given one does not suit the data.
     """
+    moments, notes = _moments(data)
+    alike = {"text": _about_zero, "motion": _of_sensors}.get(nature)
+    moments = moments if alike is None else alike(moments)
     if reading.scaling is None:
-        return (Standardise.of if is_whole else Normalise.of)(*moments)
+        return (Standardise.of if is_whole else Normalise.of)(*moments), notes
     given = step_of(reading.scaling)
-    require_like_scaling(moments[1], given, where=f"--data {source}")
-    return given
+    require_like_scaling(moments[1], given, where=f"--data {data.source}")
+    return given, notes
 
 
 def _nature(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -56,6 +56,32 @@ class RawData:
     notes: tuple[str, ...] = ()
     validation_from_train: bool = False
     sample_rate_hz: float | None = None
+
+    @classmethod
+    def of(
+        cls,
+        source: str,
+        splits: Mapping[SplitName, RawSplit],
+        *,
+        class_names: tuple[str, ...] = (),
+        notes: Iterable[str] = (),
+        sample_rate_hz: float | None = None,
+    ) -> RawData:
+        """Return the data of the splits that a source has; train is among them."""
+        return cls(
+            source=source,
+            class_names=class_names,
+            train=splits["train"],
+            validation=splits.get("validation"),
+            test=splits.get("test"),
+            notes=tuple(notes),
+            sample_rate_hz=sample_rate_hz,
+        )
+
+    def with_splits(self, splits: Mapping[SplitName, RawSplit]) -> RawData:
+        """Return the data with other splits; those that are not named are none."""
+        validation, test = splits.get("validation"), splits.get("test")
+        return replace(self, train=splits["train"], validation=validation, test=test)
 
     def given(self) -> dict[SplitName, RawSplit]:
         """Return the splits that the source brings."""

@@ -83,14 +83,7 @@ def _raw(source: Path, reading: Reading) -> RawData:
         )
         for name, examples in found.items()
     }
-    return RawData(
-        source=printable(source),
-        class_names=names,
-        train=parts["train"],
-        validation=parts.get("validation"),
-        test=parts.get("test"),
-        notes=notes,
-    )
+    return RawData.of(printable(source), parts, class_names=names, notes=notes)
 
 
 def _length(texts: Sequence[str], asked: tuple[int, int] | None) -> tuple[int, tuple[str, ...]]:

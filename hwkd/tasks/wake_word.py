@@ -256,12 +256,10 @@ def _cut(sounds: _Sounds) -> RawData:
             labels=np.concatenate(labels),
             wholes=np.concatenate(wholes),
         )
-    return RawData(
-        source=sounds.source,
+    return RawData.of(
+        sounds.source,
+        splits,
         class_names=(_NEGATIVE, sounds.word),
-        train=splits["train"],
-        validation=splits["validation"],
-        test=splits["test"],
         notes=sounds.notes,
         sample_rate_hz=sounds.rate_hz,
     )

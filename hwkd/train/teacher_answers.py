@@ -22,6 +22,7 @@ from hwkd.core.head import Head
 from hwkd.core.strict_model import StoredInt, StrictModel, read_record
 from hwkd.io.paths import written_atomically
 from hwkd.train.dataset import SPLITS, Dataset, KeyedDataset, SplitName
+from hwkd.train.head_teacher import HeadTeacher
 from hwkd.train.known_rows import KnownRows
 from hwkd.train.teacher import Teacher, as_outputs, content_of, members_of
 from hwkd.train.teacher_input import AS_STUDENTS, SeenInput
@@ -59,23 +60,15 @@ class AnswersRecord(StrictModel):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnswersTeacher:
+class AnswersTeacher(HeadTeacher):
     """See `hwkd.train.teacher.Teacher`; it knows the examples of its data and no others."""
 
-    name: str
     identity: str
     description: str
-    head: Head = field(repr=False)
     answers: TopAnswers = field(repr=False)
     rows: KnownRows = field(repr=False)
     seen: SeenInput = AS_STUDENTS
     kind: Literal["answers"] = "answers"
-    is_from_cache: bool = False
-
-    @property
-    def num_outputs(self) -> int:
-        """Number of outputs."""
-        return self.head.size
 
     def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what was answered, shape [n, num_outputs]."""

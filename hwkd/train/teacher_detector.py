@@ -20,6 +20,7 @@ from hwkd.core.likeliest import likeliest
 from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.inference.sessions import start_session
 from hwkd.train.detector_adapter import DetectorAdapter, open_adapter
+from hwkd.train.head_teacher import HeadTeacher
 from hwkd.train.onnx_identity import OnnxParts, onnx_identity
 from hwkd.train.teacher_input import SeenInput, seen_input
 
@@ -29,7 +30,7 @@ _MOST, _LEAST_SCORE, _NONE, _SURE = 32, 0.05, 0.01, 0.99
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectorTeacher:
+class DetectorTeacher(HeadTeacher):
     """See `hwkd.train.teacher.Teacher`; made by `load_detector`.
 
     Attributes:
@@ -39,11 +40,9 @@ class DetectorTeacher:
         channels: of its input.
     """
 
-    name: str
     identity: str
     description: str
     seen: SeenInput
-    head: Head = field(repr=False)
     adapter: DetectorAdapter = field(repr=False)
     rows: NDArray[np.int64] = field(repr=False)
     size: tuple[int, int]
@@ -51,12 +50,6 @@ class DetectorTeacher:
     batch: int
     session: Any = field(repr=False)
     kind: Literal["onnx"] = "onnx"
-    is_from_cache: bool = False
-
-    @property
-    def num_outputs(self) -> int:
-        """Number of outputs."""
-        return self.head.size
 
     def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return maps as the head has them, shape [n, outputs, height, width]."""

@@ -15,6 +15,7 @@ from hwkd.core.errors import HwkdError, TeacherError, first_line
 from hwkd.core.head import Head
 from hwkd.train.config import Precision
 from hwkd.train.factory_identity import factory_identity
+from hwkd.train.head_teacher import NetworkTeacher
 from hwkd.train.precision import computing_in
 from hwkd.train.teacher import TeacherKind, as_outputs
 from hwkd.train.teacher_course import TeacherOutcome
@@ -26,34 +27,14 @@ _BATCH = 512
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModuleTeacher:
-    """See `hwkd.train.teacher.Teacher`; the module is in evaluation mode and stays so.
-
-    Attributes:
-        content: SHA-256 of what it computes with.
-    """
+class ModuleTeacher(NetworkTeacher):
+    """See `hwkd.train.teacher.Teacher`; the module is in evaluation mode and stays so."""
 
     kind: TeacherKind
-    name: str
-    content: str
-    description: str
-    head: Head = field(repr=False)
     module: nn.Module = field(repr=False)
     device: torch.device
-    seen: SeenInput = AS_STUDENTS
     precision: Precision = "float32"
     outcome: TeacherOutcome | None = None
-    is_from_cache: bool = False
-
-    @property
-    def identity(self) -> str:
-        """SHA-256 of what it computes with and of what it is shown."""
-        return self.seen.identity_of(self.content)
-
-    @property
-    def num_outputs(self) -> int:
-        """Number of outputs."""
-        return self.head.size
 
     def on(self, device: torch.device) -> ModuleTeacher:
         """Return the teacher on a device; its module is moved."""

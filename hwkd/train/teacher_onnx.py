@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hwkd.core.errors import TeacherError, first_line
 from hwkd.core.head import Head
 from hwkd.inference.sessions import start_session
+from hwkd.train.head_teacher import NetworkTeacher
 from hwkd.train.onnx_identity import OnnxParts, onnx_identity
 from hwkd.train.teacher import as_outputs
 from hwkd.train.teacher_input import AS_STUDENTS, SeenInput
@@ -23,33 +24,13 @@ _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(d
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnnxTeacher:
-    """See `hwkd.train.teacher.Teacher`; made by `load_onnx_teacher`.
+class OnnxTeacher(NetworkTeacher):
+    """See `hwkd.train.teacher.Teacher`; made by `load_onnx_teacher`."""
 
-    Attributes:
-        content: SHA-256 of its files.
-    """
-
-    name: str
-    content: str
-    description: str
-    seen: SeenInput
-    head: Head = field(repr=False)
     batch: int
     has_fixed_batch: bool
     session: Any = field(repr=False)
     kind: Literal["onnx"] = "onnx"
-    is_from_cache: bool = False
-
-    @property
-    def identity(self) -> str:
-        """SHA-256 of its files and of what it is shown."""
-        return self.seen.identity_of(self.content)
-
-    @property
-    def num_outputs(self) -> int:
-        """Number of outputs."""
-        return self.head.size
 
     def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return outputs, of classes before softmax, shape [n, num_outputs]."""

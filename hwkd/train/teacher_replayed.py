@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.errors import TeacherError
-from hwkd.core.head import Head
 from hwkd.train.dataset import SPLITS, KeyedDataset
+from hwkd.train.head_teacher import HeadTeacher
 from hwkd.train.known_rows import KnownRows
 from hwkd.train.teacher import Teacher, as_outputs
 from hwkd.train.teacher_answers import AnswersRecord, network_of, read_answers
@@ -20,7 +20,7 @@ from hwkd.train.top_answers import TopAnswers
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReplayedTeacher:
+class ReplayedTeacher(HeadTeacher):
     """See `hwkd.train.teacher.Teacher`; examples are known by their raw content.
 
     Attributes:
@@ -29,15 +29,12 @@ class ReplayedTeacher:
         asked: who answers new ones; None where there are none.
     """
 
-    name: str
     record: AnswersRecord
-    head: Head = field(repr=False)
     answers: TopAnswers = field(repr=False)
     rows: KnownRows = field(repr=False)
     known: NDArray[np.int64] = field(repr=False)
     asked: Teacher | None
     kind: Literal["answers"] = "answers"
-    is_from_cache: bool = False
 
     @property
     def content(self) -> str:
@@ -53,11 +50,6 @@ class ReplayedTeacher:
     def description(self) -> str:
         """How who answers was made."""
         return (self.record if self.asked is None else self.asked).description
-
-    @property
-    def num_outputs(self) -> int:
-        """Number of outputs."""
-        return self.head.size
 
     @property
     def replayed(self) -> int:

@@ -28,6 +28,7 @@ def listener(tmp_path_factory):
 
 # Rows of features are kept, with samples left over at the end of a window; and samples, where a
 # filter remembers some.
+@pytest.mark.slow
 @pytest.mark.skipif(host_compiler() is None, reason="needs a C compiler")
 @pytest.mark.parametrize(
     ("features", "decision"),

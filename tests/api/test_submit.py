@@ -132,6 +132,7 @@ def test_what_is_wrong_is_one_line(options, message):
         hwkd.submit(**given)
 
 
+@pytest.mark.slow
 def test_a_run_folder_names_its_database(tmp_path: Path):
     run = make_shared_run(tmp_path)
     place = run.shared.place.model_copy(update={"url": "postgresql+psycopg://hwkd@db/hwkd"})

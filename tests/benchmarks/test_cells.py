@@ -93,6 +93,7 @@ def test_a_killed_grid_goes_on_with_what_is_missing(
     assert len(run_cells(cells, DIGITS, file, processes=1)) == 4
 
 
+@pytest.mark.slow
 def test_workers_end_when_their_parent_is_killed() -> None:
     parent = subprocess.Popen(
         [

@@ -18,6 +18,7 @@ DAMAGED = Path(__file__).parents[1] / "golden" / "damaged"
 FOUND = sorted(str(place.relative_to(DAMAGED)) for place in DAMAGED.glob("*/*"))
 
 
+@pytest.mark.slow
 def test_every_reader_of_the_sources_is_behind_a_bench() -> None:
     assert not unlisted(), "give the reader a way in benchmarks/robustness/reader_ways.py"
 

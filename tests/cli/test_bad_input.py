@@ -224,6 +224,7 @@ def test_data_that_cannot_be_used_is_named(make, message, capsys):
     assert re.search(message, line), line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "limits",
     [
@@ -234,7 +235,7 @@ def test_data_that_cannot_be_used_is_named(make, message, capsys):
     ],
 )
 def test_limits_that_nothing_can_meet_name_the_cheapest_to_relax(limits, capsys):
-    line = refused(capsys, *M7, "--data", npz(), *limits)
+    line = refused(capsys, *M7, "--space", "narrow_deep", "--data", npz(), *limits)
     assert re.search(
         rf"none of \d+ sampled students and no reference design fits .* raise {limits[0]} from",
         line,
@@ -247,6 +248,7 @@ def test_a_teacher_of_other_classes_is_refused(capsys, folder):
     assert "has 5 outputs; the data has 3 classes" in line
 
 
+@pytest.mark.slow
 def test_a_teacher_at_chance_level_is_refused(capsys, folder):
     write_teacher(folder / "t.onnx", scale=0.0)
     line = refused(capsys, *M7, "--data", write_npz(folder / "d.npz"), "--teacher", "t.onnx")

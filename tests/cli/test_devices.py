@@ -57,6 +57,7 @@ def measure(kit: Path, csv_path: Path, *, slower: float, rows: int = 10) -> Path
     return csv_path
 
 
+@pytest.mark.slow
 def test_list_names_every_device(kit: Path) -> None:
     listed = run_json("list")["devices"]
     assert {row["name"] for row in listed} == set(device_names())

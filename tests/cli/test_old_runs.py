@@ -103,6 +103,7 @@ def test_other_ranges_make_another_int8_file_that_was_not_tested(run: Path, tmp_
     assert read_student(out).record.run.final is None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(host_compiler() is None, reason="needs a C compiler")
 @pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason="needs qemu-system-arm")
 @pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="needs arm-none-eabi-gcc")

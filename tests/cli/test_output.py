@@ -74,6 +74,7 @@ def hwkd(*arguments, **streams):
     return subprocess.Popen([sys.executable, "-c", code, *arguments], **streams)
 
 
+@pytest.mark.slow
 def test_a_closed_output_is_one_line():
     code = "import os, sys; os.close(1); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     inner = "import sys; from hwkd.cli import main; sys.exit(main())"
@@ -84,6 +85,7 @@ def test_a_closed_output_is_one_line():
     assert (done.returncode, done.stderr) == (2, said)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FULL.exists(), reason="Linux only")
 def test_a_full_disk_is_one_line():
     with FULL.open("w") as full:
@@ -93,6 +95,7 @@ def test_a_full_disk_is_one_line():
     assert message == "hwkd: cannot write what there is to say: No space left on device\n"
 
 
+@pytest.mark.slow
 def test_a_reader_that_stops_reading_is_no_error():
     read_end, write_end = os.pipe()
     os.close(read_end)

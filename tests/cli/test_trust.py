@@ -137,6 +137,7 @@ def test_an_edited_space_is_loaded_anew(tmp_path):
     assert discovery.load_user_space(path).name == "second"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", ["evil.py", "evil"])
 def test_a_students_file_runs_no_file_that_it_names(named, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)

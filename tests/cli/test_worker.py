@@ -26,6 +26,7 @@ def test_what_is_wrong_is_one_line(arguments, code, message, tmp_path, monkeypat
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_answer_is_75(tmp_path, capsys):
     pytest.importorskip("psycopg")
     url = f"postgresql://hwkd@/none?host={tmp_path}"

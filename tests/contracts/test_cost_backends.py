@@ -185,6 +185,7 @@ def test_a_backend_that_is_dropped_in_profiles_a_file(
     assert "the simulator has one clock" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_backend_that_is_dropped_in_screens_candidates(device_file: Path) -> None:
     runner = make_run(device_file.parent, device=str(device_file)).runner()
     spec = runner.context.screen.spaces["narrow_deep"].suggest(

@@ -91,6 +91,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_path", [False, True])
 def test_a_search_costs_its_candidates_for_a_runtime_that_was_dropped_in(
     folder: Path, by_path: bool

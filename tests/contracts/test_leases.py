@@ -57,6 +57,7 @@ def lost_after(lease: DatabaseLease, running: list[int], seconds: float) -> dict
     return found
 
 
+@pytest.mark.slow
 def test_a_network_has_one_holder_until_it_is_filed(process):
     first, second = process("a"), process("b")
     first.begin(0)
@@ -67,6 +68,7 @@ def test_a_network_has_one_holder_until_it_is_filed(process):
     assert second.claim("network")
 
 
+@pytest.mark.slow
 def test_a_holder_that_lives_keeps_its_trial_beyond_the_lease(process):
     first, second = process("a"), process("b")
     first.begin(7)
@@ -74,6 +76,7 @@ def test_a_holder_that_lives_keeps_its_trial_beyond_the_lease(process):
     first.filing(7, lambda: None)
 
 
+@pytest.mark.slow
 def test_the_trial_of_a_dead_holder_is_lost_once(process):
     first, second = process("a"), process("b")
     first.begin(7)
@@ -84,6 +87,7 @@ def test_the_trial_of_a_dead_holder_is_lost_once(process):
     second.settle(7)
 
 
+@pytest.mark.slow
 def test_what_was_taken_over_is_not_filed(process):
     first, second = process("a"), process("b")
     first.begin(7)
@@ -95,6 +99,7 @@ def test_what_was_taken_over_is_not_filed(process):
     assert written == []
 
 
+@pytest.mark.slow
 def test_a_holder_that_was_away_keeps_its_trial_if_it_comes_back_in_time(process):
     first, second = process("a", lease_s=2.0), process("b", lease_s=2.0)
     first.begin(7)
@@ -119,6 +124,7 @@ def test_a_process_known_to_be_dead_is_not_waited_for(process):
     assert second.lost(lambda: [7]) == {7: True}
 
 
+@pytest.mark.slow
 def test_one_search_holds_a_study(process):
     with (
         process("a", lease_s=0.3).held(),

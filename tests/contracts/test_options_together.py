@@ -153,6 +153,7 @@ def test_every_option_is_tried(name: str) -> None:
     assert known == {*case.least, *case.given, *case.apart}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("caught")
 @pytest.mark.parametrize(
     "name", [pytest.param("search", marks=pytest.mark.slow), *sorted({*CASES} - {"search"})]

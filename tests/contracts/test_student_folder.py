@@ -164,6 +164,7 @@ def test_weights_of_a_training_never_reach_a_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_student_exports_in_every_target(finished: Path, tmp_path: Path) -> None:
     for name in exporters():
         if name == "tflite":

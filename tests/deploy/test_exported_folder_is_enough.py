@@ -171,8 +171,9 @@ def _same_facts_everywhere(run: Path, folder: Path, known: dict[str, Any]) -> No
     given = {name: known[name] for name in facts}
     assert given["answer"]["labels"] == list(NAMES)
     assert main(["export", str(run), "--out", str(folder / "onnx")]) == 0
-    for name in ("student.onnx", "student_int8.onnx"):
-        props = {it.key: it.value for it in onnx.load(folder / "onnx" / name).metadata_props}
+    names, places = ("student.onnx", "student_int8.onnx"), (folder / "onnx", run / "best")
+    for path in (place / name for place in places for name in names):
+        props = {it.key: it.value for it in onnx.load(path).metadata_props}
         assert {key: json.loads(props["hwkd"])[key] for key in facts} == given
     readme = (folder / "onnx/README.md").read_text()
     for value in given["preprocessing"]["steps"][0]["values"]["mean"]:

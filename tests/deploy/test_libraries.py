@@ -147,6 +147,7 @@ def test_sketches_compute_what_onnx_runtime_does(streaming, listener, tmp_path):
     assert all((library / "src" / name).is_file() for name in facts["includes"].split(","))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(host_compiler() is None or not shutil.which("cmake"), reason="needs CMake")
 @forms
 def test_the_sample_of_a_zephyr_module_computes_what_onnx_runtime_does(

@@ -195,6 +195,7 @@ class Noise(CalibrationDataReader):  # type: ignore[misc]
         return next(self._samples, None)
 
 
+@pytest.mark.slow
 @needs_cc
 def test_an_average_over_the_whole_map_is_judged_within_its_bound_and_the_rest_exactly(tmp_path):
     model = MLPERF_TINY["resnet8"]().model()

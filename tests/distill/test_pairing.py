@@ -34,6 +34,7 @@ shapes = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(shapes, shapes)
 def test_proposal_covers_the_student_in_order(
     student: list[tuple[int, ...]], teacher: list[tuple[int, ...]]

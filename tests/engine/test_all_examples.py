@@ -15,11 +15,12 @@ from support.tiny_search import make_run
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.errors import InterruptedTrial
 from hwkd.engine.arms import finish_arm
-from hwkd.engine.arms.all_examples import SAMPLES_RATIO, learn_all, may_learn_all
+from hwkd.engine.arms.all_examples import learn_all, may_learn_all
 from hwkd.engine.arms.orders import ArmOrder, ArmResult, read_result, student_files
 from hwkd.engine.arms.recipes import Arm, arms_of
 from hwkd.engine.arms.train_arm import train_arm
 from hwkd.engine.setup.context import SearchContext
+from hwkd.engine.setup.trainings import full_training
 from hwkd.io.discovery import output_kind
 from hwkd.nn.build import build_module
 
@@ -113,20 +114,24 @@ def test_what_time_ends_leaves_the_student_as_it_was_scored(context, order, tmp_
 
 
 @pytest.mark.slow
-def test_it_is_a_fifth_as_long_sees_every_example_and_leaves_the_scored_student_as_it_was(
-    context, order
+@pytest.mark.parametrize(("further", "ratio"), [(12, 0.2), (48, 0.5)])
+def test_it_is_as_long_as_it_brings_examples_and_leaves_the_scored_student_as_it_was(
+    context, order, further, ratio
 ):
+    whole = context.data.validation
+    held_back = replace(whole, inputs=whole.inputs[:further], labels=whole.labels[:further])
+    context = replace(context, data=replace(context.data, validation=held_back))
     layers = context.given.candidate(order.spec).layers
     module = build_module(layers, seed=0).eval()
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    training = context.full_training(layers, repetition=0, epochs=10)
+    training = full_training(context, layers, repetition=0, epochs=10)
     count = len(context.data.train) + len(context.data.validation)
     student, result, examples = learn_all(
         module, context, training.config, samples_seen=50.0 * count, label_smoothing=0.1,
         budget_s=None, check=lambda: None,
     )  # fmt: skip
     assert examples == count
-    assert result.epochs_made == SAMPLES_RATIO * 50
+    assert result.epochs_made == ratio * 50
     assert all(torch.equal(before[name], t) for name, t in module.state_dict().items())
     moved = [not torch.equal(before[name], t) for name, t in student.state_dict().items()]
     assert np.mean(moved) > 0.5
@@ -139,11 +144,11 @@ def test_recordings_of_others_are_learned_longer_and_with_their_copies(context, 
     held_back = context.data.validation
     of_others = replace(held_back, wholes=np.arange(len(held_back)))
     data = replace(context.data, validation=of_others, validation_copies=held_back)
-    training = context.full_training(layers, repetition=0, epochs=10)
+    training = full_training(context, layers, repetition=0, epochs=10)
     count = len(context.data.train) + 2 * len(held_back)
     _, result, examples = learn_all(
         module, replace(context, data=data), training.config, samples_seen=20.0 * count,
         label_smoothing=0.1, budget_s=None, check=lambda: None,
     )  # fmt: skip
     assert examples == count
-    assert result.epochs_made == 10 > SAMPLES_RATIO * 20
+    assert result.epochs_made == 0.5 * 20

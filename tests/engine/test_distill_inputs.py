@@ -44,6 +44,7 @@ def test_methods_come_from_a_toml_file(place: Path) -> None:
     assert [text.partition(":")[0] for text in verdict.methods] == ["kd", "rkd"]
 
 
+@pytest.mark.slow
 def test_importance_follows_the_device(place: Path) -> None:
     def first_term(out: str, device: str, **options: object) -> float:
         final = final_of(
@@ -246,6 +247,7 @@ def test_a_wrong_file_of_methods_is_one_line(place: Path, content: str, message:
     assert not (place / "out").exists()
 
 
+@pytest.mark.slow
 def test_one_table_of_a_method_is_a_list_of_one(place: Path) -> None:
     (place / "methods.toml").write_text('[distill]\nmethod = "none"')
     assert final_of(place, **_given(place / "methods.toml")).verdict.ships == "labels alone"

@@ -31,6 +31,7 @@ from hwkd.engine.search.listener import SilentListener
 from hwkd.engine.setup.config import SearchConfig, TeacherConfig
 from hwkd.engine.setup.context import make_context
 from hwkd.engine.setup.teacher import open_teachers
+from hwkd.engine.setup.trainings import full_training
 from hwkd.engine.setup.transfer import configured_transfer
 from hwkd.io import discovery
 from hwkd.io.discovery import output_kind
@@ -46,6 +47,7 @@ from hwkd.tasks.base import Split
 from hwkd.train.teacher import Teacher
 
 
+@pytest.mark.slow
 def test_student_is_written_with_its_history(place: Path) -> None:
     final = final_of(place, methods=("kd:temperature=2", "at:weight=10"))
     names = {path.name for path in (place / "out").iterdir()}
@@ -99,7 +101,7 @@ def test_arms_of_a_seed_begin_with_the_same_weights(place: Path) -> None:
     context = make_context(resolved.config, resolved.task, transfer, None)
     layers = resolved.layers
     seeds = [
-        context.full_training(layers, repetition=seed, epochs=1, methods=arm.methods).config.seed
+        full_training(context, layers, repetition=seed, epochs=1, methods=arm.methods).config.seed
         for seed in (0, 1)
         for arm in arms_of(parse_methods(("kd",)), output_kind("classes"))
     ]
@@ -107,6 +109,7 @@ def test_arms_of_a_seed_begin_with_the_same_weights(place: Path) -> None:
     assert seeds[0] != seeds[4]
 
 
+@pytest.mark.slow
 def test_arms_are_judged_by_the_int8_file_that_would_ship(place: Path) -> None:
     request = request_of(place, methods=("kd",), calibration="mse")
     (scores,) = final_of(place, methods=("kd",), calibration="mse").verdict.arms[0].scores
@@ -132,6 +135,7 @@ def test_unlabelled_pictures_join_and_controls_get_as_many_steps(place: Path) ->
     assert verdict.gain.low is None  # one seed has no interval
 
 
+@pytest.mark.slow
 def test_what_was_made_stands_in_for_the_train_split_and_arms_are_attacked(place: Path) -> None:
     request = request_of(place, out=place / "made.npz")
     made = generate_samples(request, by="boundary:share=0.5,steps=2", seed=0, progress=silent)
@@ -151,6 +155,7 @@ def test_what_was_made_stands_in_for_the_train_split_and_arms_are_attacked(place
     assert score.attacked_float <= score.test_float
 
 
+@pytest.mark.slow
 def test_a_file_of_answers_teaches_in_place_of_its_teacher(place: Path) -> None:
     written = write_teacher_answers(
         request_of(place, out=place / "a.safetensors"), top=1, progress=silent
@@ -173,6 +178,7 @@ def test_a_file_of_answers_teaches_in_place_of_its_teacher(place: Path) -> None:
         final_of(place, methods=("kd",), teachers=("a.safetensors",), copies=2, out=place / "b")
 
 
+@pytest.mark.slow
 def test_views_are_seen_by_teacher_and_student(place: Path) -> None:
     assert len(final_of(place, methods=("kd",), copies=2, epochs=2).history) == 2
 
@@ -205,6 +211,7 @@ def test_command_prints_arms_and_draws_the_history(place: Path) -> None:
     assert found["history"][0]["losses"]["kd"] > 0
 
 
+@pytest.mark.slow
 def test_no_method_is_training_on_the_labels_alone(place: Path) -> None:
     final = final_of(place, methods=("none",), teachers=("nowhere.onnx",))
     assert set(final.history[0].losses) == {"cross_entropy"}
@@ -212,12 +219,14 @@ def test_no_method_is_training_on_the_labels_alone(place: Path) -> None:
     assert final.verdict.sentences == ("Trained on labels alone.",)
 
 
+@pytest.mark.slow
 def test_a_student_that_learns_from_its_past_asks_for_no_teacher(place: Path) -> None:
     final = final_of(place, methods=("pskd",), teachers=("nowhere.onnx",))
     assert set(final.history[0].losses) == {"pskd"}
     assert "what the methods added is unknown" in final.verdict.sentences[0]
 
 
+@pytest.mark.slow
 def test_several_teachers_speak_with_their_mean_probability(place: Path) -> None:
     discovery.discover("hwkd.tasks")
     data = catalog.TASKS.get("classify").data(place / "bars.npz", split_seed=0)
@@ -251,6 +260,7 @@ def test_a_scheme_learns_from_the_users_teachers(place: Path, scheme: str, count
     assert {"link", "teachers"} & set(final.history[0].losses)
 
 
+@pytest.mark.slow
 def test_a_student_with_exits_has_a_file_that_stops_by_its_rule(place: Path) -> None:
     final = final_of(place, scheme="early_exit", teachers=(), epochs=12)
     exits = final.exits
@@ -263,6 +273,7 @@ def test_a_student_with_exits_has_a_file_that_stops_by_its_rule(place: Path) -> 
     assert exits.cost_ratios[-1] == 1.0 > exits.cost_ratios[0]
 
 
+@pytest.mark.slow
 def test_simulated_rounding_goes_on_with_the_methods_and_their_adapters(place: Path) -> None:
     told: dict[str, list[str]] = {}
 

@@ -43,7 +43,7 @@ def screen():
     return screen_of(SearchConfig(device="cortex-m7", spaces=("narrow_deep", "depthwise")))
 
 
-def surveyed(screen, limits, samples=60):
+def surveyed(screen, limits, samples=30):
     limited = replace(screen, limits=limits)
     return survey(limited, input_shape=(1, 8, 8), num_outputs=10, seed=0, samples=samples)
 
@@ -51,7 +51,7 @@ def surveyed(screen, limits, samples=60):
 def test_without_limits_everything_fits(screen):
     found = surveyed(screen, Limits())
     assert [(s.space, s.feasible, s.sampled) for s in found] == [
-        ("narrow_deep", 60, 60), ("depthwise", 60, 60),
+        ("narrow_deep", 30, 30), ("depthwise", 30, 30),
     ]  # fmt: skip
     require_feasible(found, NO_REFERENCES)
 
@@ -66,6 +66,7 @@ def test_the_survey_says_which_limit_binds_and_repeats_exactly(screen):
         assert len(space.violations) == space.sampled - space.feasible
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "limits",
     [
@@ -80,7 +81,7 @@ def test_the_relaxation_that_is_named_makes_a_student_fit(screen, limits, has_re
     fitted, references = fitted_survey(replace(screen, limits=limits), **SMALL_IMAGE)
     references = references if has_references else NO_REFERENCES
     found = drop_infeasible(surveyed(fitted, limits), references)
-    expected = "none of 120 sampled students" + (" and no reference design" * has_references)
+    expected = "none of 60 sampled students" + (" and no reference design" * has_references)
     with pytest.raises(DoesNotFitError, match=f"{expected} fits") as caught:
         require_feasible(found, references)
     raised = re.findall(r"(--max-\w+) from (\S+) to (\S+)", str(caught.value))
@@ -143,6 +144,7 @@ def test_a_space_that_raises_is_one_clear_line():
         survey(screen, input_shape=(1, 8, 8), num_outputs=10, seed=0)
 
 
+@pytest.mark.slow
 def test_where_limits_are_tight_the_exported_c_is_offered_if_more_of_the_same_students_fit(screen):
     def offered(limits):
         limited = replace(screen, limits=limits)

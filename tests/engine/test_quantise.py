@@ -121,6 +121,7 @@ def test_a_student_that_loses_nothing_is_not_trained_again(even_model, data, tmp
     assert shipped == pytest.approx(choice.validation_ptq)
 
 
+@pytest.mark.slow
 def test_training_rescues_a_student_that_8_bits_break(even_model, data, tmp_path) -> None:
     choice, shipped = quantise(broken(even_model), data, tmp_path, qat="auto", calibration="minmax")
     assert choice.validation_float - choice.validation_ptq > 0.02
@@ -136,6 +137,7 @@ def test_off_never_trains(even_model, data, tmp_path) -> None:
     assert shipped == pytest.approx(choice.validation_ptq)
 
 
+@pytest.mark.slow
 def test_on_always_trains_and_ships_only_what_is_better(even_model, data, tmp_path) -> None:
     choice, shipped = quantise(even_model, data, tmp_path, qat="on")
     assert choice.qat_epochs == 6

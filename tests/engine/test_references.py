@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from functools import cache
 
 import optuna
 import pytest
@@ -30,12 +31,14 @@ CASES = [
 each_case = pytest.mark.parametrize(("device", "limits", "input_shape"), CASES, ids=str)
 
 
+@cache
 def fitted_screen(device, limits, input_shape, **changes):
     changes = {"spaces": registered_spaces(), **changes}
     screen = replace(screen_of(SearchConfig(device=device, **changes)), limits=limits)
     return fit_spaces(screen, input_shape=input_shape, num_outputs=10)
 
 
+@pytest.mark.slow
 @each_case
 def test_every_reference_student_fits_and_the_widest_fastest_come_first(
     device, limits, input_shape
@@ -51,6 +54,7 @@ def test_every_reference_student_fits_and_the_widest_fastest_come_first(
     assert students == reference_students(screen, input_shape=input_shape, num_outputs=10)
 
 
+@pytest.mark.slow
 def test_a_spectrogram_is_a_signal_for_the_design_of_signals():
     shape = (1, 49, 10)
     screen = fitted_screen("cortex-m4", Limits(latency_s=0.02), shape, search_input=True)
@@ -64,6 +68,7 @@ def test_a_spectrogram_is_a_signal_for_the_design_of_signals():
         assert {layer.kernel for layer in candidate.layers.layers} >= {(1, 9)}
 
 
+@pytest.mark.slow
 @each_case
 def test_a_study_takes_each_reference_student_as_one_of_its_own_proposals(
     device, limits, input_shape
@@ -122,6 +127,7 @@ def test_signals_get_temporal_networks_and_images_do_not():
     assert "TC-ResNet8" not in names((1, 28, 28))
 
 
+@pytest.mark.slow
 def test_nothing_fits_is_measured_by_the_nearest_reference_design():
     screen = fitted_screen("cortex-m4", Limits(latency_s=1e-4, weight_bytes=100), (1, 28, 28))
     found = survey_references(screen, **IMAGE)

@@ -52,6 +52,7 @@ def _filled(layers: Layers, weights) -> torch.nn.Module:
     return module.eval()
 
 
+@pytest.mark.slow
 def test_a_network_of_low_rank_is_its_products() -> None:
     layers, generator = _network(), np.random.default_rng(0)
     weights = _weights(layers)

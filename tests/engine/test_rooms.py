@@ -62,6 +62,7 @@ def limits_that_it_just_meets(device, input_shape, names):
     return Limits(**dict(needs[name] for name in names))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("device", "input_shape", "names"), CASES, ids=str)
 def test_a_fifth_of_the_proposals_fits_where_a_network_of_width_8_does(device, input_shape, names):
     screen = screen_of(SearchConfig(device=device, spaces=CONVOLUTIONAL))
@@ -70,11 +71,12 @@ def test_a_fifth_of_the_proposals_fits_where_a_network_of_width_8_does(device, i
     fitted = fit_spaces(replace(screen, limits=limits), **shapes)
     shares = {
         space.space: space.feasible / space.sampled
-        for space in survey(fitted, **shapes, seed=3, samples=100)
+        for space in survey(fitted, **shapes, seed=3, samples=60)
     }
     assert min(shares.values()) >= 0.2, shares
 
 
+@pytest.mark.slow
 def test_a_quarter_of_every_space_fits_the_limits_of_the_front_page():
     """20 ms and 64 KiB on a Cortex-M4 leave nothing of the whole spaces but a few tiny ones."""
     limits = Limits(latency_s=0.02, ram_bytes=65_536)
@@ -105,6 +107,7 @@ def test_device_memory_alone_leaves_the_spaces_whole_and_a_generous_time_enlarge
     assert all(room.scale > 1 for room in rooms("cortex-m7", Limits(latency_s=1.0)).values())
 
 
+@pytest.mark.slow
 def test_rooms_repeat_exactly_and_shrink_with_the_limit():
     some = rooms("cortex-m4", Limits(latency_s=0.02))
     assert rooms("cortex-m4", Limits(latency_s=0.02)) == some
@@ -161,7 +164,7 @@ def test_the_smallest_linear_attention_student_is_a_tenth_of_the_smallest_whole_
 @pytest.mark.slow
 def test_kept_rooms_are_taken_for_the_same_limits_and_input_alone(monkeypatch):
     shape = {"input_shape": (1, 12, 24), "num_outputs": 4}
-    config = SearchConfig(device="cortex-m4", spaces=registered_spaces(), search_input=True)
+    config = SearchConfig(device="cortex-m4", spaces=("narrow_deep", "plain"), search_input=True)
     screen = screen_of(config)
     screen = replace(screen, limits=replace(screen.limits, weight_bytes=3_000))
     fitted = fit_spaces(screen, **shape)
@@ -190,6 +193,7 @@ print(rooms_key(screen_of(SearchConfig(device="cortex-m4")), (1, 8, 8), 10))
 """
 
 
+@pytest.mark.slow
 def test_rooms_have_the_same_key_in_every_process():
     keys = {
         subprocess.run(

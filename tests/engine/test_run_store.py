@@ -132,6 +132,7 @@ def undisturbed(stages):
     return outcome(stages[TRIALS].store)
 
 
+@pytest.mark.slow
 def test_a_search_samples_as_many_candidates_as_wanted(undisturbed):
     assert [number for number, _, _ in undisturbed] == list(range(TRIALS))
     assert {space for _, space, _ in undisturbed[:2]} == {"narrow_deep", "depthwise"}
@@ -150,6 +151,7 @@ def test_a_search_that_was_cut_off_goes_on_as_if_nothing_had_happened(
     assert outcome(go_on(run, until)) == undisturbed[:until]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "random"])
 def test_so_does_a_search_with_one_of_the_samplers_of_optuna(template, tmp_path, sampler):
     found = []
@@ -167,6 +169,7 @@ def test_so_does_a_search_with_one_of_the_samplers_of_optuna(template, tmp_path,
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_a_repeated_candidate_keeps_its_number_beside_later_ones(run):
     go_on(run, until=4)
     interrupted = cut_off(run, after="taking")
@@ -178,6 +181,7 @@ def test_a_repeated_candidate_keeps_its_number_beside_later_ones(run):
     assert again.spec.key == interrupted.proposal.spec.key
 
 
+@pytest.mark.slow
 def test_trials_that_an_older_version_left_open_are_no_candidates(stages, tmp_path, undisturbed):
     """It asked first and chose then, and kept no student beside the choices."""
     run = copy_of(stages[14], tmp_path / "run")
@@ -350,6 +354,7 @@ def test_a_full_disk_while_the_run_is_created_leaves_nothing(tmp_path, monkeypat
     assert not is_there or list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_one_search_at_a_time_holds_a_folder(run):
     with run.store.lease.held():
         (run.store.path / "run.lock").write_text("1")  # process 1 is always alive
@@ -360,6 +365,7 @@ def test_one_search_at_a_time_holds_a_folder(run):
         pass
 
 
+@pytest.mark.slow
 def test_students_of_a_pareto_search_tell_four_values(template, tmp_path):
     run = make_run(tmp_path, trials=6, objective={"mode": "pareto"})
     store = go_on(run, until=6)

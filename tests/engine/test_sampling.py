@@ -71,6 +71,7 @@ def searched(run: TinyRun, state) -> list[TrialRecord]:
     return list(store.trials.records())
 
 
+@pytest.mark.slow
 def test_trials_counts_trainings_and_not_what_was_rejected_or_repeated(run):
     states = ("rejected", "duplicate", "completed", "failed")
     records = searched(run, lambda number: states[number % 4])
@@ -80,11 +81,13 @@ def test_trials_counts_trainings_and_not_what_was_rejected_or_repeated(run):
     assert run.reopened().trials.trainings_started() == 6
 
 
+@pytest.mark.slow
 def test_a_search_in_which_everything_is_rejected_ends(run):
     assert run.prepared.config.most_candidates == 25 * 6
     assert len(searched(with_config(run, candidates=12), lambda number: "rejected")) == 12
 
 
+@pytest.mark.slow
 def test_candidates_alone_bound_a_search(run):
     states = ("rejected", "failed")
     few = with_config(run, trials=None, candidates=7)
@@ -98,6 +101,7 @@ def test_every_sampler_runs_a_search(run, sampler):
     assert {record.proposal is not None for record in records} == {sampler == "surrogate"}
 
 
+@pytest.mark.slow
 def test_what_our_sampler_proposes_fits_and_is_new(run):
     limits = run.prepared.config.limits.model_copy(update={"latency_s": 0.0008})
     records = searched(with_config(run, limits=limits, trials=20), lambda number: "failed")
@@ -224,6 +228,7 @@ class Beats(Outcomes):
         return record.model_copy(update={"objective": terms})
 
 
+@pytest.mark.slow
 def test_what_is_minimised_follows_a_teacher_that_was_left_out(run, monkeypatch):
     heard = []
 

@@ -20,6 +20,7 @@ from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.methods import configured_methods, scheme_of_search
 from hwkd.engine.setup.new_search import prepare_new_search
+from hwkd.engine.setup.trainings import full_training
 from hwkd.io.discovery import output_kind
 
 
@@ -100,7 +101,7 @@ def test_every_arm_trains_with_terms_of_its_own(tmp_path: Path) -> None:
     layers = space.layers(spec)
     seen = {}
     for arm in arms_of(context.methods, output_kind("classes")):
-        config = context.full_training(layers, repetition=0, epochs=1)
+        config = full_training(context, layers, repetition=0, epochs=1)
         result = train_student(layers, context, config, arm=arm).result
         seen[arm.name] = set(result.epochs[0].losses)
         norms = result.epochs[0].grad_norms
@@ -114,6 +115,7 @@ def test_every_arm_trains_with_terms_of_its_own(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_gradient_norms_are_in_every_epoch_of_a_full_training_and_rarer_in_a_candidates(
     tmp_path: Path,
 ) -> None:
@@ -121,7 +123,7 @@ def test_gradient_norms_are_in_every_epoch_of_a_full_training_and_rarer_in_a_can
     context = load_context(run.store)
     space = context.screen.spaces["narrow_deep"]
     layers = space.layers(space.suggest(RandomChooser(0), input_shape=(1, 8, 8), num_outputs=3))
-    config = context.full_training(layers, repetition=0, epochs=3)
+    config = full_training(context, layers, repetition=0, epochs=3)
 
     arm = arms_of(context.methods, output_kind("classes"))[0]
 

@@ -43,6 +43,7 @@ def prepared(tmp_path, motion, **changes):
     return prepare_data(config, progress=silent)
 
 
+@pytest.mark.slow
 def test_each_setting_has_its_inputs_its_cost_and_its_bounds(tmp_path, motion):
     found = prepared(tmp_path, motion, reading={"features": "imu"})
     context = make_context(found.config, found.task, found.transfer, None, found.settings)

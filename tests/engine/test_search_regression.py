@@ -21,7 +21,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("regression") / "run"
     hwkd.search(
         device="cortex-m4", task="regression", trials=2, workers=1, spaces=["narrow_deep"],
-        methods=["none"], brief_epochs=2, full_epochs=20, out=folder,
+        methods=["none"], brief_epochs=2, full_epochs=20, calibration="minmax", out=folder,
     )  # fmt: skip
     return folder
 

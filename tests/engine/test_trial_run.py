@@ -47,6 +47,7 @@ def limited(runner, limits):
     return replace(runner, context=replace(runner.context, given=screen))
 
 
+@pytest.mark.slow
 def test_a_student_that_fits_is_trained_exported_scored_and_measured(runner):
     record = run(runner, spec_of(runner), number=5)
     assert (record.state, record.reason, record.number) == ("completed", None, 5)
@@ -60,6 +61,7 @@ def test_a_student_that_fits_is_trained_exported_scored_and_measured(runner):
     assert record.latency_s == record.cost.latency_s
 
 
+@pytest.mark.slow
 def test_the_same_student_gets_the_same_scores_in_any_turn(runner):
     first, second = (run(runner, spec_of(runner, seed=1), number=n) for n in (1, 2))
     assert first.objective == second.objective
@@ -105,6 +107,7 @@ def test_a_space_that_crashes_is_a_failed_record(runner):
     assert (record.state, record.reason, record.spec) == ("failed", "KeyError: 'width'", None)
 
 
+@pytest.mark.slow
 def test_outputs_that_are_not_finite_are_a_failed_record(runner, monkeypatch):
     monkeypatch.setattr(
         trial_run, "student_logits", lambda path, inputs: np.full((len(inputs), 3), np.nan)
@@ -145,12 +148,14 @@ def test_an_interruption_is_not_a_failed_trial(runner):
         run(replace(runner, check=stop), spec_of(runner))
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_hold_the_weights_is_one_line_and_no_failed_trial(runner, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunFolderError, match=r"cannot write it: .*; free some space"):
         run(replace(runner, artifacts=FolderArtifacts(tmp_path / "file")), spec_of(runner))
 
 
+@pytest.mark.slow
 def test_on_the_host_latency_is_measured_and_never_estimated(host_runner):
     record = run(host_runner, spec_of(host_runner))
     assert record.state == "completed"
@@ -172,12 +177,14 @@ def test_a_student_too_slow_for_the_host_is_rejected_after_measuring(host_runner
     assert record.objective is None
 
 
+@pytest.mark.slow
 def test_a_student_fast_enough_for_the_host_is_trained(host_runner):
     assert run(limited(host_runner, Limits(latency_s=60.0)), spec_of(host_runner)).state == (
         "completed"
     )
 
 
+@pytest.mark.slow
 def test_a_candidate_may_begin_with_the_weights_of_another(runner):
     spec = spec_of(runner, seed=3)
     first = run(runner, spec, number=1)
@@ -197,6 +204,7 @@ def test_weights_of_another_network_fail_the_candidate(runner):
     assert "WeightsError" in record.reason
 
 
+@pytest.mark.slow
 def test_a_longer_fidelity_trains_longer(runner):
     fidelity = FidelityRecord(epochs=3)
     proposal = Proposal(spec=spec_of(runner), fidelity=fidelity)

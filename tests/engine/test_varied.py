@@ -36,6 +36,7 @@ def int8_path(context, tmp_path_factory):
     return files.int8_path
 
 
+@pytest.mark.slow
 def test_mirrored_examples_are_answered_and_their_errors_averaged(context, int8_path):
     mirrored = replace(context, known_symmetry=Symmetry(mirror=True))
     held_back = context.data.validation

@@ -93,6 +93,7 @@ STUDENTS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(held=STUDENTS, deviation=st.floats(0.0, 0.05))
 @settings(max_examples=200, deadline=None)
 def test_nothing_in_a_folder_is_better_than_what_ships_by_the_rule(held, deviation):

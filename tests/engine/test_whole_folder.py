@@ -93,6 +93,7 @@ def killed_while_making(folder, *, lives=False):
     return process
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_there", [False, True])
 def test_what_a_killed_process_left_goes_with_the_next_start_and_of_a_living_one_stays(
     tmp_path, is_there

@@ -56,6 +56,7 @@ def test_the_variable_is_set_before_any_module_can_import_onnx_runtime():
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["InferenceSession", "SessionOptions"])
 def test_sessions_are_opened_in_one_module(name):
     found = {

@@ -40,6 +40,7 @@ def _opened(place, part="decoder"):
     return decoder, read_captions(place / "pictures", tokenizer, decoder, length=32)
 
 
+@pytest.mark.slow
 def test_a_window_is_the_places_of_a_picture_its_text_and_the_end(place):
     _, splits = _opened(place)
     windows = splits["train"]

@@ -23,6 +23,7 @@ from hwkd.language.model_folder import parameters_of
 from hwkd.language.teacher_tokens import TeacherTokens
 
 
+@pytest.mark.slow
 def test_compared_states_have_a_control_without_them(place, tmp_path):
     out = tmp_path / "small"
     record = hwkd.prune(

@@ -125,6 +125,7 @@ def test_one_that_cannot_teach_is_refused_in_one_line(classifier, data, tmp_path
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_of_data_that_are_no_texts_it_is_refused(classifier, tmp_path):
     with pytest.raises(HwkdError, match="reads texts, and the data are none"):
         hwkd.search(

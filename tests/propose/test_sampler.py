@@ -66,6 +66,7 @@ def test_a_maximised_objective_is_maximised():
     assert study.best_value > -0.6
 
 
+@pytest.mark.slow
 def test_several_objectives_that_must_be_measured_spread_over_their_front():
     def schaffer(trial):
         x = trial.suggest_float("x", -10.0, 10.0)

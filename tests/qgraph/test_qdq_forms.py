@@ -227,6 +227,7 @@ def test_a_float_tail_of_a_damaged_file_is_left_to_the_reader(tmp_path):
         assert given == (path, ())
 
 
+@pytest.mark.slow
 def test_mutants_are_read_or_refused_in_one_line(tmp_path):
     sources = [
         by_hand(tmp_path, clips=True, float_weights=True).read_bytes(),

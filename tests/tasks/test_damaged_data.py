@@ -5,6 +5,7 @@ import pytest
 from benchmarks.robustness.data_mutants import MAKERS, run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(MAKERS))
 def test_mutants_are_read_or_refused_in_one_line(kind, monkeypatch):
     monkeypatch.setenv("HWKD_CACHE_DIR", "restored afterwards")

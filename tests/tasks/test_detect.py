@@ -96,6 +96,7 @@ def test_average_precision_is_that_of_coco(capsys):
     capsys.readouterr()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", HEADS, ids=("boxes", "points"))
 def test_the_mean_of_errors_is_what_the_first_metric_lacks(head):
     random = np.random.default_rng(1)

@@ -39,6 +39,7 @@ def small_set(count=20, classes=2):
     return images, np.arange(count, dtype=np.uint8) % classes
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     st.sampled_from(sorted(CODES)).flatmap(

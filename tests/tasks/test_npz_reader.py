@@ -244,6 +244,7 @@ def test_class_names_of_bytes_are_text_and_two_alike_are_refused(tmp_path):
         read_source(path)
 
 
+@pytest.mark.slow
 def test_an_archive_made_to_exhaust_memory_is_refused(tmp_path):
     path = tmp_path / "set.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -241,6 +241,7 @@ def test_digits_are_the_default_data():
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FASHION.is_dir(), reason="needs the package dataset-fashion-mnist")
 def test_fashion_mnist_of_debian_loads_with_its_own_test_split():
     data = TASKS.get("classify").data(FASHION)

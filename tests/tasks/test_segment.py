@@ -130,6 +130,10 @@ def test_rare_classes_count_more_in_the_loss_as_scikit_learn_weighs_samples():
     wanted = log_loss(given, flat, sample_weight=weights[given], labels=range(4))
     found = head.loss(torch.from_numpy(outputs), torch.from_numpy(targets))
     assert found.item() == pytest.approx(wanted, rel=1e-5)
+    smoothed = 0.9 * np.eye(4)[given] + 0.1 / 4
+    wanted = (weights[given] * -(smoothed * np.log(flat)).sum(axis=1)).mean()
+    found = head.loss(torch.from_numpy(outputs), torch.from_numpy(targets), smoothing=0.1)
+    assert found.item() == pytest.approx(wanted, rel=1e-5)
 
 
 def test_a_class_of_one_position_counts_ten_times_at_most():

@@ -207,6 +207,7 @@ def test_a_flood_of_operators(tmp_path: Path) -> None:
     refused(model, tmp_path, "hwkd reads up to 10,000")
 
 
+@pytest.mark.slow
 def test_damaged_bytes_are_refused_or_read_but_never_crash(tmp_path: Path) -> None:
     builder, output = kws01()
     data = builder.model(output).SerializeToString()
@@ -290,6 +291,7 @@ def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
         load_graph(path)
 
 
+@pytest.mark.slow
 def test_more_operators_than_can_be_placed_in_memory_in_seconds(tmp_path: Path) -> None:
     b = NetworkBuilder(1)
     x = "input"

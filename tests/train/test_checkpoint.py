@@ -143,6 +143,7 @@ def test_a_killed_course_ends_as_an_undisturbed_one(
     assert_same(trained(folder, steps=2 * EPOCHS * STEPS - steps + repeated), undisturbed)
 
 
+@pytest.mark.slow
 def test_a_course_may_be_killed_at_every_epoch(
     tmp_path: Path, undisturbed: Course[StudentModule]
 ) -> None:
@@ -153,6 +154,7 @@ def test_a_course_may_be_killed_at_every_epoch(
     assert_same(trained(folder, steps=STEPS + 1), undisturbed)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_something_else_is_left_out_and_said(
     tmp_path: Path, undisturbed: Course[StudentModule]
 ) -> None:
@@ -183,6 +185,7 @@ def test_a_damaged_checkpoint_is_left_out_and_said(
     assert "this checkpoint cannot be read" in said[0]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_with_one_other_value_is_left_out_and_said(
     tmp_path: Path, undisturbed: Course[StudentModule]
 ) -> None:

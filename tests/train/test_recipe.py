@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ def split(count=4_000, shape=(1, 28, 28)):
     return Split(inputs=inputs, labels=np.arange(count) % 10)
 
 
+@pytest.mark.slow
 def test_longer_trainings_get_larger_batches_and_shifts():
     data = split(20_000, (1, 28, 28))
     brief, long = (choose_recipe(data, samples=samples) for samples in (30_000, 780_000))
@@ -37,6 +40,16 @@ def test_every_epoch_has_several_steps(count):
     recipe = choose_recipe(split(count, (2, 6)), samples=30_000)
     assert recipe.batch_size in (16, 32, 64, 128)
     assert recipe.batch_size == 16 or count >= 8 * recipe.batch_size
+
+
+@pytest.mark.parametrize("nature", ["scenes", "boxes"])
+def test_answers_for_each_position_are_learned_in_small_batches_and_as_they_are(nature):
+    many = split(12_000, (1, 16, 16))
+    of_maps = choose_recipe(replace(many, nature=nature), samples=780_000)
+    of_classes = choose_recipe(many, samples=780_000)
+    assert (of_maps.batch_size, of_classes.batch_size) == (32, 128)
+    assert of_maps.learning_rate == pytest.approx(of_classes.learning_rate / 2)
+    assert (of_maps.label_smoothing, of_classes.label_smoothing) == (0.0, 0.1)
 
 
 def test_products_of_activations_take_another_optimizer():

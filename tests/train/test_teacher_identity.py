@@ -248,6 +248,7 @@ def test_a_module_that_holds_itself_has_a_digest():
     assert object_digest(module) == object_digest(module)
 
 
+@pytest.mark.slow
 def test_a_deeply_nested_module_has_a_digest():
     module: Any = nn.Module()
     for _ in range(3000):

@@ -72,6 +72,7 @@ def test_a_second_request_reads_the_cache_and_gives_equal_logits(tmp_path):
     np.testing.assert_array_equal(first.logits(inputs), second.logits(inputs))
 
 
+@pytest.mark.slow
 def test_the_same_seed_trains_the_same_teacher(tmp_path):
     data = make_data()
     state = torch.random.get_rng_state()
@@ -85,6 +86,7 @@ def test_the_same_seed_trains_the_same_teacher(tmp_path):
     assert torch.equal(state, torch.random.get_rng_state())
 
 
+@pytest.mark.slow
 def test_other_data_or_configuration_is_another_entry(tmp_path):
     for data, training in (
         (make_data(), SMALL),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hwkd.core.catalog import EXPORTERS
 from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource
-from hwkd.deploy.student_facts import metadata
+from hwkd.deploy.student_facts import with_facts
 from hwkd.io.student_folder import FLOAT_FILE, INT8_FILE
 
 
@@ -27,13 +27,9 @@ class OnnxFile:
     def export(self, source: ExportSource, options: ExportOptions) -> Exported:
         """Return the file with the facts added."""
         options.require_none(self.target)
-        import onnx
-
         student = source.student(self.target)
-        model = onnx.load(student.file(self.file))
-        for name, said in metadata(student.record).items():
-            model.metadata_props.add(key=name, value=said)
-        return Exported(files={self.file: model.SerializeToString(deterministic=True)})
+        content = student.file(self.file).read_bytes()
+        return Exported(files={self.file: with_facts(content, student.record)})
 
 
 EXPORTERS.register("onnx")(OnnxFile(target="onnx", file=FLOAT_FILE, summary="float32 ONNX"))

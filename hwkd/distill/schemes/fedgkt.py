@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
 from hwkd.core.cohort import STUDENT, Exit, Network, Segment
-from hwkd.core.cohort_sources import Replied, Role, Sent
+from hwkd.core.cohort_sources import Given, Replied, Role, Sent
 from hwkd.distill.losses.of_classes import divergence
 from hwkd.distill.method import option
 from hwkd.distill.scheme import Edge, Phase, label_edge
@@ -73,6 +73,23 @@ class FedGKT(FederatedScheme):
             )
             for phase in self.phases()
         )
+
+    def client_alone(self, *, is_first: bool) -> Phase:
+        """Return a client's training between machines; from the second round a server replied."""
+        phase = self._edge(0, 0)
+        if not is_first:
+            follows = (Given(name="server"), self._follows("exit", "server"))
+            roles, edges = (*phase.roles, follows[0]), (*phase.edges, follows[1])
+            phase = replace(phase, roles=roles, edges=edges)
+        return replace(phase, share=1.0, part=None)
+
+    def server_alone(self) -> tuple[Phase, Sent]:
+        """Return the server's training between machines, and the role of what clients sent."""
+        phase = self._rest(0)
+        (sent,) = (role for role in phase.roles if isinstance(role, Sent))
+        whole = Network(name=STUDENT, in_parts=True)
+        roles = tuple(whole if role.name == STUDENT else role for role in phase.roles)
+        return replace(phase, roles=roles, share=1.0, part=None), sent
 
     def _edge(self, round_: int, client: int) -> Phase:
         """Return the training of a client's stages and its exit."""

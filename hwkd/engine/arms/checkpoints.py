@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hwkd.engine.arms.recipes import Arm
-from hwkd.engine.setup.context import SearchContext, Training
+from hwkd.engine.setup.context import SearchContext
+from hwkd.engine.setup.trainings import Training
 from hwkd.train.checkpoint import Checkpoints
 
 _FOLDER = "checkpoints"

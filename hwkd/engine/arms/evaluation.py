@@ -28,8 +28,9 @@ from hwkd.distill.taps import student_places
 from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.arms.scheme_course import joined, learned_in_turn, train_scheme
 from hwkd.engine.arms.scheme_stages import SchemeData
-from hwkd.engine.setup.context import SearchContext, Training
+from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.objective import score_objective
+from hwkd.engine.setup.trainings import Training
 from hwkd.io.paths import written_atomically
 from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module

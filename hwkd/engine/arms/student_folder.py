@@ -6,6 +6,7 @@ What is written was checked byte by byte: the weights of the student, and nothin
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from hwkd.core.kinds import ACTIVATIONS, LAYER_KINDS
 from hwkd.core.student import Layers
 from hwkd.core.student_record import StudentRecord
 from hwkd.deploy.output_folder import write_folder
+from hwkd.deploy.student_facts import with_facts
 from hwkd.deploy.weight_correction import stored_weights
 from hwkd.io.student_folder import (
     EXITS_FILE,
@@ -28,7 +30,6 @@ from hwkd.io.student_folder import (
     WEIGHTS_FILE,
     StudentFiles,
     StudentFolder,
-    digests,
     record_text,
 )
 from hwkd.nn.build import StudentModule
@@ -54,9 +55,13 @@ def write_student(
     require_bare(record.network, built)
     names = [FLOAT_FILE, INT8_FILE, WEIGHTS_FILE]
     names += [EXITS_FILE] if built.exits_path.is_file() else []
-    record = record.model_copy(update={"files": digests(built.folder, names)})
-    contents: dict[str, str | bytes] = {n: (built.folder / n).read_bytes() for n in names}
-    write_folder(contents | record_text(record), out)
+    contents = {name: (built.folder / name).read_bytes() for name in names}
+    for name in names:
+        if name.endswith(".onnx"):
+            contents[name] = with_facts(contents[name], record)
+    files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    record = record.model_copy(update={"files": files})
+    write_folder({**contents, **record_text(record)}, out)
     return StudentFolder(folder=out, record=record)
 
 

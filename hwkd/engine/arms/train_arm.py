@@ -37,8 +37,9 @@ from hwkd.engine.arms.recipes import Arm, arm_named
 from hwkd.engine.arms.scoring_pace import ScoringPace, measure_scoring
 from hwkd.engine.run.loaded_context import load_context
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.setup.context import SearchContext, Training
+from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.screening import Candidate
+from hwkd.engine.setup.trainings import Training, brief_training, full_training
 from hwkd.io.machine import threads_per_worker
 from hwkd.nn.build import build_module
 from hwkd.train.loop import Criterion
@@ -72,7 +73,8 @@ def train_arm(
     candidate = order_candidate(order, context)
     arm = arm_named(order.arm, context.methods, context.data.head.kind, context.scheme)
     pace = None if order.end_s is None else measure_scoring(context, candidate)
-    training = context.full_training(
+    training = full_training(
+        context,
         candidate.layers,
         repetition=order.repetition,
         epochs=order.epochs,
@@ -149,7 +151,7 @@ def score_brief_weights(
         candidate=candidate,
         arm=arm_named(order.arm, context.methods, context.data.head.kind, context.scheme),
         module=module.eval(),
-        config=context.brief_training(candidate.layers, fidelity=fidelity).config,
+        config=brief_training(context, candidate.layers, fidelity=fidelity).config,
         epochs=best.epochs,
         epochs_made=float(len(best.epochs)) if best.epochs_made is None else best.epochs_made,
         samples=context.epoch_samples(fidelity),

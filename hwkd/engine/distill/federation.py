@@ -23,7 +23,7 @@ from hwkd.core.errors import ConfigError, first_line
 from hwkd.core.head import Head
 from hwkd.core.strict_model import StoredInt, StrictModel
 from hwkd.core.student import Layers
-from hwkd.core.teaching import TrainingSet
+from hwkd.core.teaching import TeacherSource, TrainingSet
 from hwkd.distill.scheme import Phase, label_edge
 from hwkd.engine.arms.scheme_stages import SchemeData, mean_of_states, stages_of
 from hwkd.nn.build import StudentModule, build_module
@@ -31,10 +31,11 @@ from hwkd.nn.cohort import Cohort
 from hwkd.train.batches import TensorBatches
 from hwkd.train.config import TrainConfig
 from hwkd.train.course import run_course
+from hwkd.train.criteria import Criterion
 from hwkd.train.seeding import derive_seed
 from hwkd.train.weights_file import WeightsError, fill_module_from
 
-JOIN, WEIGHTS, SEND, SAY, MEAN = "Join", "Weights", "Send", "Say", "Mean"
+JOIN, WEIGHTS, SEND, SAY, MEAN, REPLY = "Join", "Weights", "Send", "Say", "Mean", "Reply"
 _HEADER_BYTES = 4
 TRAINING = TrainConfig(epochs=1, batch_size=64)
 Ask = Callable[[str, bytes], bytes]
@@ -190,7 +191,7 @@ class Averages(Server):
         said, _ = unpacked(message)
         with self.changed:
             self.wait_for_round(said.round)
-            blob = save(_state(self.module))
+            blob = save(state_of(self.module))
             self.bytes_sent += len(blob)
             self.took(is_last=said.round == self.plan.rounds)
             return packed(said, blob)
@@ -206,7 +207,7 @@ class Averages(Server):
             except WeightsError as error:
                 raise ValueError(f"weights of client {said.client}: {error}") from None
             self.bytes_received += len(blob)
-            self._sent[said.client] = _state(sent)
+            self._sent[said.client] = state_of(sent)
             if len(self._sent) == self.clients:
                 self._average()
             return packed(said)
@@ -285,14 +286,19 @@ def take_part(
     config = replace(config or TRAINING, epochs=plan.epochs, seed=plan.seed)
     module = build_module(layers, seed=0)
     for number in range(plan.rounds):
-        _receive(module, number, ask)
+        receive(module, number, ask)
         module.load_state_dict(trained_alone(module, layers, data, config).state_dict())
-        ask(SEND, packed(Said(client=plan.client, round=number), save(_state(module))))
-    _receive(module, plan.rounds, ask)
+        ask(SEND, packed(Said(client=plan.client, round=number), save(state_of(module))))
+    receive(module, plan.rounds, ask)
     return module.eval()
 
 
-def _receive(module: StudentModule, number: int, ask: Ask) -> None:
+def receive(module: StudentModule, number: int, ask: Ask) -> None:
+    """Fill a network with the weights that a round begins with.
+
+    Raises:
+        ConfigError: if the server sends what are none.
+    """
     _, blob = heard(ask(WEIGHTS, packed(Said(round=number))))
     try:
         fill_module_from(module, blob)
@@ -332,20 +338,43 @@ def trained_in(
     Args:
         begins: whose weights it begins with; None draws them.
     """
+
+    def begun(cohort: Cohort) -> None:
+        if begins is not None:
+            cohort.load(STUDENT, begins.state_dict())
+
+    return cohort_of(phase, layers, data, config, begins=begun).exported(STUDENT)
+
+
+def cohort_of(
+    phase: Phase,
+    layers: Layers,
+    data: SchemeData,
+    config: TrainConfig,
+    *,
+    begins: Callable[[Cohort], None],
+    criterion: Callable[[Cohort, TeacherSource | None], Criterion] | None = None,
+) -> Cohort:
+    """Return who took part in one phase.
+
+    Args:
+        begins: gives the roles the weights that they begin with.
+        criterion: what they minimise, where targets came from elsewhere; None is the phase's.
+    """
     (stage,) = stages_of((phase,), layers, data, config)
 
     def begun(past: object) -> Cohort:
         del past
         cohort = stage.student(())
-        if begins is not None:
-            cohort.load(STUDENT, begins.state_dict())
+        begins(cohort)
         return cohort
 
-    course = run_course([replace(stage, student=begun)])
-    return course.finished[-1].student.exported(STUDENT)
+    begins_so = replace(stage, student=begun, criterion=criterion or stage.criterion)
+    return run_course([begins_so]).finished[-1].student
 
 
-def _state(module: StudentModule) -> dict[str, Tensor]:
+def state_of(module: StudentModule) -> dict[str, Tensor]:
+    """Return weights and statistics as they are sent."""
     plain = torch.contiguous_format
     return {
         name: value.detach().cpu().clone(memory_format=plain)

@@ -46,6 +46,7 @@ from hwkd.engine.distill.federation import (
     trained_in,
     unpacked,
 )
+from hwkd.engine.distill.federation_maps import FEDGKT, relay
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.train.config import TrainConfig
 
@@ -250,12 +251,14 @@ def serving(
 
     Args:
         layers: of the student.
-        by: fedavg, feddf or fedmd.
+        by: fedavg, feddf, fedmd or fedgkt.
         public: samples of the two that share them; None of fedavg.
         head: of the student, likewise.
     """
     shared = public.digest if public is not None and by == FEDMD else ""
     plan = plan_of(layers, rounds=rounds, epochs=epochs, seed=seed, by=by, public=shared)
+    if by == FEDGKT:
+        return relay(layers, plan, clients=clients, wait_s=wait_s)
     if public is None or head is None or by == FEDAVG:
         module = build_module(layers, seed=plan.seed)
         return Averages(module=module, clients=clients, plan=plan, wait_s=wait_s)

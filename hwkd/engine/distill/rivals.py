@@ -24,7 +24,7 @@ from hwkd.engine.distill.resolve import ResolvedStudent
 from hwkd.engine.distill.rival import Rival
 from hwkd.engine.setup.context import SearchContext
 from hwkd.io.student_folder import (
-    FLOAT_FILE,
+    WEIGHTS_FILE,
     StudentFiles,
     StudentFolder,
     digests,
@@ -176,12 +176,12 @@ def _unseen(
         )
     if run.final is None or run.final.all_examples is None:
         return StudentFiles(student.folder)
-    ships = digests(student.folder, [FLOAT_FILE])[FLOAT_FILE]
+    ships = digests(student.folder, [WEIGHTS_FILE])[WEIGHTS_FILE]
     for order, result in finished_orders(given) if given != student.folder else ():
         folder = folder_of(given, order)
         after = student_files(folder, result)
-        if (after.folder / FLOAT_FILE).is_file() and (
-            digests(after.folder, [FLOAT_FILE])[FLOAT_FILE] == ships
+        if (after.folder / WEIGHTS_FILE).is_file() and (
+            digests(after.folder, [WEIGHTS_FILE])[WEIGHTS_FILE] == ships
         ):
             return StudentFiles(folder)
     raise ConfigError(

@@ -46,6 +46,7 @@ from hwkd.engine.setup.config import MethodConfig
 from hwkd.engine.setup.context import SearchContext, make_context
 from hwkd.engine.setup.methods import configured_methods, scheme_wants_teacher
 from hwkd.engine.setup.time_plan import TimeLimit
+from hwkd.engine.setup.trainings import full_training, rates_of
 from hwkd.engine.setup.transfer import TransferSet, configured_transfer
 from hwkd.io.machine import available_cores
 from hwkd.io.student_folder import StudentFolder
@@ -219,7 +220,7 @@ def _with_methods(context: SearchContext) -> SearchContext:
 
 def _said_rates(context: SearchContext, resolved: ResolvedStudent) -> str:
     """Say by what the rates of layers are multiplied, once for neighbours that have one."""
-    rates = context.rates_of(resolved.layers)
+    rates = rates_of(context, resolved.layers)
     starts = [n for n, (_, factor) in enumerate(rates) if n == 0 or rates[n - 1][1] != factor]
     shown = ", ".join(f"from {rates[n][0]} on {rates[n][1]:.3g}" for n in starts)
     return f"Learning rates by layer ({context.config.training.layer_rates}): {shown}."
@@ -251,7 +252,7 @@ def _require_possible(
         if arm.scheme is not None:
             require_possible(arm, layers, context)
             continue
-        training = context.full_training(layers, repetition=0, epochs=1, methods=arm.methods)
+        training = full_training(context, layers, repetition=0, epochs=1, methods=arm.methods)
         student_criterion(context, module, layers, arm.methods, training.config)
 
 

@@ -102,10 +102,10 @@ def data_record(data: TaskData) -> DataRecord:
 def _epochs_made(config: SearchConfig, records: Sequence[TrialRecord]) -> str:
     """Say how long, which differs from candidate to candidate where time ends a training."""
     made = [r.epochs_made for r in records if r.state == "completed" and r.epochs_made is not None]
-    if not made:
-        return f"{config.training.brief_epochs} epochs"
-    least, most = min(made), max(made)
-    return f"{most:.3g} epochs" if most - least < 0.5 else f"{least:.2g} to {most:.3g} epochs"
+    least, most = min(made, default=1), max(made, default=config.training.brief_epochs or 1)
+    if made and most - least >= 0.5:
+        return f"{least:.2g} to {most:.3g} epochs"
+    return "1 epoch" if most == 1 else f"{most:.3g} epochs"
 
 
 def search_caveats(

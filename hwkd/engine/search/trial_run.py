@@ -30,6 +30,7 @@ from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.methods import without_teacher
 from hwkd.engine.setup.screening import Candidate
+from hwkd.engine.setup.trainings import brief_training
 from hwkd.io.machine import package_versions
 from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module
@@ -171,8 +172,11 @@ class TrialRunner:
         trained = train_student(
             candidate.layers,
             context,
-            context.brief_training(
-                candidate.layers, fidelity=base.fidelity, budget_s=self._training_budget_s()
+            brief_training(
+                context,
+                candidate.layers,
+                fidelity=base.fidelity,
+                budget_s=self._training_budget_s(),
             ),
             start_from=None if base.start_from is None else self.artifacts.get(base.start_from),
             steps_between_norms=STEPS_BETWEEN_NORMS,

@@ -6,7 +6,6 @@ teacher, its logits) were prepared once and are read from the cache.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hwkd.core.errors import RunFolderError
-from hwkd.core.layer_rates import LayerRates
 from hwkd.core.run_record import SettingRecord
 from hwkd.core.signals import Signal
 from hwkd.core.student import Layers, StudentSpec
@@ -39,14 +37,8 @@ from hwkd.engine.setup.resolve import load_data, screen_of
 from hwkd.engine.setup.rooms import KeptRooms, fit_spaces
 from hwkd.engine.setup.screening import Screen
 from hwkd.engine.setup.transfer import TransferSet, configured_transfer
-from hwkd.nn.build import build_module
 from hwkd.tasks.base import Task, TaskData
-from hwkd.train.augment import NO_AUGMENTATION
-from hwkd.train.config import Precision, TrainConfig
 from hwkd.train.logit_cache import cached_logits, logits_of_copies
-from hwkd.train.pace import measure_pace
-from hwkd.train.recipe import NetworkKind, TrainingRecipe, choose_recipe, network_kind
-from hwkd.train.seeding import derive_seed
 from hwkd.train.symmetry import Symmetry, symmetry_of
 from hwkd.train.teacher import Teacher, members_of
 from hwkd.train.teacher_matched import MatchedTeacher
@@ -55,19 +47,6 @@ from hwkd.train.teacher_module import ModuleTeacher
 _T = TypeVar("_T", int, float)
 
 _OF_LOGITS = frozenset({Signal.LOGITS})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """One training: how, and how long."""
-
-    recipe: TrainingRecipe
-    config: TrainConfig
-
-    def at_rate_ratio(self, ratio: float) -> Training:
-        """Return the same training with learning rates so much as high."""
-        rate = ratio * self.config.learning_rate
-        return replace(self, config=replace(self.config, learning_rate=rate))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,35 +218,6 @@ class SearchContext:
             teacher=teacher,
         )
 
-    def recipe(
-        self, layers: Layers, *, samples: int, precision: Precision = "float32"
-    ) -> TrainingRecipe:
-        """Return how a network is trained that will see so many samples, repetitions included."""
-        chosen = choose_recipe(
-            self.data.train,
-            self._kind(layers),
-            samples=samples,
-            precision=precision,
-            symmetry=self.symmetry,
-        )
-        given = self.config.training
-        has_copies = len(self.everything.copies) > 1
-        return replace(
-            chosen,
-            # The copies are augmented, and the teacher answers each of them.
-            augmentation=NO_AUGMENTATION if has_copies else chosen.augmentation,
-            batch_size=given.batch_size or chosen.batch_size,
-            learning_rate=(given.learning_rate or chosen.learning_rate) * (given.rate_ratio or 1.0),
-        )
-
-    def _kind(self, layers: Layers) -> NetworkKind:
-        """Return which recipe trains: one for all arms, which are to differ in what they learn by.
-
-        Terms on features have weights of any size, and adapters: no high SGD rate takes them.
-        """
-        looks_inside = any(e.method.needs - _OF_LOGITS for e in self.methods)
-        return "attention" if looks_inside else network_kind(layers)
-
     @property
     def fidelity(self) -> FidelityRecord:
         """How much training a candidate is given."""
@@ -279,77 +229,6 @@ class SearchContext:
     def epoch_samples(self, fidelity: FidelityRecord) -> int:
         """Return how many samples one epoch of a brief training draws."""
         return min(len(self.everything), fidelity.samples or len(self.everything))
-
-    def brief_training(
-        self,
-        layers: Layers,
-        *,
-        fidelity: FidelityRecord | None = None,
-        budget_s: float | None = None,
-    ) -> Training:
-        """Return the training of one candidate; seeded by the network, not by its turn.
-
-        Args:
-            fidelity: how long; None is the search's own.
-            budget_s: within which the training ends, however far it came; None is no bound.
-        """
-        fidelity = fidelity or self.fidelity
-        recipe = self.recipe(layers, samples=fidelity.epochs * self.epoch_samples(fidelity))
-        config = recipe.config(
-            epochs=fidelity.epochs,
-            seed=derive_seed(self.config.seed, layers.key, "brief"),
-            time_budget_s=budget_s,
-            time_limit_s=self.config.training.trial_timeout_s,
-            samples_per_epoch=fidelity.samples,
-        )
-        return Training(recipe=recipe, config=config)
-
-    def full_training(
-        self,
-        layers: Layers,
-        *,
-        repetition: int,
-        epochs: int,
-        methods: Sequence[WeightedMethod] = (),
-        budget_s: float | None = None,
-    ) -> Training:
-        """Return a full-length training.
-
-        All arms of a repetition begin with the same weights and see samples in the same order, so
-        that differences of their scores are paired.
-
-        Args:
-            repetition: numbers further seeds.
-            epochs: passes over everything, at most; a training on the labelled part alone makes as
-                many steps.
-            budget_s: within which the training ends, however far it came; None is no bound. The
-                recipe is then the one for what this machine gets done in that time.
-        """
-        seed = derive_seed(self.config.seed, layers.key, "full", repetition)
-        samples = epochs * len(self.everything)
-        epochs = max(1, round(samples / len(self.learned_from(methods))))
-        recipe = self.recipe(layers, samples=samples)
-        if budget_s is not None:
-            begun = time.monotonic()
-            module = build_module(layers, seed=seed, kind=self.data.head.kind)
-            module = module.to(self.accelerator)
-            trial = recipe.config(epochs=1, seed=seed)
-            known = self.labelled
-            pace = measure_pace(module, known.copies[0], known.labels, self.data.head, trial)
-            budget_s = max(0.0, budget_s - (time.monotonic() - begun))
-            samples = min(samples, pace.samples_in(budget_s))
-            recipe = self.recipe(layers, samples=samples, precision=pace.precision)
-        config = recipe.config(epochs=epochs, seed=seed, time_budget_s=budget_s)
-        return Training(recipe=recipe, config=replace(config, layer_rates=self.rates_of(layers)))
-
-    def rates_of(self, layers: Layers) -> tuple[tuple[str, float], ...]:
-        """Return the factors of layers' learning rates in a full training; none is 1 for all.
-
-        Raises:
-            ConfigError: if a stage is named that the network does not have.
-        """
-        asked = self.config.training.layer_rates
-        return () if asked is None else tuple(LayerRates.parse(asked).factors(layers).items())
 
 
 def make_context(

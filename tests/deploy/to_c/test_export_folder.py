@@ -31,6 +31,7 @@ def model(tmp_path):
     return quantise(OP_NETWORKS["squeeze_excite"](), tmp_path, "net")
 
 
+@pytest.mark.slow
 @needs_make
 @pytest.mark.parametrize("rounding", ["float", "q31", "tflite"])
 def test_make_run_compiles_without_warnings_and_agrees(model, tmp_path, rounding):

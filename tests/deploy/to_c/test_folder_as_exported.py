@@ -37,6 +37,7 @@ def check(folder):
     read_exported(folder, raw_input).project()
 
 
+@pytest.mark.slow
 def test_every_file_that_an_export_writes_is_compared(folder):
     check(folder)
     for path in sorted(folder.iterdir()):

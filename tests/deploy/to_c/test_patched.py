@@ -35,6 +35,7 @@ def model(tmp_path_factory):
     return quantise(net, tmp_path_factory.mktemp("patched"), "network")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler on PATH")
 @pytest.mark.parametrize("text", ["2x2", "1x3"])
 def test_patches_give_the_numbers_of_the_whole_in_less_ram(text, model, tmp_path):

@@ -83,6 +83,7 @@ def frame_by_frame(model: Path, folder: Path, *, hops: int = 6) -> tuple[np.ndar
     return found[form.window_frames - 1 :: form.hop_frames], expected
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_every_answer_is_that_of_the_window_that_ends_there(model, tmp_path):
     found, expected = frame_by_frame(model, tmp_path)
@@ -197,6 +198,7 @@ def test_a_hop_that_does_not_divide_the_features_is_refused(model):
         build_project(model, streaming=True, raw=raw_input(filtered.record()))
 
 
+@pytest.mark.slow
 def test_a_run_is_priced_as_the_c_does_it(model, capsys):
     network_of_file = load_network(model, keep_types=True)
     file = ModelFile(
