@@ -16,7 +16,7 @@ _WIDTHS = ((8, 32), (12, 40), (16, 48), (24, 64), (24, 64))
 _TINY_WIDTHS = ((8, 24), (8, 32), (12, 40), (16, 48), (16, 48))
 _KERNELS = (3, 5, 9, 15)
 _DILATIONS = (1, 2, 4)
-_BLOCKS = ("residual", "separable")
+_BLOCKS = ("residual", "separable", "dense")
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class TemporalSpace(Space):
     The first convolution spans the whole height, so that a spectrum is read as (bins, time) and
     what follows is one row: a wide window over time costs few weights and little work. Blocks are
     those of TC-ResNet (arXiv:1904.03814), two convolutions and a skip with one of 1x1 where time
-    is halved, or separable ones with wide windows (arXiv:2004.08531). Windows that do not halve
-    the time may be dilated (arXiv:1811.07684).
+    is halved, separable ones with wide windows (arXiv:2004.08531), or one dense convolution.
+    Windows that do not halve the time may be dilated (arXiv:1811.07684).
 
     Attributes:
         is_padded: windows reach over both ends of the input, over zeros. Without, what a layer
@@ -72,7 +72,7 @@ class TemporalSpace(Space):
             kernel=(height, int(p["stem_kernel"])), stride=(height, int(p["stem_stride"])),
             padded=(False, self.is_padded), activation=activation,
         )  # fmt: skip
-        append = _residual if p["block"] == "residual" else _separable
+        append = _APPEND[str(p["block"])]
         for stage in range(1, int(p["stages"]) + 1):
             key = f"stage{stage}"
             for block in range(1, int(p[f"{key}_blocks"]) + 1):
@@ -148,6 +148,21 @@ def _separable(
     skip = _middle(builder, source, x, name, stride=1)
     x = builder.conv(x, f"{name}_mix", channels)
     return builder.add(skip, x, f"{name}_skip", activation=activation)
+
+
+def _dense(
+    builder: LayersBuilder, source: str, name: str, channels: int,
+    *, window: _Window, has_skip: bool, activation: Activation,  # noqa: ARG001
+) -> str:  # fmt: skip
+    """Append one convolution, which has nothing to skip."""
+    return builder.conv(
+        source, name, channels,
+        kernel=window.kernel, stride=window.stride, dilation=window.apart,
+        padded=window.is_padded, activation=activation,
+    )  # fmt: skip
+
+
+_APPEND = {"residual": _residual, "separable": _separable, "dense": _dense}
 
 
 def _middle(builder: LayersBuilder, source: str, behind: str, name: str, stride: int) -> str:
