@@ -1,0 +1,57 @@
+"""Which trainings end a search that has a time limit, and how long they are."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import pytest
+from support.made_records import completed
+from support.tiny_search import make_run
+
+from hwkd.core.objective import ObjectiveConfig
+from hwkd.engine.search.ending import Ending
+from hwkd.engine.search.last_trainings import last_trainings
+
+GOAL = ObjectiveConfig(mode="weighted", alpha=1.0, beta=0.0, gamma=0.0, target_latency_s=1.0)
+BRIEF_PASSES = 4.0
+
+
+BRIEF_PASSES, PASS_S = 4.0, 1.0
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run that learns from labels alone on two processes."""
+    folder = tmp_path_factory.mktemp("alone")
+    return make_run(folder, distill=[{"method": "none"}], workers=2)
+
+
+def epochs_of(run, *, left_s, seeds=0):
+    """Return trial -> passes of each training that there is time for, in order."""
+    context = run.runner().context
+    ranked = [
+        completed(number, error=0.1 + number / 100).model_copy(
+            update={"epochs_made": BRIEF_PASSES, "training_s": BRIEF_PASSES * PASS_S}
+        )
+        for number in range(4)
+    ]
+    ending = Ending(
+        goal=GOAL, has_teacher=False, epochs=2000, seeds=seeds, end_s=time.monotonic() + left_s
+    )
+    turns = last_trainings(ranked, context, run.store, ending, None, from_the_start=True)
+    assert len({order.full_name for order in turns.orders}) == len(turns.orders)
+    return [(order.trial, order.epochs) for order in turns.orders]
+
+
+def test_the_best_network_is_trained_once_more_half_as_far_from_its_brief_training(run):
+    between = round(math.sqrt(BRIEF_PASSES * 100))
+    found = epochs_of(run, left_s=100 * PASS_S)
+    assert found[:2] == [(0, 2000), (0, pytest.approx(between, abs=1))]
+    # Its core is free for another network long before the end.
+    assert found[2:] == [(1, 2000)]
+
+
+@pytest.mark.parametrize("more", [{"left_s": 6 * PASS_S}, {"left_s": 100 * PASS_S, "seeds": 2}])
+def test_nothing_shorter_is_made_of_a_short_training_or_beside_seeds(run, more):
+    assert {epochs for _, epochs in epochs_of(run, **more)} == {2000}
