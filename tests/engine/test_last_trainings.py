@@ -44,14 +44,17 @@ def epochs_of(run, *, left_s, seeds=0):
     return [(order.trial, order.epochs) for order in turns.orders]
 
 
-def test_the_best_network_is_trained_once_more_half_as_far_from_its_brief_training(run):
-    between = round(math.sqrt(BRIEF_PASSES * 100))
+def test_the_best_network_is_also_trained_to_lengths_between_brief_and_whole(run):
     found = epochs_of(run, left_s=100 * PASS_S)
-    assert found[:2] == [(0, 2000), (0, pytest.approx(between, abs=1))]
-    # Its core is free for another network long before the end.
-    assert found[2:] == [(1, 2000)]
+    between = [round(BRIEF_PASSES * (100 / BRIEF_PASSES) ** (step / 3)) for step in (1, 2)]
+    assert found[0] == (0, 2000)
+    assert found[1:3] == [(0, pytest.approx(epochs, abs=1)) for epochs in between]
+    # What they leave of their core is another network's.
+    assert found[3:] == [(1, 2000)]
+    (one,) = [epochs for _, epochs in epochs_of(run, left_s=10 * PASS_S) if epochs < 2000]
+    assert one == pytest.approx(math.sqrt(BRIEF_PASSES * 10), abs=1)
 
 
-@pytest.mark.parametrize("more", [{"left_s": 6 * PASS_S}, {"left_s": 100 * PASS_S, "seeds": 2}])
+@pytest.mark.parametrize("more", [{"left_s": 8 * PASS_S}, {"left_s": 100 * PASS_S, "seeds": 2}])
 def test_nothing_shorter_is_made_of_a_short_training_or_beside_seeds(run, more):
     assert {epochs for _, epochs in epochs_of(run, **more)} == {2000}
