@@ -127,6 +127,10 @@ class _Package(ModuleType):
         setattr(self, name, found)
         return found
 
+    def __dir__(self) -> list[str]:
+        """Name what can be asked for, imported or not."""
+        return sorted({*super().__dir__(), *__all__})
+
     def __setattr__(self, name: str, value: Any) -> None:
         """Leave out packages whose name is a function's: `hwkd.distill` is what users call.
 

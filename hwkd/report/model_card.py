@@ -93,10 +93,9 @@ def _training(run: RunRecord, record: TrialRecord) -> str:
     if final is None or final.trial != record.number:
         return "trained briefly"
     ships = final.verdict.ships
-    if ships == "distilled":
-        return "distilled from a teacher"
     if final.verdict.asked_for_ships:
-        return "trained without a teacher"
+        taught = final.verdict.is_taught
+        return "distilled from a teacher" if taught else "trained without a teacher"
     return f"trained with {ships}, a control that was at least as good on validation"
 
 

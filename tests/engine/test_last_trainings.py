@@ -9,6 +9,7 @@ import pytest
 from support.made_records import completed
 from support.tiny_search import make_run
 
+from hwkd.core.chooser import RandomChooser
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.engine.search.ending import Ending
 from hwkd.engine.search.last_trainings import last_trainings
@@ -58,3 +59,19 @@ def test_the_best_network_is_also_trained_to_lengths_between_brief_and_whole(run
 @pytest.mark.parametrize("more", [{"left_s": 8 * PASS_S}, {"left_s": 100 * PASS_S, "seeds": 2}])
 def test_nothing_shorter_is_made_of_a_short_training_or_beside_seeds(run, more):
     assert {epochs for _, epochs in epochs_of(run, **more)} == {2000}
+
+
+def test_a_search_that_ends_by_a_scheme_trains_the_controls_that_have_none(tmp_path):
+    training = {"brief_epochs": 1, "full_epochs": 1, "controls": 1}
+    scheme = {"scheme": "dml", "peers": 2}
+    run = make_run(tmp_path, distill=[{"method": "none"}], scheme=scheme, training=training)
+    ending = Ending(goal=GOAL, has_teacher=False, epochs=1, seeds=1)
+    context = run.runner().context
+    spec = context.screen.spaces["depthwise"].suggest(
+        RandomChooser(0), input_shape=(1, 8, 8), num_outputs=3
+    )
+    ranked = [completed(0).model_copy(update={"spec": spec})]
+    turns = last_trainings(ranked, context, run.store, ending, None, from_the_start=True)
+    assert [order.arm for order in turns.orders] == [
+        "scheme", "scheme without distillation", "cross-entropy", "label smoothing"
+    ]  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -60,9 +61,19 @@ def write_student(
         if name.endswith(".onnx"):
             contents[name] = with_facts(contents[name], record)
     files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    record = record.model_copy(update={"files": files})
+    record = _of_these_files(record, contents[INT8_FILE], files)
     write_folder({**contents, **record_text(record)}, out)
     return StudentFolder(folder=out, record=record)
+
+
+def _of_these_files(record: StudentRecord, int8: bytes, files: Mapping[str, str]) -> StudentRecord:
+    """Return the record with the digests of its files; its profile is of the int8 one."""
+    run = record.run
+    if run is not None and run.final is not None and run.final.profile is not None:
+        profile = replace(run.final.profile, file_bytes=len(int8), file_sha256=files[INT8_FILE])
+        final = run.final.model_copy(update={"profile": profile})
+        run = run.model_copy(update={"final": final})
+    return record.model_copy(update={"files": dict(files), "run": run})
 
 
 def read_quantisation(int8_path: Path, calibration_samples: int) -> QuantisationRecord:

@@ -95,8 +95,8 @@ class Closing:
             run=run,
             trial=next(trial for trial in records if trial.number == final.trial),
         )
-        write_student(self.store.path / BEST_FOLDER, files, record)
-        return run
+        written = write_student(self.store.path / BEST_FOLDER, files, record)
+        return written.record.run or run
 
     def _ending(self, run: RunRecord, end_s: float | None, *, again: bool) -> Ending:
         context, limit = self.context, self.planning.limit

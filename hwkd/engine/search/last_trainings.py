@@ -175,6 +175,8 @@ def _is_possible(trial: TrialRecord, arm: str, context: SearchContext) -> bool:
     assert trial.spec is not None
     layers = context.given.layers(trial.spec)
     made = arm_named(arm, context.methods, context.data.head.kind, context.scheme)
+    if made.scheme is None:
+        return True
     try:
         require_possible(made, layers, context)
     except ConfigError:
