@@ -65,7 +65,11 @@ def test_what_is_written_is_read_back(space: str, tmp_path: Path) -> None:
 def test_labels_and_the_run_travel_with_it(student: Path) -> None:
     read = read_student(student)
     assert read.labels == make_run()[0].data.class_names
-    assert read.record.run == make_run()[0]
+    given, found = make_run()[0], read.record.run
+    assert found.final.profile.file_bytes == (student / "student_int8.onnx").stat().st_size
+    assert found.final.profile.file_sha256 == read.record.files["student_int8.onnx"]
+    final = found.final.model_copy(update={"profile": given.final.profile})
+    assert found.model_copy(update={"final": final}) == given
 
 
 @pytest.mark.parametrize("name", FILES)
