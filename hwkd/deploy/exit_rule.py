@@ -16,6 +16,7 @@ import onnx
 from numpy.typing import NDArray
 
 from hwkd.core.errors import ExportError
+from hwkd.deploy.model_metadata import put_metadata
 
 EXPONENT_ONE = 65535
 _KEY = "hwkd.exit_entropy"
@@ -122,10 +123,7 @@ def cheapest_within(points: Sequence[ExitPoint], lost_ratio: float) -> ExitPoint
 def write_exit_rule(path: Path, threshold: float) -> None:
     """Put a threshold into a file whose outputs but the first are exits, in execution order."""
     model = onnx.load(path)
-    kept = [entry for entry in model.metadata_props if entry.key != _KEY]
-    del model.metadata_props[:]
-    model.metadata_props.extend(kept)
-    model.metadata_props.add(key=_KEY, value=f"{threshold:.9g}")
+    put_metadata(model, {_KEY: f"{threshold:.9g}"})
     onnx.save(model, path)
 
 

@@ -22,6 +22,7 @@ from hwkd.core.printable import without_folders
 from hwkd.core.run_record import RunRecord
 from hwkd.core.strict_model import StrictModel, first_problem
 from hwkd.core.student_record import StudentRecord
+from hwkd.deploy.model_metadata import put_metadata
 from hwkd.io.discovery import output_kind, step_details
 from hwkd.io.text_files import MalformedTextError, parse_json
 
@@ -151,13 +152,8 @@ def with_facts(content: bytes, student: StudentRecord | None) -> bytes:
     """Return an ONNX file that says what is known of its student, in place of what it said."""
     import onnx
 
-    said = metadata(student)
     model = onnx.load_from_string(content)
-    others = [entry for entry in model.metadata_props if entry.key not in said]
-    del model.metadata_props[:]
-    model.metadata_props.extend(others)
-    for name, text in said.items():
-        model.metadata_props.add(key=name, value=text)
+    put_metadata(model, metadata(student))
     serialised: bytes = model.SerializeToString(deterministic=True)
     return serialised
 

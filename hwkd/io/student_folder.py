@@ -191,7 +191,12 @@ def record_text(record: StudentRecord) -> dict[str, str]:
 
 def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """Return name -> SHA-256 of files in a folder, as a description has them."""
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    return {name: digest((folder / name).read_bytes()) for name in names}
+
+
+def digest(content: bytes) -> str:
+    """Return the SHA-256 of a file, 64 hex digits."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def model_of(path: Path, *names: str) -> Path:

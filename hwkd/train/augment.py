@@ -14,7 +14,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from hwkd.core.boxes import CELL_PIXELS
-from hwkd.core.nature import AXES
 from hwkd.train.dataset import LabelledArrays
 from hwkd.train.seeding import derive_seed
 from hwkd.train.symmetry import Symmetry, places_of_turns, symmetry_of
@@ -131,6 +130,19 @@ class Augmentation:
 NO_AUGMENTATION = Augmentation()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draws:
+    """What is drawn for n examples that are varied as a whole (`hwkd.train.variation`).
+
+    Attributes:
+        even: from 0 to 1, shape [n, amounts].
+        normal: of deviation 1, shape [n, amounts].
+    """
+
+    even: NDArray[np.floating]
+    normal: NDArray[np.floating]
+
+
 def augment(
     inputs: NDArray[np.float32], copy_seed: int | None, augmentation: Augmentation
 ) -> NDArray[np.float32]:
@@ -143,10 +155,8 @@ def augment(
     if copy_seed is None or not augmentation.changes_inputs:
         return inputs
     generator = np.random.default_rng(derive_seed(copy_seed, "augment"))
-    if augmentation.is_of_motion:
-        copy = _moved_otherwise(inputs, augmentation, generator)
-    elif augmentation.is_of_voices:
-        copy = _said_otherwise(inputs, augmentation, generator)
+    if augmentation.is_of_motion or augmentation.is_of_voices:
+        copy = _varied(inputs, augmentation, generator)
     else:
         copy = _shifted(inputs, augmentation.shift, generator)
     if augmentation.mirror:
@@ -178,37 +188,21 @@ def augment(
     return copy
 
 
-def _moved_otherwise(
+def _varied(
     inputs: NDArray[np.float32], augmentation: Augmentation, generator: np.random.Generator
 ) -> NDArray[np.float32]:
     import torch
 
-    from hwkd.train.motion import MotionDraws, varied_motion
+    from hwkd.train.variation import variation_of
 
-    draws = MotionDraws(
-        even=generator.random((len(inputs), 3)),
-        normal=generator.standard_normal((len(inputs), AXES + inputs.shape[1] // AXES)),
+    variation = variation_of(augmentation, inputs.shape[1])
+    assert variation is not None  # who calls has asked
+    draws = Draws(
+        even=generator.random((len(inputs), variation.even_draws)),
+        normal=generator.standard_normal((len(inputs), variation.normal_draws)),
     )
-    varied: NDArray[np.float32] = varied_motion(
-        torch.from_numpy(np.ascontiguousarray(inputs)), augmentation, draws
-    ).numpy()
-    return varied
-
-
-def _said_otherwise(
-    inputs: NDArray[np.float32], augmentation: Augmentation, generator: np.random.Generator
-) -> NDArray[np.float32]:
-    import torch
-
-    from hwkd.train.voices import EVEN_DRAWS, NORMAL_DRAWS, VoiceDraws, varied_voices
-
-    draws = VoiceDraws(
-        even=generator.random((len(inputs), EVEN_DRAWS)),
-        normal=generator.standard_normal((len(inputs), NORMAL_DRAWS)),
-    )
-    varied: NDArray[np.float32] = varied_voices(
-        torch.from_numpy(np.ascontiguousarray(inputs)), augmentation, draws
-    ).numpy()
+    batch = torch.from_numpy(np.ascontiguousarray(inputs))
+    varied: NDArray[np.float32] = variation.vary(batch, augmentation, draws).numpy()
     return varied
 
 

@@ -16,14 +16,12 @@ import torch
 from torch import Tensor
 
 from hwkd.core.boxes import moved_boxes
-from hwkd.core.nature import AXES
 from hwkd.core.signals import Batch, moved
-from hwkd.train.augment import Augmentation, beside, kept_by_mask, relighting
+from hwkd.train.augment import Augmentation, Draws, beside, kept_by_mask, relighting
 from hwkd.train.config import TrainConfig
-from hwkd.train.motion import MotionDraws, varied_motion
 from hwkd.train.seeding import derive_seed
 from hwkd.train.symmetry import places_of_turns
-from hwkd.train.voices import EVEN_DRAWS, NORMAL_DRAWS, VoiceDraws, varied_voices
+from hwkd.train.variation import Variation, variation_of
 
 
 class BatchStream(Protocol):
@@ -111,10 +109,9 @@ class BatchMaker:
             after row, shape [batch, height, width].
         """
         what, positions = self._augmentation, None
-        if what.is_of_motion:
-            batch = self._moved_otherwise(inputs.index_select(0, sample_ids))
-        elif what.is_of_voices:
-            batch = in_fast_layout(self._said_otherwise(inputs.index_select(0, sample_ids)))
+        variation = variation_of(what, inputs.shape[1])
+        if variation is not None:
+            batch = self._varied(inputs.index_select(0, sample_ids), variation)
         elif not any(what.shift) and not what.mirror and what.directions == 1:
             batch = in_fast_layout(inputs.index_select(0, sample_ids))
         elif inputs.dim() == 4:
@@ -157,18 +154,11 @@ class BatchMaker:
         turned = places_of_turns(height, width, directions=directions)[turns]
         return places.flatten(1).gather(1, torch.from_numpy(turned)).view_as(places)
 
-    def _moved_otherwise(self, batch: Tensor) -> Tensor:
-        sensors = batch.shape[1] // AXES
-        even = torch.rand(len(batch), 3, generator=self.generator)
-        normal = torch.randn(len(batch), AXES + sensors, generator=self.generator)
-        draws = MotionDraws(even=even.numpy(), normal=normal.numpy())
-        return varied_motion(batch, self._augmentation, draws)
-
-    def _said_otherwise(self, batch: Tensor) -> Tensor:
-        even = torch.rand(len(batch), EVEN_DRAWS, generator=self.generator)
-        normal = torch.randn(len(batch), NORMAL_DRAWS, generator=self.generator)
-        draws = VoiceDraws(even=even.numpy(), normal=normal.numpy())
-        return varied_voices(batch, self._augmentation, draws)
+    def _varied(self, batch: Tensor, variation: Variation) -> Tensor:
+        even = torch.rand(len(batch), variation.even_draws, generator=self.generator)
+        normal = torch.randn(len(batch), variation.normal_draws, generator=self.generator)
+        draws = Draws(even=even.numpy(), normal=normal.numpy())
+        return in_fast_layout(variation.vary(batch, self._augmentation, draws))
 
     def _moved_signals(self, inputs: Tensor, sample_ids: Tensor) -> Tensor:
         picked = inputs.index_select(0, sample_ids)

@@ -6,8 +6,6 @@ to vectors may happen to them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,28 +13,24 @@ from torch import Tensor
 
 from hwkd.core.nature import AXES
 from hwkd.core.tempo import played_places
-from hwkd.train.augment import Augmentation, turned
+from hwkd.train.augment import Augmentation, Draws, turned
+
+# Of each example: tempo, moment and mirror.
+EVEN_DRAWS = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MotionDraws:
-    """What is drawn for n examples.
-
-    Attributes:
-        even: from 0 to 1, shape [n, 3]: tempo, moment and mirror.
-        normal: of deviation 1, shape [n, 3 + sensors]: rotation, and strength of each sensor.
-    """
-
-    even: NDArray[np.floating]
-    normal: NDArray[np.floating]
+def normal_draws(channels: int) -> int:
+    """Return how many are drawn for each example: rotation, and strength of each sensor."""
+    return AXES + channels // AXES
 
 
-def varied_motion(batch: Tensor, what: Augmentation, draws: MotionDraws) -> Tensor:
+def varied_motion(batch: Tensor, what: Augmentation, draws: Draws) -> Tensor:
     """Return one varied copy of every example.
 
     Args:
         batch: shape [n, 3 x sensors, time].
         what: its shift, tempo, signs, turn and strength; the rest is left to others.
+        draws: even ones of shape [n, 3], normal ones of [n, 3 + sensors].
     """
     count, channels, time = batch.shape
     tempo = np.exp((2 * draws.even[:, :1] - 1) * what.tempo)

@@ -7,39 +7,26 @@ room adds a smooth curve over the filters to every moment.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hwkd.train.augment import Augmentation
+from hwkd.train.augment import Augmentation, Draws
 
 # Half waves over all filters of which a curve of a microphone is made, and a constant.
 _HALF_WAVES = 3
 EVEN_DRAWS, NORMAL_DRAWS = 4, _HALF_WAVES + 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceDraws:
-    """What is drawn for n examples.
-
-    Attributes:
-        even: from 0 to 1, shape [n, 4]: tempo, moment, size of the voice, first filter.
-        normal: of deviation 1, shape [n, 4]: the curve over filters.
-    """
-
-    even: NDArray[np.floating]
-    normal: NDArray[np.floating]
-
-
-def varied_voices(batch: Tensor, what: Augmentation, draws: VoiceDraws) -> Tensor:
+def varied_voices(batch: Tensor, what: Augmentation, draws: Draws) -> Tensor:
     """Return one varied copy of every example; what lies beyond an end is as the end is.
 
     Args:
         batch: shape [n, ..., bins, time].
         what: its shift, tempo, warp and colour; the rest is left to others.
+        draws: even ones of shape [n, 4]: tempo, moment, size of the voice, first filter; normal
+            ones of shape [n, 4]: the curve over filters.
     """
     bins, time = batch.shape[-2:]
     tempo, moment, size, first = (2 * draws.even.T - 1)[:, :, np.newaxis]

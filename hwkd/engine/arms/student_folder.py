@@ -6,7 +6,6 @@ What is written was checked byte by byte: the weights of the student, and nothin
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from hwkd.io.student_folder import (
     WEIGHTS_FILE,
     StudentFiles,
     StudentFolder,
+    digest,
     record_text,
 )
 from hwkd.nn.build import StudentModule
@@ -60,7 +60,7 @@ def write_student(
     for name in names:
         if name.endswith(".onnx"):
             contents[name] = with_facts(contents[name], record)
-    files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    files = {name: digest(content) for name, content in contents.items()}
     record = _of_these_files(record, contents[INT8_FILE], files)
     write_folder({**contents, **record_text(record)}, out)
     return StudentFolder(folder=out, record=record)

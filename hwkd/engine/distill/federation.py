@@ -26,6 +26,7 @@ from hwkd.core.student import Layers
 from hwkd.core.teaching import TeacherSource, TrainingSet
 from hwkd.distill.scheme import Phase, label_edge
 from hwkd.engine.arms.scheme_stages import SchemeData, mean_of_states, stages_of
+from hwkd.engine.distill.federation_tensors import as_sent
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.nn.cohort import Cohort
 from hwkd.train.batches import TensorBatches
@@ -191,7 +192,7 @@ class Averages(Server):
         said, _ = unpacked(message)
         with self.changed:
             self.wait_for_round(said.round)
-            blob = save(state_of(self.module))
+            blob = save(as_sent(self.module.state_dict()))
             self.bytes_sent += len(blob)
             self.took(is_last=said.round == self.plan.rounds)
             return packed(said, blob)
@@ -207,7 +208,7 @@ class Averages(Server):
             except WeightsError as error:
                 raise ValueError(f"weights of client {said.client}: {error}") from None
             self.bytes_received += len(blob)
-            self._sent[said.client] = state_of(sent)
+            self._sent[said.client] = as_sent(sent.state_dict())
             if len(self._sent) == self.clients:
                 self._average()
             return packed(said)
@@ -288,7 +289,8 @@ def take_part(
     for number in range(plan.rounds):
         receive(module, number, ask)
         module.load_state_dict(trained_alone(module, layers, data, config).state_dict())
-        ask(SEND, packed(Said(client=plan.client, round=number), save(state_of(module))))
+        blob = save(as_sent(module.state_dict()))
+        ask(SEND, packed(Said(client=plan.client, round=number), blob))
     receive(module, plan.rounds, ask)
     return module.eval()
 
@@ -371,12 +373,3 @@ def cohort_of(
 
     begins_so = replace(stage, student=begun, criterion=criterion or stage.criterion)
     return run_course([begins_so]).finished[-1].student
-
-
-def state_of(module: StudentModule) -> dict[str, Tensor]:
-    """Return weights and statistics as they are sent."""
-    plain = torch.contiguous_format
-    return {
-        name: value.detach().cpu().clone(memory_format=plain)
-        for name, value in module.state_dict().items()
-    }

@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 
 from hwkd.core.cohort import STUDENT
-from hwkd.core.errors import ConfigError, first_line
+from hwkd.core.errors import ConfigError
 from hwkd.core.student import Layers
 from hwkd.core.teaching import TrainingSet
 from hwkd.distill.scheme_criterion import SchemeCriterion
@@ -36,9 +35,9 @@ from hwkd.engine.distill.federation import (
     heard,
     packed,
     receive,
-    state_of,
     unpacked,
 )
+from hwkd.engine.distill.federation_tensors import as_halves, as_sent, halves_in, loaded
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.nn.cohort import Cohort
 from hwkd.nn.cut import head_state, run_between
@@ -114,7 +113,7 @@ class Relay(Server):
         said, _ = unpacked(message)
         with self.changed:
             self.wait_for_round(self.plan.rounds)
-            blob = save(state_of(self.module))
+            blob = save(as_sent(self.module.state_dict()))
             self.bytes_sent += len(blob)
             self.took(is_last=True)
             return packed(said, blob)
@@ -142,12 +141,12 @@ class Relay(Server):
             criterion=lambda *_: SchemeCriterion(phase, {role.name: source}, training),
         )  # fmt: skip
         self.module = trained.exported(STUDENT).eval()
-        self._replies = {
-            number: save(
-                {**_edge_of(mean), _LOGITS: _half(_rest(self.module, each.maps, self.scheme.stage))}
-            )
+        answers = {
+            number: as_halves(_rest(self.module, each.maps, self.scheme.stage))
             for number, each in self._sent.items()
         }
+        edge = _edge_of(mean)
+        self._replies = {n: save({**edge, _LOGITS: said}) for n, said in answers.items()}
         self._sent = {}
         self.next_round()
 
@@ -158,7 +157,7 @@ class Relay(Server):
             ValueError: if it is not of this network.
         """
         layers, stage = self.module.layers, self.scheme.stage
-        found = _loaded(blob, of)
+        found = loaded(blob, what=f"message of {of}")
         labels = found.get(_LABELS, torch.zeros(0))
         count, classes = len(labels), layers.layers[-1].shape[0]
         shape = next(
@@ -170,8 +169,8 @@ class Relay(Server):
             raise ValueError(f"labels of {of}: outside the {classes} classes of the student")
         return _Sent(
             edge=_edge_in(found, head_state(self.module, stage), of),
-            maps=_halves_in(found, _MAPS, (count, *shape), of),
-            logits=_halves_in(found, _LOGITS, (count, classes), of),
+            maps=halves_in(found, _MAPS, (count, *shape), of=of),
+            logits=halves_in(found, _LOGITS, (count, classes), of=of),
             labels=labels.long(),
         )
 
@@ -222,10 +221,10 @@ def take_part_by_maps(
         if number + 1 < plan.rounds:
             _, blob = heard(ask(REPLY, packed(Said(client=plan.client, round=number))))
             try:
-                found = _loaded(blob, "the server")
+                found = loaded(blob, what="message of the server")
                 edge = _edge_in(found, head_state(module, scheme.stage), "the server")
                 shape = (len(inputs), layers.layers[-1].shape[0])
-                replied = _halves_in(found, _LOGITS, shape, "the server")
+                replied = halves_in(found, _LOGITS, shape, of="the server")
             except ValueError as error:
                 raise ConfigError(str(error)) from None
             module.load_state_dict({**module.state_dict(), **edge})
@@ -256,7 +255,7 @@ def _packed_maps(
             f"maps of {len(inputs):,} samples are {size:,} bytes and a message holds "
             f"{_MOST_BYTES:,}; give this client {int(len(inputs) * _MOST_BYTES / size):,} samples"
         )
-    named = {_MAPS: _half(maps), _LOGITS: _half(logits), _LABELS: labels.to(torch.int32)}
+    named = {_MAPS: as_halves(maps), _LOGITS: as_halves(logits), _LABELS: labels.to(torch.int32)}
     return save({**named, **_edge_of(head_state(module, stage))})
 
 
@@ -266,33 +265,8 @@ def _rest(module: StudentModule, maps: Tensor, stage: int) -> Tensor:
     return torch.cat(parts)
 
 
-def _half(values: Tensor) -> Tensor:
-    ends = torch.finfo(torch.float16)
-    return values.clamp(ends.min, ends.max).to(torch.float16).contiguous()
-
-
 def _edge_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    plain = torch.contiguous_format
-    return {
-        _EDGE + name: value.detach().cpu().clone(memory_format=plain)
-        for name, value in state.items()
-    }
-
-
-def _loaded(blob: bytes, of: str) -> dict[str, Tensor]:
-    try:
-        return load(blob)
-    except (SafetensorError, KeyError, ValueError, RuntimeError, TypeError) as error:
-        raise ValueError(f"message of {of}: not readable ({first_line(error)})") from None
-
-
-def _halves_in(found: Mapping[str, Tensor], name: str, shape: tuple[int, ...], of: str) -> Tensor:
-    value = found.get(name)
-    if value is None or tuple(value.shape) != shape or value.dtype != torch.float16:
-        raise ValueError(f"{name} of {of}: expected float16 of shape {shape}")
-    if not torch.isfinite(value).all():
-        raise ValueError(f"{name} of {of}: hold values that are no numbers")
-    return value.float()
+    return {_EDGE + name: value for name, value in as_sent(state).items()}
 
 
 def _edge_in(

@@ -15,13 +15,12 @@ from functools import partial
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 
 from hwkd.core.cohort import STUDENT, Network
 from hwkd.core.cohort_sources import Given
-from hwkd.core.errors import ConfigError, first_line
+from hwkd.core.errors import ConfigError
 from hwkd.core.head import Head
 from hwkd.core.student import Layers
 from hwkd.distill.aggregators.mean import mean_logit
@@ -47,6 +46,7 @@ from hwkd.engine.distill.federation import (
     unpacked,
 )
 from hwkd.engine.distill.federation_maps import FEDGKT, relay
+from hwkd.engine.distill.federation_tensors import as_halves, halves_in, loaded
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.train.config import TrainConfig
 
@@ -275,8 +275,7 @@ def serving(
 
 
 def _written(logits: Tensor) -> bytes:
-    lowest = torch.finfo(torch.float16)
-    return save({_LOGITS: logits.clamp(lowest.min, lowest.max).to(torch.float16).contiguous()})
+    return save({_LOGITS: as_halves(logits)})
 
 
 def _read(blob: bytes, shape: tuple[int, int], *, of: str) -> Tensor:
@@ -285,13 +284,4 @@ def _read(blob: bytes, shape: tuple[int, int], *, of: str) -> Tensor:
     Raises:
         ValueError: if they are none of this shape.
     """
-    try:
-        found = load(blob)
-    except (SafetensorError, KeyError, ValueError, RuntimeError, TypeError) as error:
-        raise ValueError(f"logits of {of}: not readable ({first_line(error)})") from None
-    logits = found.get(_LOGITS)
-    if logits is None or tuple(logits.shape) != shape or logits.dtype != torch.float16:
-        raise ValueError(f"logits of {of}: expected float16 of shape {shape}")
-    if not torch.isfinite(logits).all():
-        raise ValueError(f"logits of {of}: hold values that are no numbers")
-    return logits.float()
+    return halves_in(loaded(blob, what=f"{_LOGITS} of {of}"), _LOGITS, shape, of=of)

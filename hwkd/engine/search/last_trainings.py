@@ -122,7 +122,7 @@ def _shorter(
     was made. What they leave of their core is another network's.
 
     Returns:
-        None of it where arms are compared, which have one length, or where nothing lies between.
+        No order where arms are compared, which have one length, or where nothing lies between.
     """
     if len(_arms(context, ending)) > 1 or ending.seeds > 1:
         return []

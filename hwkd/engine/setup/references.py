@@ -16,6 +16,7 @@ from hwkd.core.seen_input import WHOLE_INPUT, InputView, SeeingSpace
 from hwkd.core.student import ParamValue, StudentSpec
 from hwkd.core.trial import ViolationRecord
 from hwkd.cost.training_time import predicted_training_s
+from hwkd.engine.setup.bisection import largest_fitting
 from hwkd.engine.setup.reference_designs import REFERENCE_DESIGNS, ReferenceDesign
 from hwkd.engine.setup.rooms import by_setting
 from hwkd.engine.setup.screening import Candidate, Screen, sample_candidate
@@ -184,11 +185,7 @@ class _Scaling:
             return _HIGHEST
         if not self._fits(stride, _LOWEST):
             return None
-        low, high = _LOWEST, _HIGHEST
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if self._fits(stride, middle) else (low, middle)
-        return low
+        return largest_fitting(_LOWEST, _HIGHEST, lambda step: self._fits(stride, step))
 
     def students(self, stride: int, widest: int) -> Iterator[tuple[ReferenceStudent, str]]:
         """Yield the widest student and narrower ones that fit, each with its network's key."""

@@ -22,6 +22,7 @@ from hwkd.core.seen_input import WHOLE_INPUT, InputView, SeeingSpace, input_view
 from hwkd.core.setting import SettingSpace
 from hwkd.core.strict_model import StrictModel
 from hwkd.core.student import SearchSpace
+from hwkd.engine.setup.bisection import largest_fitting
 from hwkd.engine.setup.screening import Screen, sample_candidate
 
 # Scales are powers of the fourth root of two: from a sixteenth to twice the whole space.
@@ -164,7 +165,7 @@ def largest_room(
     for coarse in _coarsenesses(view.shape(input_shape)):
 
         def fits(step: int, *, lean: bool, coarse: Coarseness = coarse) -> bool:
-            room = Room(scale=2.0 ** (step / _STEPS_PER_OCTAVE), lean=lean, coarse=coarse)
+            room = _room(step, lean=lean, coarse=coarse)
             seen: SearchSpace = RoomySpace(space=space, room=room)
             if view != WHOLE_INPUT:
                 seen = SeeingSpace(ways={view: seen})
@@ -173,11 +174,15 @@ def largest_room(
         step, lean = _largest_step(fits, may_grow=_may_grow(screen.limits))
         if best is not None and step <= best[0]:
             break  # what limits it is not what a coarser look saves
-        best = step, Room(scale=2.0 ** (step / _STEPS_PER_OCTAVE), lean=lean, coarse=coarse)
+        best = step, _room(step, lean=lean, coarse=coarse)
         if step >= _ROOMY and not lean:
             break
     assert best is not None  # the finest look is always tried
     return best[1]
+
+
+def _room(step: int, *, lean: bool, coarse: Coarseness) -> Room:
+    return Room(scale=2.0 ** (step / _STEPS_PER_OCTAVE), lean=lean, coarse=coarse)
 
 
 def _coarsenesses(input_shape: tuple[int, ...]) -> tuple[Coarseness, ...]:
@@ -198,10 +203,7 @@ def _largest_step(fits: Callable[..., bool], *, may_grow: bool) -> tuple[int, bo
             low, high = _LOWEST, _WHOLE
         else:
             return None
-        while high - low > 1:  # `low` fits, `high` does not or is out of bounds
-            middle = (low + high) // 2
-            low, high = (middle, high) if fits(middle, lean=lean) else (low, middle)
-        return low
+        return largest_fitting(low, high, lambda step: fits(step, lean=lean))
 
     full = best(lean=False)
     if full is not None and full >= -_LEAN_GAIN_STEPS:
