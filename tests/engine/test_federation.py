@@ -158,15 +158,26 @@ def _shared(name: str, whole: SchemeData) -> tuple[PublicSamples, list[SchemeDat
 
 
 def _run(found: Server, client: Callable[[int, Said, Ask], StudentModule]) -> list[StudentModule]:
-    """Run clients in threads that joined in their order."""
-    calls = found.answers()
+    """Run clients in threads that joined in their order.
+
+    One trains at a time: threads share torch's random numbers, which machines do not.
+    """
+    calls, turn = found.answers(), threading.Lock()
 
     def ask(name: str, message: bytes) -> bytes:
-        return calls[name](message)
+        turn.release()
+        try:
+            return calls[name](message)
+        finally:
+            turn.acquire()
 
-    plans = [joined(student(), ask) for _ in range(CLIENTS)]
+    def trains(number: int) -> StudentModule:
+        with turn:
+            return client(number, plans[number], ask)
+
+    plans = [joined(student(), lambda name, message: calls[name](message)) for _ in range(CLIENTS)]
     with ThreadPoolExecutor(CLIENTS) as pool:
-        running = [pool.submit(client, n, plans[n], ask) for n in range(CLIENTS)]
+        running = [pool.submit(trains, n) for n in range(CLIENTS)]
         found.wait(lambda *_: None)
         return [each.result(60) for each in running]
 
