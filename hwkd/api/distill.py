@@ -158,8 +158,8 @@ def distill(
     importance: Annotated[
         Literal["equal", "hardware"],
         Option(
-            "How much each stage counts in methods that compare features. hardware: as much as "
-            "its layers cost."
+            "How much each stage counts in methods that compare features, and in schemes that "
+            "teach stages. hardware: as much as its layers cost."
         ),
     ] = "equal",
     pairs: Annotated[

@@ -32,6 +32,8 @@ class ArmScores(StrictModel):
         test_float: likewise.
         attacked_float: of the float file on test inputs changed against it; None if not asked for.
         attacked_int8: of the int8 file on the same.
+        int8_form: "qat" where the int8 file was trained with simulated rounding, "ptq" where it
+            was quantised after training; None in records of older versions.
     """
 
     seed: StoredInt
@@ -41,6 +43,7 @@ class ArmScores(StrictModel):
     test_float: float | None = None
     attacked_float: float | None = None
     attacked_int8: float | None = None
+    int8_form: Literal["ptq", "qat"] | None = None
 
 
 class ArmRecord(StrictModel):
@@ -61,6 +64,11 @@ class ArmRecord(StrictModel):
     def test_int8(self) -> tuple[float, ...]:
         """Of the int8 files on the test split, one a seed."""
         return tuple(score.test_int8 for score in self.scores)
+
+    @property
+    def rounded(self) -> int:
+        """Trainings whose int8 file was trained with simulated rounding."""
+        return sum(score.int8_form == "qat" for score in self.scores)
 
     def mean(
         self,
@@ -92,6 +100,13 @@ class Gain(StrictModel):
     seeds: StoredInt
     confidence: float
     verdict: str
+
+    @property
+    def meaning(self) -> str:
+        """What the interval says."""
+        if self.verdict in ("gain", "loss"):
+            return f"a {self.verdict}, since the interval leaves 0 out"
+        return self.verdict
 
     def text(self, metric: Metric) -> str:
         """Return it with its interval: points of a ratio, else in the metric's unit."""
@@ -154,8 +169,10 @@ class Verdict(StrictModel):
             )
         gain = self.gain
         name = "Distilled" if self.is_taught else "Trained without a teacher"
-        found = f"{gain.text(self.metric)}: {gain.verdict}"
-        worth = f"{name} ({methods}) against {gain.over}, int8 test: {found}."
+        worth = (
+            f"{name} by {methods}: {gain.text(self.metric)} on the int8 test over {gain.over}, the "
+            f"control that was best on validation; {gain.meaning}."
+        )
         if self.asked_for_ships:
             return (worth, f"The student of {what} ships: on validation it beat every control.")
         lines = (

@@ -21,10 +21,10 @@ def require_factory(reference: str) -> None:
         TeacherError: if it is no such reference or there is no such module.
     """
     module_name, _, factory_name = reference.partition(":")
-    if not module_name or not factory_name:
+    if not factory_name or not all(part.isidentifier() for part in module_name.split(".")):
         raise TeacherError(
-            f"--teacher {reference}: expected model.onnx, answers.safetensors or "
-            "package.module:factory"
+            f"--teacher {reference}: no such file or folder; give model.onnx, a run, a student's "
+            "folder, answers.safetensors or package.module:factory"
         )
     try:
         with working_folder_importable():

@@ -260,6 +260,7 @@ def _record(arm: Arm, found: Sequence[ArmResult], metric: Metric) -> ArmRecord:
                 test_float=_value(metric, scores.scores.test_float),
                 attacked_float=_value(metric, scores.scores.attacked_float),
                 attacked_int8=_value(metric, scores.scores.attacked_int8),
+                int8_form=None if scores.quantisation is None else scores.quantisation.ships,
             )
             for scores in found
         ),

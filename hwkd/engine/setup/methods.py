@@ -25,6 +25,7 @@ from hwkd.distill.spec import (
     parse_methods,
     require_combinable,
 )
+from hwkd.distill.stage_weights import teaches_stages
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.pairs import paired_with, parse_pairs
 from hwkd.tasks.base import TaskData
@@ -158,6 +159,15 @@ def require_meaningful(config: SearchConfig) -> None:
             f"--unlabelled {transfer.unlabelled}: a teacher labels these inputs and --method "
             f"{names} has none; leave it out or add kd"
         )
+    if transfer.importance == "hardware" and config.scheme is not None:
+        scheme = parse_scheme(config.scheme.model_dump())
+        if not teaches_stages(scheme.phases()):
+            raise ConfigError(
+                f"--importance hardware: weighs what stages are taught and scheme {scheme.name} "
+                "teaches none by itself; leave it out or take byot, dna, early_exit, "
+                "information_flow or sad"
+            )
+        return
     has_layers = any(entry.method.paired_signals for entry in methods or ())
     if transfer.importance == "hardware" and not has_layers:
         given = "the default method" if methods is None else f"--method {names}"
