@@ -34,7 +34,7 @@ from hwkd.io.command_clock import command_began_s
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
-    from hwkd.engine.search.listener import SearchListener
+    from hwkd.engine.run.listener import SearchListener
 
 
 _TOLERANCE = 0.02
@@ -54,8 +54,13 @@ def distill(
     methods: Methods = (),
     scheme: SchemeOption = None,
     epochs: Annotated[int | None, Option("Passes over the data.", minimum=1)] = None,
-    task: Annotated[TaskOption | None, Here(f"For a student by itself; default: {TASK}.")] = None,
-    data: Annotated[DataOption, Here("For a student by itself.")] = None,
+    task: Annotated[
+        TaskOption | None,
+        Here(f"For a student by itself; default: as its description says, else {TASK}."),
+    ] = None,
+    data: Annotated[
+        DataOption, Here("For a student by itself; default: those that its description names.")
+    ] = None,
     label: Annotated[LabelOption, Here("For a student by itself.")] = None,
     device: Annotated[
         DeviceOption | None,
@@ -153,8 +158,8 @@ def distill(
     importance: Annotated[
         Literal["equal", "hardware"],
         Option(
-            "How much each stage counts in methods that compare features. hardware: as much as "
-            "its layers cost."
+            "How much each stage counts in methods that compare features, and in schemes that "
+            "teach stages. hardware: as much as its layers cost."
         ),
     ] = "equal",
     pairs: Annotated[

@@ -68,9 +68,12 @@ def federated_serve(
         Option(
             "fedavg averages weights; feddf lets the average follow its clients on public "
             "samples; with fedmd logits of public samples travel in place of weights; with fedgkt "
-            "clients train the first stage alone, and its maps and the labels travel."
+            "clients train the first stages alone, and their maps and the labels travel."
         ),
     ] = "fedavg",
+    stage: Annotated[
+        int | None, Option("Last stage that clients of fedgkt train; default 1.", minimum=1)
+    ] = None,
     public: Annotated[Public, Here("For feddf and fedmd.")] = None,
     wait: Wait = "10min",
     seed: SeedOption = 0,
@@ -81,7 +84,7 @@ def federated_serve(
     Every round, each client trains on its own samples from the mean of all and sends its weights
     back; with fedmd it sends what it says of public samples, nears the mean of that, and a student
     learns from the last mean. Weights or logits, and the number of rounds and passes, are all that
-    travels; with fedgkt, what the first stage makes of every sample and its label do, too. Needs
+    travels; with fedgkt, what the first stages make of every sample and its label do, too. Needs
     the extra `hwkd[federated]`.
 
     Args:
@@ -104,12 +107,14 @@ def federated_serve(
             f"--by {by}: {'has no use for' if is_apart else 'needs'} --public, samples that "
             f"{'the server has' if by != 'fedmd' else 'server and clients have'}"
         )
+    if stage is not None and by != "fedgkt":
+        raise ConfigError(f"--stage {stage}: goes with --by fedgkt; clients of {by} train all")
     shared = None if public is None else read_samples(Path(student), layers, Path(public))
     server = serving(
         layers, by=by,
         public=None if shared is None else PublicSamples.of(shared.inputs),
         head=None if shared is None else shared.head, clients=clients, rounds=rounds, epochs=epochs,
-        seed=seed, wait_s=parse_duration_s(wait, option="--wait"),
+        seed=seed, wait_s=parse_duration_s(wait, option="--wait"), stage=stage or 1,
     )  # fmt: skip
     with answering(server.answers(), host=host, port=port, callers=clients):
         server.wait(progress or silent)

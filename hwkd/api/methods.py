@@ -104,14 +104,12 @@ def method(
 
 
 def _facts(found: "Method") -> MethodFacts:
-    import dataclasses
     import inspect
 
-    from hwkd.distill.method import TrainedMethod
+    from hwkd.distill.method import TrainedMethod, option_facts
     from hwkd.distill.method_times import MEASURED_ON, STEPS_PER_STEP
 
     control = found.no_teacher_control()
-    options_of: Any = found  # every method is a dataclass, which a protocol cannot say
     return MethodFacts(
         name=found.name,
         family=found.family,
@@ -132,15 +130,7 @@ def _facts(found: "Method") -> MethodFacts:
         no_teacher_control=None if control is None else control.name,
         cost_steps=STEPS_PER_STEP.get(found.name),
         measured_on=MEASURED_ON,
-        options=tuple(
-            {
-                "name": entry.name,
-                "default": entry.default,
-                "allowed": entry.metadata["range"].describe(),
-                "meaning": entry.metadata["range"].meaning,
-            }
-            for entry in dataclasses.fields(options_of)
-        ),
+        options=option_facts(found),
     )
 
 

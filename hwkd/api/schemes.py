@@ -77,8 +77,9 @@ def scheme(
 
 
 def _facts(found: "Scheme") -> SchemeFacts:
-    import dataclasses
     import inspect
+
+    from hwkd.distill.method import option_facts
 
     phases = found.phases()
     return SchemeFacts(
@@ -93,13 +94,5 @@ def _facts(found: "Scheme") -> SchemeFacts:
         phases=tuple(phase.name for phase in phases),
         roles={phase.name: tuple(role.name for role in phase.roles) for phase in phases},
         exported=found.exported,
-        options=tuple(
-            {
-                "name": entry.name,
-                "default": entry.default,
-                "allowed": entry.metadata["range"].describe(),
-                "meaning": entry.metadata["range"].meaning,
-            }
-            for entry in dataclasses.fields(found)
-        ),
+        options=option_facts(found),
     )

@@ -38,5 +38,10 @@ def print_entry(
     for column in ("option", *_COLUMNS[1:]):
         table.add_column(column)
     for entry in options:
-        table.add_row(*(str(entry[column]) for column in _COLUMNS))
+        table.add_row(*(_shown(entry[column]) for column in _COLUMNS))
     console.print(table)
+
+
+def _shown(value: object) -> str:
+    """Return a value as it is written on the command line."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -112,7 +112,7 @@ class CompressionRecord(StrictModel):
             return (*lines, "No smaller form of the student held.")
         if self.direct is None or self.gain is None:
             return (*lines, "One stage is direct distillation: there is nothing to compare.")
-        found = f"{self.gain.text(self.metric)}: {self.gain.verdict}"
+        found = f"{self.gain.text(self.metric)}, {self.gain.meaning}"
         advice = (
             "the stages are recommended"
             if self.recommended == "progressive"

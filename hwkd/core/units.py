@@ -49,6 +49,11 @@ def duration_text(given: timedelta) -> str:
     return f"{given.total_seconds()!r}s"
 
 
+def times_text(ratio: float) -> str:
+    """Return how many times as much something is, without an exponent: `1.25`, `291`, `12,300`."""
+    return f"{float(f'{ratio:.3g}'):,.0f}" if ratio >= 100 else f"{ratio:.3g}"
+
+
 def parse_bytes(text: str, *, option: str) -> int:
     """Return bytes from text such as `128KiB` (1024) or `20kB` (1000)."""
     count = round(_parse(text, _BYTES, option=option, example="128KiB"))

@@ -13,6 +13,13 @@ from typing import Any, Literal
 from hwkd.core.metric import ACCURACY, Metric
 from hwkd.core.strict_model import StoredInt, StrictModel
 
+# Names of ways of training: what a user asks for; every other one is a control.
+DISTILLED, TEACHER_FREE, LABELS_ALONE, SCHEME = (
+    "distilled", "teacher-free", "labels alone", "scheme",
+)  # fmt: skip
+ASKED_FOR = (DISTILLED, TEACHER_FREE, LABELS_ALONE, SCHEME)
+SMOOTHED = "label smoothing"
+
 
 class ArmScores(StrictModel):
     """What one training reached, in the metric of the verdict.
@@ -25,6 +32,8 @@ class ArmScores(StrictModel):
         test_float: likewise.
         attacked_float: of the float file on test inputs changed against it; None if not asked for.
         attacked_int8: of the int8 file on the same.
+        int8_form: "qat" where the int8 file was trained with simulated rounding, "ptq" where it
+            was quantised after training; None in records of older versions.
     """
 
     seed: StoredInt
@@ -34,13 +43,14 @@ class ArmScores(StrictModel):
     test_float: float | None = None
     attacked_float: float | None = None
     attacked_int8: float | None = None
+    int8_form: Literal["ptq", "qat"] | None = None
 
 
 class ArmRecord(StrictModel):
     """One way of training the student, over its seeds.
 
     Attributes:
-        name: "distilled", "teacher-free", "labels alone" or of a control, as "cross-entropy".
+        name: one of `ASKED_FOR`, or of a control, as "cross-entropy".
         methods: as `--method` takes them; none is labels alone.
         scores: one a seed, at least one.
     """
@@ -54,6 +64,11 @@ class ArmRecord(StrictModel):
     def test_int8(self) -> tuple[float, ...]:
         """Of the int8 files on the test split, one a seed."""
         return tuple(score.test_int8 for score in self.scores)
+
+    @property
+    def rounded(self) -> int:
+        """Trainings whose int8 file was trained with simulated rounding."""
+        return sum(score.int8_form == "qat" for score in self.scores)
 
     def mean(
         self,
@@ -85,6 +100,13 @@ class Gain(StrictModel):
     seeds: StoredInt
     confidence: float
     verdict: str
+
+    @property
+    def meaning(self) -> str:
+        """What the interval says."""
+        if self.verdict in ("gain", "loss"):
+            return f"a {self.verdict}, since the interval leaves 0 out"
+        return self.verdict
 
     def text(self, metric: Metric) -> str:
         """Return it with its interval: points of a ratio, else in the metric's unit."""
@@ -147,8 +169,10 @@ class Verdict(StrictModel):
             )
         gain = self.gain
         name = "Distilled" if self.is_taught else "Trained without a teacher"
-        found = f"{gain.text(self.metric)}: {gain.verdict}"
-        worth = f"{name} ({methods}) against {gain.over}, int8 test: {found}."
+        worth = (
+            f"{name} by {methods}: {gain.text(self.metric)} on the int8 test over {gain.over}, the "
+            f"control that was best on validation; {gain.meaning}."
+        )
         if self.asked_for_ships:
             return (worth, f"The student of {what} ships: on validation it beat every control.")
         lines = (
@@ -179,12 +203,10 @@ class Verdict(StrictModel):
         return ": no full training was as good on validation, luck allowed for"
 
 
-# Names of what a user asks for; every other arm is a control.
-ASKED_FOR = ("distilled", "teacher-free", "labels alone", "scheme")
 _OLD_NAMES = {
-    "same student, distilled": "distilled",
+    "same student, distilled": DISTILLED,
     "same student, cross-entropy only (no teacher)": "cross-entropy",
-    "same student, label smoothing (no teacher)": "label smoothing",
+    "same student, label smoothing (no teacher)": SMOOTHED,
     "same student, transform without a teacher, of the labels alone": "transform without a teacher",
 }
 _OLD_FIELDS = ("controls", "gain", "recipe", "weights", "networks_compared", "methods")
@@ -192,12 +214,12 @@ _OLD_FIELDS = ("controls", "gain", "recipe", "weights", "networks_compared", "me
 
 def verdict_of_older_final(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a final record with its loose controls and gain made one verdict."""
-    methods, recipe = raw.get("methods", ()), raw.get("recipe", "distilled")
+    methods, recipe = raw.get("methods", ()), raw.get("recipe", DISTILLED)
     verdict = {
         "methods": methods,
         "is_taught": bool(methods),
         "arms": [_older_arm(control, methods) for control in raw.get("controls", ())],
-        "ships": recipe if methods or recipe != "distilled" else "labels alone",
+        "ships": recipe if methods or recipe != DISTILLED else LABELS_ALONE,
         "weights": raw.get("weights", "full"),
         "networks_compared": raw.get("networks_compared"),
         "gain": raw.get("gain"),
@@ -210,7 +232,7 @@ def _older_arm(control: Mapping[str, Any], methods: Sequence[str]) -> dict[str, 
     name = _OLD_NAMES.get(control["name"], control["name"])
     seeds, tests = control["seeds"], control["test_accuracies"]
     validations = control.get("validation_accuracies") or [None] * len(seeds)
-    is_distilled = name == "distilled"
+    is_distilled = name == DISTILLED
     return {
         "name": name,
         "methods": methods if is_distilled else (),

@@ -8,6 +8,7 @@ student.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
@@ -105,8 +106,14 @@ class OptionRange:
     high: float | None = None
     choices: tuple[str, ...] = ()
 
-    def describe(self) -> str:
-        """Return the allowed values in words."""
+    def describe(self, default: object = None) -> str:
+        """Return the allowed values in words.
+
+        Args:
+            default: of the option, whose type its values have; None is a number or a choice.
+        """
+        if isinstance(default, bool):
+            return "true or false"
         if self.choices:
             return "one of " + ", ".join(self.choices)
         low = f"> {self.above:g}" if self.above is not None else None
@@ -135,6 +142,23 @@ class OptionRange:
 def option(default: Any, meaning: str, **limits: Any) -> Any:
     """Declare an option of a method; `limits` are the fields of `OptionRange`."""
     return field(default=default, metadata={"range": OptionRange(meaning=meaning, **limits)})
+
+
+def option_facts(owner: Any) -> tuple[Mapping[str, Any], ...]:
+    """Return name, default, allowed values and meaning of every option, for people.
+
+    Args:
+        owner: a data class whose fields are made by `option`.
+    """
+    return tuple(
+        {
+            "name": entry.name,
+            "default": entry.default,
+            "allowed": entry.metadata["range"].describe(entry.default),
+            "meaning": entry.metadata["range"].meaning,
+        }
+        for entry in fields(owner)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

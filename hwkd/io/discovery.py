@@ -20,7 +20,7 @@ from pathlib import Path
 from types import CodeType
 
 from hwkd.core.catalog import SEARCH_SPACES, STEPS
-from hwkd.core.errors import ConfigError, HwkdError, first_line
+from hwkd.core.errors import ConfigError, HwkdError, typed_line
 from hwkd.core.head import OUTPUT_KINDS, OutputKind
 from hwkd.core.student import SearchSpace
 from hwkd.io.trusted_code import digest_of
@@ -111,7 +111,7 @@ def _import_user_space(path: Path, digest: str | None) -> SearchSpace:
     except HwkdError:
         raise
     except Exception as error:
-        raise ConfigError(f"--space {path}: {type(error).__name__}: {first_line(error)}") from error
+        raise ConfigError(f"--space {path}: {typed_line(error)}") from error
     finally:
         added = [SEARCH_SPACES.take(name) for name in set(SEARCH_SPACES.names()) - before]
     if len(added) != 1:

@@ -18,6 +18,7 @@ def arm_table(verdict: Verdict) -> Table:
     """
     names = [arm.name for arm in verdict.arms]
     is_attacked = any(arm.mean("attacked_int8") is not None for arm in verdict.arms)
+    is_rounded = any(arm.rounded for arm in verdict.arms)
     ships = verdict.ships if verdict.weights == "full" else ""
     return Table(
         title=f"Ways of training, {verdict.metric.name}",
@@ -32,9 +33,11 @@ def arm_table(verdict: Verdict) -> Table:
                 if is_attacked
             ),
             Column(title="trainings", is_number=True),
+            *([Column(title="of these with simulated rounding", is_number=True)] * is_rounded),
         ),
         rows=tuple(
-            _row(arm, verdict.metric, ships, is_attacked=is_attacked) for arm in verdict.arms
+            _row(arm, verdict.metric, ships, is_attacked=is_attacked, is_rounded=is_rounded)
+            for arm in verdict.arms
         ),
         marked=frozenset({names.index(ships)} if ships in names else ()),
     )
@@ -68,7 +71,9 @@ def pair_tables(final: FinalRecord) -> tuple[Table, ...]:
     )
 
 
-def _row(arm: ArmRecord, metric: Metric, ships: str, *, is_attacked: bool) -> tuple[Cell, ...]:
+def _row(
+    arm: ArmRecord, metric: Metric, ships: str, *, is_attacked: bool, is_rounded: bool
+) -> tuple[Cell, ...]:
     attacked = (arm.mean("attacked_int8"), arm.mean("attacked_float")) if is_attacked else ()
     return (
         Cell(f"{arm.name} (ships)" if arm.name == ships else arm.name),
@@ -77,6 +82,7 @@ def _row(arm: ArmRecord, metric: Metric, ships: str, *, is_attacked: bool) -> tu
         Cell(_text(metric, arm.mean("test_float"))),
         *(Cell(_text(metric, value)) for value in attacked),
         Cell(str(len(arm.scores))),
+        *([Cell(str(arm.rounded))] * is_rounded),
     )
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from hwkd.core.errors import TeacherError, first_line
+from hwkd.core.errors import TeacherError, typed_line
 
 
 def require_factory(reference: str) -> None:
@@ -21,10 +21,10 @@ def require_factory(reference: str) -> None:
         TeacherError: if it is no such reference or there is no such module.
     """
     module_name, _, factory_name = reference.partition(":")
-    if not module_name or not factory_name:
+    if not factory_name or not all(part.isidentifier() for part in module_name.split(".")):
         raise TeacherError(
-            f"--teacher {reference}: expected model.onnx, answers.safetensors or "
-            "package.module:factory"
+            f"--teacher {reference}: no such file or folder; give model.onnx, a run, a student's "
+            "folder, answers.safetensors or package.module:factory"
         )
     try:
         with working_folder_importable():
@@ -37,7 +37,7 @@ def require_factory(reference: str) -> None:
 def no_factory(reference: str, error: Exception) -> TeacherError:
     """Return what says why a factory cannot be had."""
     return TeacherError(
-        f"--teacher {reference}: {type(error).__name__}: {first_line(error)}; expected a function "
+        f"--teacher {reference}: {typed_line(error)}; expected a function "
         "without arguments that returns a torch module"
     )
 

@@ -44,3 +44,11 @@ def test_unknown_names_are_refused_with_the_nearest() -> None:
         _run("show", "dmll")
     with pytest.raises(UnknownNameError, match="family 'onlin'"):
         _run("list", "--family", "onlin")
+
+
+def test_an_option_that_is_on_or_off_says_so() -> None:
+    facts = json.loads(_run("show", "multi_teacher", "--json"))
+    (found,) = [o for o in facts["options"] if o["name"] == "divide_by_teachers"]
+    assert (found["default"], found["allowed"]) == (False, "true or false")
+    line = next(li for li in _run("show", "multi_teacher").splitlines() if "divide_by" in li)
+    assert line.split()[1:5] == ["false", "true", "or", "false"]

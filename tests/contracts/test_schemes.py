@@ -19,6 +19,7 @@ from hwkd.deploy.to_onnx import folded_weights
 from hwkd.distill.scheme import edge_terms, label_edge
 from hwkd.distill.scheme_sources import AverageSource
 from hwkd.distill.scheme_spec import control_of, parse_scheme, require_sound
+from hwkd.distill.stage_weights import teaches_stages, weighed_by_stage
 from hwkd.engine.arms.evaluation import student_bytes
 from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.arms.scheme_course import require_possible, train_scheme
@@ -352,3 +353,20 @@ def test_an_exit_that_the_student_does_not_have_is_refused() -> None:
     (phase,) = SCHEMES.get("byot")(exits=3).phases()
     with pytest.raises(ConfigError, match="an exit on stage 3; the student has 2 stages"):
         Cohort([role for role in phase.roles if isinstance(role, Trained)], student(), seed=0)
+
+
+def test_what_stages_are_taught_counts_as_much_as_they_cost() -> None:
+    scheme = parse_scheme("dna:blocks=2")
+    before, after = scheme.phases(), weighed_by_stage(scheme.phases(), (0.5, 1.5))
+    factors = {
+        edge.name: edge.weight / old.weight
+        for phase, was in zip(after, before, strict=True)
+        for edge, old in zip(phase.edges, was.edges, strict=True)
+    }
+    assert factors == {"labels student": 1.0, "block1": 0.5, "block2": 1.5}
+    exits = weighed_by_stage(parse_scheme("byot:exits=2,alpha=0.1,beta=0").phases(), (0.5, 1.5))
+    weights = {edge.name: edge.weight for edge in exits[0].edges}
+    assert (weights["last exit1"], weights["last exit2"]) == pytest.approx((0.05, 0.15))
+    assert weights["labels exit1"] == weights["labels student"] == 0.9
+    assert weighed_by_stage(before, None) == before
+    assert not teaches_stages(parse_scheme("dml").phases())

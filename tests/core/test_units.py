@@ -13,6 +13,7 @@ from hwkd.core.units import (
     parse_duration_s,
     parse_energy_j,
     parse_frequency_hz,
+    times_text,
 )
 
 
@@ -106,3 +107,10 @@ def test_a_clock_that_no_processor_has_is_refused(text):
     with pytest.raises(ConfigError, match="no processor's clock; expected 1MHz to 10GHz"):
         parse_clock_hz(text, option="--clock")
     assert parse_frequency_hz(text, option="--features") > 0.0
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"), [(1.25, "1.25"), (99.96, "100"), (290.6, "291"), (12_345.0, "12,300")]
+)
+def test_how_many_times_has_no_exponent(ratio: float, text: str) -> None:
+    assert times_text(ratio) == text

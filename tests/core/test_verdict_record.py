@@ -27,8 +27,11 @@ def arm(name: str, *tests: float) -> ArmRecord:
 def test_a_gain_is_said_with_its_interval_and_what_ships() -> None:
     verdict = Verdict(methods=("kd",), is_taught=True, ships="distilled", gain=GAIN)
     worth, ships = verdict.sentences
-    assert "against cross-entropy, int8 test: +0.50 points" in worth
-    assert "95% interval +0.10 to +0.90, 3 seeds" in worth
+    assert worth == (
+        "Distilled by kd: +0.50 points (95% interval +0.10 to +0.90, 3 seeds) on the int8 test "
+        "over cross-entropy, the control that was best on validation; a gain, since the interval "
+        "leaves 0 out."
+    )
     assert ships == "The student of the teacher ships: on validation it beat every control."
 
 

@@ -14,6 +14,7 @@ from support.bars import bars, final_of, request_of
 
 import hwkd
 from hwkd.api.option import declared
+from hwkd.api.teachers import named_teachers
 from hwkd.cli.config_file import with_config
 from hwkd.core import catalog
 from hwkd.core.errors import ConfigError, DataError, TeacherError, UnknownNameError
@@ -58,6 +59,26 @@ def test_importance_follows_the_device(place: Path) -> None:
     assert weighed[0] != weighed[1]
 
 
+@pytest.mark.slow
+def test_importance_weighs_the_stages_of_a_scheme(place: Path) -> None:
+    def first_term(out: str, **options: object) -> float:
+        asked = {"teachers": (), "methods": (), "epochs": 1, "device": "cortex-m7", **options}
+        final = final_of(place, scheme="sad:stages=2,start=0", out=place / out, **asked)
+        return final.history[0].losses["attention 1"]
+
+    assert first_term("plain") != first_term("weighed", by_hardware=True)
+
+
+def test_a_trial_as_a_teacher_is_sent_to_where_its_run_or_its_folder_is_given(
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    with pytest.raises(ConfigError, match=f"give --teacher {run} for .* --trial 3 --out FOLDER"):
+        named_teachers([f"{run}:3"])
+    assert named_teachers(["package.module:factory"]) == ("package.module:factory",)
+
+
 def test_a_device_without_latency_estimates_cannot_weigh_stages(place: Path) -> None:
     with pytest.raises(ConfigError, match="--importance hardware: host has no latency estimates"):
         run_distillation(request_of(place, methods=("at",), by_hardware=True))
@@ -90,6 +111,11 @@ def test_a_device_without_latency_estimates_cannot_weigh_stages(place: Path) -> 
             },
             ConfigError,
             "one file for each in order; given bars_teacher:make, bars_teacher:make",
+        ),
+        (
+            {"scheme": "dml", "by_hardware": True, "teachers": ()},
+            ConfigError,
+            "scheme dml teaches none by itself",
         ),
         ({"scheme": "dml"}, ConfigError, "scheme dml trains all that take part, and 1 given"),
         ({"unlabelled": Path("bars.npz")}, DataError, "holds 4 arrays"),

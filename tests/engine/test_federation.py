@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import textwrap
@@ -157,15 +158,26 @@ def _shared(name: str, whole: SchemeData) -> tuple[PublicSamples, list[SchemeDat
 
 
 def _run(found: Server, client: Callable[[int, Said, Ask], StudentModule]) -> list[StudentModule]:
-    """Run clients in threads that joined in their order."""
-    calls = found.answers()
+    """Run clients in threads that joined in their order.
+
+    One trains at a time: threads share torch's random numbers, which machines do not.
+    """
+    calls, turn = found.answers(), threading.Lock()
 
     def ask(name: str, message: bytes) -> bytes:
-        return calls[name](message)
+        turn.release()
+        try:
+            return calls[name](message)
+        finally:
+            turn.acquire()
 
-    plans = [joined(student(), ask) for _ in range(CLIENTS)]
+    def trains(number: int) -> StudentModule:
+        with turn:
+            return client(number, plans[number], ask)
+
+    plans = [joined(student(), lambda name, message: calls[name](message)) for _ in range(CLIENTS)]
     with ThreadPoolExecutor(CLIENTS) as pool:
-        running = [pool.submit(client, n, plans[n], ask) for n in range(CLIENTS)]
+        running = [pool.submit(trains, n) for n in range(CLIENTS)]
         found.wait(lambda *_: None)
         return [each.result(60) for each in running]
 
@@ -256,17 +268,20 @@ def _halves(whole: SchemeData) -> list[SchemeData]:
     return [whole.of_rows(rows) for rows in torch.arange(count).split(count // CLIENTS)]
 
 
-def _relay() -> Relay:
-    plan = Said(layers=student().key, rounds=ROUNDS, epochs=2, seed=config().seed, by="fedgkt")
+def _relay(stage: int = 1) -> Relay:
+    plan = Said(
+        layers=student().key, rounds=ROUNDS, epochs=2, seed=config().seed, by="fedgkt", stage=stage
+    )
     found = relay(student(), plan, clients=CLIENTS, wait_s=60.0)
     found.config = config(epochs=2)
     return found
 
 
-def test_clients_with_the_first_stage_alone_come_to_what_is_simulated(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("stage", "maps"), [(1, (4, 3, 3)), (2, (8, 3, 3))])
+def test_clients_with_the_first_stages_alone_come_to_what_is_simulated(
+    monkeypatch: pytest.MonkeyPatch, stage: int, maps: tuple[int, int, int]
 ) -> None:
-    whole, found = data(), _relay()
+    whole, found = data(), _relay(stage)
     parts = _halves(whole)
     shown: list[dict[str, torch.Tensor]] = []
 
@@ -283,7 +298,7 @@ def test_clients_with_the_first_stage_alone_come_to_what_is_simulated(
     count = len(whole.training.labels)
     rows = (*torch.arange(count).split(count // CLIENTS), torch.arange(0))
     monkeypatch.setattr(Shards, "rows", lambda *_: rows)
-    scheme = parse_scheme(f"fedgkt:clients={CLIENTS},rounds={ROUNDS}")
+    scheme = parse_scheme(f"fedgkt:clients={CLIENTS},rounds={ROUNDS},stage={stage}")
     arm = Arm(name="scheme", scheme=scheme)
     wanted = train_scheme(student(), whole, config(epochs=2 * ROUNDS), arm=arm)[0]
     pairs = zip(found.result().state_dict().values(), wanted.state_dict().values(), strict=True)
@@ -292,11 +307,19 @@ def test_clients_with_the_first_stage_alone_come_to_what_is_simulated(
     assert all(state_equal(each, found.result()) for each in clients)
     own = count // CLIENTS
     sizes = {tuple(each["maps"].shape) for each in shown}
-    assert sizes == {(own, 4, 3, 3)}  # of the first stage; inputs are (1, 6, 6)
+    assert sizes == {(own, *maps)}  # of the last stage of a client; inputs are (1, 6, 6)
     assert not any(value.shape[-2:] == (6, 6) for each in shown for value in each.values())
-    edge = sum(t.numel() * t.element_size() for t in head_state(wanted, 1).values())
-    one = own * (2 * 4 * 3 * 3 + 2 * CLASSES + 4) + edge
-    assert CLIENTS * ROUNDS * one < found.bytes_received < CLIENTS * ROUNDS * (one + 2000)
+    edge = sum(t.numel() * t.element_size() for t in head_state(wanted, stage).values())
+    one = own * (2 * math.prod(maps) + 2 * CLASSES + 4) + edge
+    assert CLIENTS * ROUNDS * one < found.bytes_received < CLIENTS * ROUNDS * (one + 4000)
+
+
+def test_a_stage_that_the_student_has_not_is_refused_before_any_training() -> None:
+    with pytest.raises(ConfigError, match="stage 3 of a student with 2"):
+        _relay(stage=3)
+    plan = _relay().plan.model_copy(update={"stage": 3})
+    with pytest.raises(ConfigError, match="stage 3 of a student with 2"):
+        take_part_by_maps(student(), data(), plan, lambda *_: b"", config())
 
 
 def test_what_is_not_of_the_first_stage_is_refused() -> None:

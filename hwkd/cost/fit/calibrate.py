@@ -11,6 +11,7 @@ import numpy as np
 from hwkd.core.choices import Dtype, FitKind
 from hwkd.core.device import Device, FormEvidence, Interval, LatencyModel
 from hwkd.core.errors import ConfigError, OutlierError
+from hwkd.core.units import times_text
 from hwkd.cost.finer_terms import priced_work
 from hwkd.cost.fit.credible import (
     refuse_another_unit,
@@ -214,7 +215,7 @@ def _refuse_far_from_others(design: Design, known: Sequence[KnownStack], file: s
     others = float(np.delete(away, worst).max())
     if away[worst] > np.log(_OUTLIER) and away[worst] > 2 * others:
         factor = float(np.exp(logs[worst] - np.median(logs)))
-        shown = f"{factor:.3g} times" if factor >= 1 else f"1/{1 / factor:.3g} of"
+        shown = f"{times_text(factor)} times" if factor >= 1 else f"1/{times_text(1 / factor)} of"
         raise OutlierError(
             f"{file}: {design.names[worst]} took {shown} what the other rows say; measure it "
             "again or correct it (is it in another unit?), or say that it is right with "

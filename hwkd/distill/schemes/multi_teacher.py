@@ -118,7 +118,9 @@ class SeveralTeachers(TaughtScheme):
     nu: float = option(
         -1.0, "of min_norm: 1 / (nu K) is the largest weight; -1 is no bound", low=-1, high=1
     )
-    divide_by_teachers: bool = option(False, "weighed terms once more, as public code does")
+    divide_by_teachers: bool = option(
+        False, "divides the weighed terms by the number of teachers, as public code does"
+    )
 
     name: ClassVar[str] = "multi_teacher"
     family: ClassVar[SchemeFamily] = "multi-teacher"

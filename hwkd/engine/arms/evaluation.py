@@ -98,6 +98,7 @@ def train_student(
             SchemeData.of(context, train_config),
             train_config,
             arm=arm,
+            importance=context.importance(layers),
             on_epoch=on_epoch,
             check=check,
             checkpoints=checkpoints,

@@ -25,6 +25,7 @@ from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord
 from hwkd.core.widened import is_cheap
 from hwkd.distill.scheme import Phase
+from hwkd.distill.stage_weights import weighed_by_stage
 from hwkd.engine.arms.lifelong import lifelong_record
 from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.arms.scheme_stages import SchemeData, stages_of
@@ -45,6 +46,7 @@ def train_scheme(
     config: TrainConfig,
     *,
     arm: Arm,
+    importance: Sequence[float] | None = None,
     on_epoch: Callable[[EpochRecord], None] = lambda _: None,
     check: Callable[[], None] = lambda: None,
     clock: Clock = time.monotonic,
@@ -57,6 +59,7 @@ def train_scheme(
         data: that is trained on.
         config: of a training of the student alone.
         arm: has a scheme, or its control.
+        importance: of each stage of the student, for edges that teach stages; None is alike.
         on_epoch: hears of every epoch of every phase, numbered through.
         check: called before every step; raises to stop.
         clock: of a time budget, seconds.
@@ -66,7 +69,7 @@ def train_scheme(
         ConfigError: if the scheme cannot run with this student or these data.
     """
     assert arm.scheme is not None
-    stages = stages_of(arm.phases(), layers, data, config)
+    stages = stages_of(weighed_by_stage(arm.phases(), importance), layers, data, config)
     made = 0
 
     def tell(name: str, record: EpochRecord) -> None:

@@ -54,6 +54,7 @@ class Said(StrictModel):
         seed: of the training.
         by: name of the scheme.
         public: digest of the samples that all have; empty where none are shared.
+        stage: last one of a client that trains a part of the network, from 1.
     """
 
     by: str = "fedavg"
@@ -64,6 +65,7 @@ class Said(StrictModel):
     rounds: StoredInt = -1
     epochs: StoredInt = -1
     seed: StoredInt = -1
+    stage: StoredInt = 1
 
 
 def packed(said: Said, weights: bytes = b"") -> bytes:

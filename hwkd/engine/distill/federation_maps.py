@@ -1,8 +1,8 @@
-"""Clients with the first stage of a network, a server with the rest: FedGKT between machines.
+"""Clients with the first stages of a network, a server with the rest: FedGKT between machines.
 
-Maps of the first stage, what an exit on it says, and labels travel to the server in float16; what
-the server says of each sample, and the mean of the first stages, travel back. The rounds are those
-of the scheme `fedgkt`.
+Maps of the last of these stages, what an exit on it says, and labels travel to the server in
+float16; what the server says of each sample, and the mean of the first stages, travel back. The
+rounds are those of the scheme `fedgkt`.
 """
 
 from __future__ import annotations
@@ -179,11 +179,12 @@ def relay(layers: Layers, plan: Said, *, clients: int, wait_s: float) -> Relay:
     """Return the server of a training in two places.
 
     Raises:
-        ConfigError: if the student cannot be cut behind its first stage.
+        ConfigError: if the student cannot be cut behind the stage of the plan.
     """
     config = replace(TRAINING, epochs=plan.epochs, seed=plan.seed)
-    module, scheme = build_module(layers, seed=plan.seed), FedGKT(clients=clients)
-    head_state(module, scheme.stage)  # refuses what has no stages
+    module = build_module(layers, seed=plan.seed)
+    scheme = FedGKT(clients=clients, stage=plan.stage)
+    head_state(module, scheme.stage)  # refuses a stage that is not there
     return Relay(
         module=module, scheme=scheme, config=config, clients=clients, plan=plan, wait_s=wait_s
     )
@@ -192,7 +193,7 @@ def relay(layers: Layers, plan: Said, *, clients: int, wait_s: float) -> Relay:
 def take_part_by_maps(
     layers: Layers, data: SchemeData, plan: Said, ask: Ask, config: TrainConfig | None = None
 ) -> StudentModule:
-    """Train the first stage and an exit on it in every round; returns the network of all.
+    """Train the first stages and an exit on them in every round; returns the network of all.
 
     Args:
         layers: of the student, the same as the server's.
@@ -204,9 +205,10 @@ def take_part_by_maps(
         ConfigError: if there are too many samples for a message, the server refuses, or sends what
             is not of the student.
     """
-    scheme = FedGKT()
+    scheme = FedGKT(stage=plan.stage)
     config = replace(config or TRAINING, epochs=plan.epochs, seed=plan.seed)
     module, exit_state, replied = build_module(layers, seed=plan.seed), None, None
+    head_state(module, scheme.stage)  # before any training
     inputs, labels = data.training.copies[0], data.training.labels
     for number in range(plan.rounds):
         given = data if replied is None else replace(data, given=[[replied]])

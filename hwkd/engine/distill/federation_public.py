@@ -246,6 +246,7 @@ def serving(
     epochs: int,
     seed: int,
     wait_s: float,
+    stage: int = 1,
 ) -> Server:
     """Return the server of a scheme.
 
@@ -254,10 +255,12 @@ def serving(
         by: fedavg, feddf, fedmd or fedgkt.
         public: samples of the two that share them; None of fedavg.
         head: of the student, likewise.
+        stage: last one that clients of fedgkt have, from 1.
     """
     shared = public.digest if public is not None and by == FEDMD else ""
     plan = plan_of(layers, rounds=rounds, epochs=epochs, seed=seed, by=by, public=shared)
     if by == FEDGKT:
+        plan = plan.model_copy(update={"stage": stage})
         return relay(layers, plan, clients=clients, wait_s=wait_s)
     if public is None or head is None or by == FEDAVG:
         module = build_module(layers, seed=plan.seed)

@@ -12,7 +12,7 @@ from hwkd.core.limits import LIMIT_FIELDS, NO_LIMITS, Fit, Limits
 from hwkd.core.measure import CostEstimate
 from hwkd.core.metric import Metric
 from hwkd.core.trial import LimitName
-from hwkd.core.units import parse_bytes, parse_duration_s, parse_energy_j
+from hwkd.core.units import parse_bytes, parse_duration_s, parse_energy_j, times_text
 
 SCORE = "accuracy"
 _USUAL_LOSS = 0.03
@@ -68,7 +68,10 @@ class Gates:
     def closed_by_cost(self, cost: CostEstimate, risk: Risk) -> tuple[str, ...]:
         """Name the limits that a student is over, or that cannot be checked."""
         fit = Fit.of(cost, self.limits, risk)
-        over = [f"{v.limit_name} {v.excess_ratio:.2g} times its gate" for v in fit.violations]
+        over = [
+            f"{v.limit_name} {times_text(1 + v.excess_ratio)} times its gate"
+            for v in fit.violations
+        ]
         return (*over, *(f"{name} is not known" for name in fit.unknown))
 
     def closed_by_score(self, metric: Metric, before: float, after: float) -> tuple[str, ...]:

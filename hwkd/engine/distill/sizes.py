@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hwkd.core.errors import ConfigError, UnknownNameError
 from hwkd.core.measure import CostEstimate
 from hwkd.core.student import Layers
+from hwkd.core.units import times_text
 from hwkd.core.widened import widened
 
 Costed = Callable[[Layers], CostEstimate]
@@ -92,7 +93,7 @@ def sized_by_cost(
         if least > whole / factor:
             raise ConfigError(
                 f"--compression {of}:{factor:g}: with the fewest channels the student costs "
-                f"{whole / least:.3g} times less, and no more; give smaller factors"
+                f"{times_text(whole / least)} times less, and no more; give smaller factors"
             )
         low, high = _SMALLEST, found[-1].width
         for _ in range(_HALVINGS):

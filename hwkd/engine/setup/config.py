@@ -142,7 +142,8 @@ class TransferConfig(StrictModel):
         made: path of a file of `hwkd generate` that is learned from in place of the train split.
         copies: augmented copies that teacher and student both see; 1 is the data as they are.
         pairs: "STAGE=PATH", a stage of the student and the teacher's module that it follows.
-        importance: "hardware" weighs the stages of feature methods by what they cost on the device.
+        importance: "hardware" weighs the stages of feature methods, and those that a scheme
+            teaches, by what they cost on the device.
     """
 
     unlabelled: str | None = None

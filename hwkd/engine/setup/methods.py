@@ -20,10 +20,12 @@ from hwkd.distill.spec import (
     NO_METHOD,
     WeightedMethod,
     is_none,
+    is_taught,
     method_from_table,
     parse_methods,
     require_combinable,
 )
+from hwkd.distill.stage_weights import teaches_stages
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.pairs import paired_with, parse_pairs
 from hwkd.tasks.base import TaskData
@@ -152,12 +154,20 @@ def require_meaningful(config: SearchConfig) -> None:
     """
     methods, transfer = configured_methods(config), config.transfer
     names = ", ".join(e.method.name for e in methods or ()) or NO_METHOD
-    is_taught = methods is None or any(entry.method.asks_teacher for entry in methods)
-    if transfer.unlabelled is not None and not is_taught:
+    if transfer.unlabelled is not None and not (methods is None or is_taught(methods)):
         raise ConfigError(
             f"--unlabelled {transfer.unlabelled}: a teacher labels these inputs and --method "
             f"{names} has none; leave it out or add kd"
         )
+    if transfer.importance == "hardware" and config.scheme is not None:
+        scheme = parse_scheme(config.scheme.model_dump())
+        if not teaches_stages(scheme.phases()):
+            raise ConfigError(
+                f"--importance hardware: weighs what stages are taught and scheme {scheme.name} "
+                "teaches none by itself; leave it out or take byot, dna, early_exit, "
+                "information_flow or sad"
+            )
+        return
     has_layers = any(entry.method.paired_signals for entry in methods or ())
     if transfer.importance == "hardware" and not has_layers:
         given = "the default method" if methods is None else f"--method {names}"
