@@ -10,6 +10,7 @@ from hwkd.api.common import (
     DataOption,
     DeviceOption,
     LabelOption,
+    LayerRatesOption,
     Methods,
     OutOption,
     Qat,
@@ -84,13 +85,7 @@ def distill(
     copies: Annotated[
         int, Option("Augmented copies of an input that teacher and student both see.", minimum=1)
     ] = 1,
-    layer_rates: Annotated[
-        str | None,
-        Option(
-            "Learning rates by depth: decay=0.8 multiplies that of each stage by so much of the "
-            "one behind it, from the head to the stem; 1=0.1,2=0.5,head=1 names stages."
-        ),
-    ] = None,
+    layer_rates: LayerRatesOption = None,
     keep: Annotated[
         float | None,
         Option(

@@ -17,6 +17,7 @@ from hwkd.core.metric import ACCURACY, Metric, ScoresRecord
 from hwkd.core.old_records import with_network, with_scores
 from hwkd.core.strict_model import StoredInt, StrictModel, with_key
 from hwkd.core.student import Layers
+from hwkd.core.teaching_record import TeachingRecord
 from hwkd.core.trial import EpochRecord, StoredCost, StoredSpec
 from hwkd.core.verdict_record import Verdict, verdict_of_older_final
 from hwkd.core.verification import VerificationRecord
@@ -153,6 +154,7 @@ class FinalRecord(StrictModel):
         pairs: layers that feature methods compared; none of other methods.
         exits: of its file with exits; None of a scheme or a student without.
         lifelong: of tasks in turn; None of any other training.
+        teaching: its teacher beside it on validation; None without one, and of older versions.
         history: loss terms and gradient norms, epoch by epoch.
         all_examples: that it learned from in the end, those of validation among them; None if it
             never learned from those.
@@ -179,6 +181,7 @@ class FinalRecord(StrictModel):
     pairs: tuple[PairRecord, ...] = ()
     exits: ExitsRecord | None = None
     lifelong: LifelongRecord | None = None
+    teaching: TeachingRecord | None = None
     history: tuple[EpochRecord, ...] = ()
     all_examples: StoredInt | None = None
     remarks: tuple[str, ...] = ()
