@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from hwkd.api.worker import worker
     from hwkd.api.workers import workers
     from hwkd.core.errors import HwkdError
-    from hwkd.engine.search.listener import SilentListener
+    from hwkd.engine.run.listener import SilentListener
 
 __all__ = [
     "HwkdError",
@@ -104,7 +104,7 @@ _HOMES = {
     "federated_serve": "hwkd.api.federated",
     "HwkdError": "hwkd.core.errors",
     "SearchOutcome": "hwkd.api.outcome",
-    "SilentListener": "hwkd.engine.search.listener",
+    "SilentListener": "hwkd.engine.run.listener",
     "device": "hwkd.api.devices",
     "method": "hwkd.api.methods",
     "scheme": "hwkd.api.schemes",

@@ -40,7 +40,7 @@ from support.workplace import write_workplace
 import hwkd
 from hwkd.cli.app import app, main
 from hwkd.core.progress import silent
-from hwkd.engine.search.teacher_stage import prepare_teacher
+from hwkd.engine.run.teacher_stage import prepare_teacher
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.feasibility import require_feasible, survey
 from hwkd.engine.setup.prepare import prepare_data, survey_spaces

@@ -25,6 +25,7 @@ from typing import Any
 
 from benchmarks.lib.verdict import Target, report
 from hwkd.core.progress import silent
+from hwkd.core.verdict_record import DISTILLED, LABELS_ALONE
 from hwkd.distill.token_divergences import TokenDivergence
 from hwkd.language.corpus import Windows, open_tokenizer, read_corpus
 from hwkd.language.course import Budget, Recipe, nats_per_token, train_decoder
@@ -32,7 +33,7 @@ from hwkd.language.decoder_folder import open_decoder
 from hwkd.language.inner_states import read_states
 from hwkd.language.kept_parts import kept_sizes, sizes_of
 from hwkd.language.model_folder import TOKENIZER_FILE
-from hwkd.language.prune import DISTILLED, LABELS, SCRATCH, WHOLE, prune_decoder
+from hwkd.language.prune import SCRATCH, WHOLE, prune_decoder
 from hwkd.language.prune_order import PruneOrder
 from hwkd.language.shrink import new_model, small_config
 
@@ -87,7 +88,7 @@ def main() -> int:
         Target("perplexity of the distilled one over that from scratch, as long",
                means[DISTILLED] / means[SCRATCH], 1.0, scale=1.0, unit=" x"),
         Target("perplexity of the distilled one over that without teacher, as long",
-               means[DISTILLED] / means[LABELS], 1.0, scale=1.0, unit=" x"),
+               means[DISTILLED] / means[LABELS_ALONE], 1.0, scale=1.0, unit=" x"),
     ]  # fmt: skip
     values = {"whole": means[WHOLE], "seeds": rows}
     return report(targets, values)

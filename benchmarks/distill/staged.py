@@ -26,7 +26,7 @@ from hwkd.core.student import StudentSpec
 from hwkd.core.student_record import StudentRecord
 from hwkd.engine.distill.compression import run_compression
 from hwkd.engine.distill.request import DistillRequest
-from hwkd.engine.search.listener import SilentListener
+from hwkd.engine.run.listener import SilentListener
 
 
 def compressed(given: argparse.Namespace, folder: Path) -> CompressionRecord:

@@ -50,8 +50,8 @@ from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
 from hwkd.distill.losses.soft_targets import soft_target_loss
+from hwkd.engine.run.listener import SilentListener
 from hwkd.engine.search.chooser import OptunaChooser
-from hwkd.engine.search.listener import SilentListener
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.objective import score_objective
 from hwkd.engine.setup.resolve import resolve_config, screen_of

@@ -9,6 +9,7 @@ from hwkd.core.choices import (
     Accelerator,
     Arrays,
     CalibrationChoice,
+    ClassWeights,
     Dtype,
     KernelsChoice,
     QatMode,
@@ -17,7 +18,6 @@ from hwkd.core.choices import (
     TeacherSees,
     Tracker,
 )
-from hwkd.core.reading import ClassWeights
 from hwkd.core.teacher_input import TEACHER_FILES
 from hwkd.core.units import Duration
 

@@ -35,7 +35,7 @@ from hwkd.io.command_clock import command_began_s
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
-    from hwkd.engine.search.listener import SearchListener
+    from hwkd.engine.run.listener import SearchListener
 
 
 _TOLERANCE = 0.02
@@ -55,8 +55,13 @@ def distill(
     methods: Methods = (),
     scheme: SchemeOption = None,
     epochs: Annotated[int | None, Option("Passes over the data.", minimum=1)] = None,
-    task: Annotated[TaskOption | None, Here(f"For a student by itself; default: {TASK}.")] = None,
-    data: Annotated[DataOption, Here("For a student by itself.")] = None,
+    task: Annotated[
+        TaskOption | None,
+        Here(f"For a student by itself; default: as its description says, else {TASK}."),
+    ] = None,
+    data: Annotated[
+        DataOption, Here("For a student by itself; default: those that its description names.")
+    ] = None,
     label: Annotated[LabelOption, Here("For a student by itself.")] = None,
     device: Annotated[
         DeviceOption | None,
@@ -134,7 +139,7 @@ def distill(
             "Other ways to compare with, on labels alone, as fine-tune,prune,low-rank: a student "
             "that was trained before goes on; the teacher is pruned, or split into products of "
             "a lower rank, until it costs no more on the device than the student, and goes on. "
-            "fine-tune stands beside --attribution of its own accord.",
+            "With --attribution those that are possible stand beside it of their own accord.",
         ),
     ] = (),
     seeds: Annotated[

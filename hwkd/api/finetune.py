@@ -17,7 +17,7 @@ from hwkd.api.option import Here, Option, command_line, declares_options
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
-    from hwkd.engine.search.listener import SearchListener
+    from hwkd.engine.run.listener import SearchListener
 
 
 StudentToFinetune = Annotated[

@@ -16,7 +16,7 @@ from hwkd.io.command_clock import command_began_s
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
-    from hwkd.engine.search.listener import SearchListener
+    from hwkd.engine.run.listener import SearchListener
 
 
 @declares_options

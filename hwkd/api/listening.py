@@ -11,10 +11,10 @@ from html import escape
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from hwkd.core.errors import ConfigError, HwkdError, first_line
+from hwkd.core.errors import ConfigError, HwkdError, typed_line
 from hwkd.core.metric import primary_text
 from hwkd.core.trial import TrialRecord
-from hwkd.engine.search.listener import PassingListener, SearchListener, SilentListener
+from hwkd.engine.run.listener import PassingListener, SearchListener, SilentListener
 
 if TYPE_CHECKING:
     from hwkd.core.run_record import TeacherRecord
@@ -86,7 +86,7 @@ class _Guarded(PassingListener):
             self._failed.add(name)
             warnings.warn(
                 f"listener: {type(self._listener).__name__}.{name} failed "
-                f"({type(error).__name__}: {first_line(error)}); the work goes on without it",
+                f"({typed_line(error)}); the work goes on without it",
                 RuntimeWarning,
                 stacklevel=3,
             )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hwkd.core.choices import Tracker
 from hwkd.core.errors import ConfigError
 from hwkd.core.trial import TrialRecord
-from hwkd.engine.search.listener import PassingListener, SearchListener
+from hwkd.engine.run.listener import PassingListener, SearchListener
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class SearchDisplay:
-    """Says how a search or a distillation goes; see `hwkd.engine.search.listener.SearchListener`.
+    """Says how a search or a distillation goes; see `hwkd.engine.run.listener.SearchListener`.
 
     Attributes:
         tell: draws, or says, how far a stage is.

@@ -48,6 +48,11 @@ def judged_value(goal: ObjectiveConfig, terms: ObjectiveRecord) -> float:
     return weighted_value(goal, terms) if goal.mode == "weighted" else terms.task_error
 
 
+def error_weight(goal: ObjectiveConfig) -> float:
+    """Return by how much the one number grows with the validation error."""
+    return goal.alpha if goal.mode == "weighted" else 1.0
+
+
 def ranked_trials(goal: ObjectiveConfig, records: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
     """Return the completed trials, best first.
 

@@ -152,6 +152,12 @@ def first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+def typed_line(error: Exception) -> str:
+    """Return the error's type with the first line of its message, where it has one."""
+    kind, line = type(error).__name__, first_line(error)
+    return kind if line == kind else f"{kind}: {line}"
+
+
 class LostLeaseError(Exception):
     """Another process took over what this one worked on; its result must not be filed."""
 

@@ -134,38 +134,58 @@ class LifelongRecord(StrictModel):
     mean_accuracy: float
 
 
-class FinalRecord(StrictModel):
+class ReachedRecord(StrictModel):
+    """What one training reached: its own record has it, and that of the student that ships.
+
+    Attributes:
+        epochs: passes over the data, rounded.
+        scores: of the float32 and the int8 ONNX file; on validation from before it learned from it.
+        confusion: of the int8 file on test, by class; none where outputs are no classes or many.
+        worst_texts: those of test that the int8 file reads worst; none where inputs are no texts.
+        worst_pictures: likewise; none where outputs are no maps of a picture.
+        decision: threshold that was chosen on validation; None where answers turn at none.
+        pairs: layers that feature methods compared; none of other methods.
+        exits: of its file with exits; None of a scheme or a student without.
+        lifelong: of tasks in turn, on test; None of any other training.
+        all_examples: that it learned from in the end, those of validation among them; None if it
+            never learned from those.
+    """
+
+    epochs: StoredInt
+    scores: ScoresRecord
+    confusion: Confusion = ()
+    worst_texts: tuple[ReadTextRecord, ...] = ()
+    worst_pictures: tuple[SeenPictureRecord, ...] = ()
+    decision: DecisionRecord | None = None
+    pairs: tuple[PairRecord, ...] = ()
+    exits: ExitsRecord | None = None
+    lifelong: LifelongRecord | None = None
+    all_examples: StoredInt | None = None
+
+    def reached(self) -> dict[str, Any]:
+        """Return what one training reached, by name, without what else its record knows."""
+        return {name: getattr(self, name) for name in ReachedRecord.model_fields}
+
+
+class FinalRecord(ReachedRecord):
     """The best student after distillation at full length; the test split was read once for it.
 
     Attributes:
-        epochs: of the full training, rounded; of the brief one where its weights ship.
         seconds: of the full training, export and measurement, controls included.
-        scores: of the float32 and the int8 ONNX file; on validation from before it learned from it.
         network: layer by layer; of older versions without what each layer reads.
         quantisation: how the int8 file was made.
         quantisation_choice: what other int8 forms reached; None in records of older versions.
         profile: of the int8 file on the machine that searched.
         verification: its C on an emulated core; None unless asked for.
         verdict: every way in which it was trained, which of them ships and what was gained.
-        confusion: of the int8 file on test, by class; none where outputs are no classes or many.
-        worst_texts: those of test that the int8 file reads worst; none where inputs are no texts.
-        worst_pictures: likewise; none where outputs are no maps of a picture.
-        decision: the threshold that ships; None where answers turn at none.
-        pairs: layers that feature methods compared; none of other methods.
-        exits: of its file with exits; None of a scheme or a student without.
-        lifelong: of tasks in turn; None of any other training.
         teaching: its teacher beside it on validation; None without one, and of older versions.
         history: loss terms and gradient norms, epoch by epoch.
-        all_examples: that it learned from in the end, those of validation among them; None if it
-            never learned from those.
         remarks: what was tried, given up and is to be known of this end, in sentences.
     """
 
     trial: StoredInt
     spec: StoredSpec
-    epochs: StoredInt
     seconds: float
-    scores: ScoresRecord
     network: Annotated[Layers, *with_key("these layers")]
     cost: StoredCost
     own_c: StoredCost | None = None
@@ -174,16 +194,8 @@ class FinalRecord(StrictModel):
     profile: Profile | None = None
     verification: VerificationRecord | None = None
     verdict: Verdict
-    confusion: Confusion = ()
-    worst_texts: tuple[ReadTextRecord, ...] = ()
-    worst_pictures: tuple[SeenPictureRecord, ...] = ()
-    decision: DecisionRecord | None = None
-    pairs: tuple[PairRecord, ...] = ()
-    exits: ExitsRecord | None = None
-    lifelong: LifelongRecord | None = None
     teaching: TeachingRecord | None = None
     history: tuple[EpochRecord, ...] = ()
-    all_examples: StoredInt | None = None
     remarks: tuple[str, ...] = ()
 
     @model_validator(mode="before")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from pydantic import Field
 
-from hwkd.core.choices import Layout
+from hwkd.core.choices import ClassWeights, Layout
 from hwkd.core.errors import ConfigError
 from hwkd.core.pipeline_record import StepRecord
 from hwkd.core.strict_model import StoredInt, StrictModel
 
-ClassWeights: TypeAlias = Literal["auto", "none", "balanced"]
 # Where the word on the command line is not the field's name.
 _FLAGS: Mapping[str, str] = MappingProxyType(
     {

@@ -13,6 +13,13 @@ from typing import Any, Literal
 from hwkd.core.metric import ACCURACY, Metric
 from hwkd.core.strict_model import StoredInt, StrictModel
 
+# Names of ways of training: what a user asks for; every other one is a control.
+DISTILLED, TEACHER_FREE, LABELS_ALONE, SCHEME = (
+    "distilled", "teacher-free", "labels alone", "scheme",
+)  # fmt: skip
+ASKED_FOR = (DISTILLED, TEACHER_FREE, LABELS_ALONE, SCHEME)
+SMOOTHED = "label smoothing"
+
 
 class ArmScores(StrictModel):
     """What one training reached, in the metric of the verdict.
@@ -43,7 +50,7 @@ class ArmRecord(StrictModel):
     """One way of training the student, over its seeds.
 
     Attributes:
-        name: "distilled", "teacher-free", "labels alone" or of a control, as "cross-entropy".
+        name: one of `ASKED_FOR`, or of a control, as "cross-entropy".
         methods: as `--method` takes them; none is labels alone.
         scores: one a seed, at least one.
     """
@@ -196,12 +203,10 @@ class Verdict(StrictModel):
         return ": no full training was as good on validation, luck allowed for"
 
 
-# Names of what a user asks for; every other arm is a control.
-ASKED_FOR = ("distilled", "teacher-free", "labels alone", "scheme")
 _OLD_NAMES = {
-    "same student, distilled": "distilled",
+    "same student, distilled": DISTILLED,
     "same student, cross-entropy only (no teacher)": "cross-entropy",
-    "same student, label smoothing (no teacher)": "label smoothing",
+    "same student, label smoothing (no teacher)": SMOOTHED,
     "same student, transform without a teacher, of the labels alone": "transform without a teacher",
 }
 _OLD_FIELDS = ("controls", "gain", "recipe", "weights", "networks_compared", "methods")
@@ -209,12 +214,12 @@ _OLD_FIELDS = ("controls", "gain", "recipe", "weights", "networks_compared", "me
 
 def verdict_of_older_final(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a final record with its loose controls and gain made one verdict."""
-    methods, recipe = raw.get("methods", ()), raw.get("recipe", "distilled")
+    methods, recipe = raw.get("methods", ()), raw.get("recipe", DISTILLED)
     verdict = {
         "methods": methods,
         "is_taught": bool(methods),
         "arms": [_older_arm(control, methods) for control in raw.get("controls", ())],
-        "ships": recipe if methods or recipe != "distilled" else "labels alone",
+        "ships": recipe if methods or recipe != DISTILLED else LABELS_ALONE,
         "weights": raw.get("weights", "full"),
         "networks_compared": raw.get("networks_compared"),
         "gain": raw.get("gain"),
@@ -227,7 +232,7 @@ def _older_arm(control: Mapping[str, Any], methods: Sequence[str]) -> dict[str, 
     name = _OLD_NAMES.get(control["name"], control["name"])
     seeds, tests = control["seeds"], control["test_accuracies"]
     validations = control.get("validation_accuracies") or [None] * len(seeds)
-    is_distilled = name == "distilled"
+    is_distilled = name == DISTILLED
     return {
         "name": name,
         "methods": methods if is_distilled else (),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -101,6 +101,11 @@ def parse_methods(given: Sequence[str | Mapping[str, Any]]) -> tuple[WeightedMet
     )
     require_combinable(methods)
     return methods
+
+
+def is_taught(methods: Iterable[WeightedMethod]) -> bool:
+    """Whether a teacher takes part in any of the methods."""
+    return any(entry.method.asks_teacher for entry in methods)
 
 
 def is_none(given: Sequence[str | Mapping[str, Any]]) -> bool:

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import CodeType
 
 from hwkd.core.catalog import SEARCH_SPACES, STEPS
-from hwkd.core.errors import ConfigError, HwkdError, first_line
+from hwkd.core.errors import ConfigError, HwkdError, typed_line
 from hwkd.core.head import OUTPUT_KINDS, OutputKind
 from hwkd.core.student import SearchSpace
 from hwkd.io.trusted_code import digest_of
@@ -61,11 +61,20 @@ def load_user_space(path: Path) -> SearchSpace:
     return _import_user_space(path.resolve(), digest_of(path))
 
 
-def registered_spaces() -> tuple[str, ...]:
-    """Return the names of the registered search spaces, those aside that wait to be named."""
+def registered_spaces(*, of_signals: bool = False) -> tuple[str, ...]:
+    """Return the names of the registered search spaces, those aside that wait to be named.
+
+    Args:
+        of_signals: those for signals, too.
+    """
     discover("hwkd.search_spaces")
-    names = SEARCH_SPACES.names()
-    return tuple(n for n in names if getattr(SEARCH_SPACES.get(n), "is_default", True))
+
+    def is_searched(name: str) -> bool:
+        space = SEARCH_SPACES.get(name)
+        is_suited = of_signals or not getattr(space, "is_for_signals", False)
+        return is_suited and getattr(space, "is_default", True)
+
+    return tuple(name for name in SEARCH_SPACES.names() if is_searched(name))
 
 
 def output_kind(name: str) -> OutputKind:
@@ -102,7 +111,7 @@ def _import_user_space(path: Path, digest: str | None) -> SearchSpace:
     except HwkdError:
         raise
     except Exception as error:
-        raise ConfigError(f"--space {path}: {type(error).__name__}: {first_line(error)}") from error
+        raise ConfigError(f"--space {path}: {typed_line(error)}") from error
     finally:
         added = [SEARCH_SPACES.take(name) for name in set(SEARCH_SPACES.names()) - before]
     if len(added) != 1:

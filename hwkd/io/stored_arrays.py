@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.choices import Arrays
-from hwkd.core.errors import DataError
+from hwkd.core.errors import DataError, first_line
 from hwkd.io.paths import cache_root, cache_writes, written_atomically
 
 _FOLDER = "arrays"
@@ -67,7 +67,7 @@ def plain_array(values: Any, name: str) -> NDArray[Any]:
         if array.dtype.kind in "OT" and all(isinstance(item, str) for item in array.flat):
             array = array.astype(str)  # as data frames have their texts
     except (ValueError, TypeError, RuntimeError) as error:
-        raise DataError(f"data: {name} is no array ({str(error).splitlines()[0]})") from None
+        raise DataError(f"data: {name} is no array ({first_line(error)})") from None
     if array.dtype.kind not in "biufUS":
         raise DataError(
             f"data: {name} has type {array.dtype}; expected numbers, or texts that name classes"

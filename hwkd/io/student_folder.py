@@ -115,11 +115,12 @@ def holds_student(path: Path) -> bool:
     return any((path / name).is_file() for name in (DESCRIPTION_FILE, OLD_DESCRIPTION_FILE))
 
 
-def read_student(path: Path, *, option: str = "") -> StudentFolder:
+def read_student(path: Path, *, option: str = "", with_card: bool = True) -> StudentFolder:
     """Read the student of a folder, or the best one of a run.
 
     Args:
         option: that named it, for messages; empty for an argument.
+        with_card: its model card counts, too; not for a report, which writes that again.
 
     Raises:
         ConfigError: if nothing is there.
@@ -145,7 +146,7 @@ def read_student(path: Path, *, option: str = "") -> StudentFolder:
         record = _read_older(folder)
     else:
         raise RunFolderError(f"{shown}: holds no student (no {DESCRIPTION_FILE}); give {_EXPECTED}")
-    _require_unchanged(folder, record)
+    _require_unchanged(folder, record, but=None if with_card else CARD_FILE)
     return StudentFolder(folder=folder, record=record)
 
 
@@ -189,6 +190,18 @@ def record_text(record: StudentRecord) -> dict[str, str]:
     return {DESCRIPTION_FILE: record.model_dump_json(indent=2) + "\n"}
 
 
+def write_card(folder: Path, text: str) -> None:
+    """Write the model card of a student, and its digest into the description beside it."""
+    write_text(folder / CARD_FILE, text)
+    try:
+        record = read_record_file(folder / DESCRIPTION_FILE)
+    except ConfigError:
+        return  # of an older version, or damaged, which whoever needs it says
+    files = {**record.files, CARD_FILE: digest(text.encode())}
+    if files != record.files:
+        write_record(folder, record.model_copy(update={"files": files}))
+
+
 def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """Return name -> SHA-256 of files in a folder, as a description has them."""
     return {name: digest((folder / name).read_bytes()) for name in names}
@@ -228,16 +241,17 @@ def _read_older(folder: Path) -> StudentRecord:
     return complete_old_record(record, folder, digests(folder, there), int8_file=INT8_FILE)
 
 
-def _require_unchanged(folder: Path, record: StudentRecord) -> None:
+def _require_unchanged(folder: Path, record: StudentRecord, *, but: str | None) -> None:
     for name, digest in record.files.items():
+        if name == but:
+            continue
         path = folder / name
+        mend = "`hwkd report` writes it again" if name == CARD_FILE else "export the student again"
         if "/" in name or not path.is_file():
-            raise RunFolderError(
-                f"{folder}: {name} is missing; put it back or export the student again"
-            )
+            raise RunFolderError(f"{folder}: {name} is missing; put it back or {mend}")
         found = digests(folder, [name])[name]
         if found != digest:
             raise RunFolderError(
                 f"{path}: is not the file of this student (SHA-256 {found[:12]}, expected "
-                f"{digest[:12]}); put the right one back or export the student again"
+                f"{digest[:12]}); put the right one back or {mend}"
             )

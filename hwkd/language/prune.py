@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from hwkd.core.errors import ConfigError
 from hwkd.core.progress import Progress
+from hwkd.core.verdict_record import DISTILLED, LABELS_ALONE
 from hwkd.language.captions import read_captions
 from hwkd.language.corpus import Windows, open_tokenizer, read_corpus
 from hwkd.language.course import Budget, Course, Recipe, nats_per_token, train_decoder
@@ -33,8 +34,8 @@ from hwkd.language.prune_record import DecoderArm, DecoderSizes, PruneRecord
 from hwkd.language.shrink import KeptParts, kept_parts, new_model, shrunk
 from hwkd.language.teacher_tokens import TeacherTokens
 
-WHOLE, PRUNED, DISTILLED = "whole", "pruned", "distilled"
-TOKENS, LABELS, SCRATCH = "next tokens alone", "labels alone", "from scratch"
+WHOLE, PRUNED = "whole", "pruned"
+TOKENS, SCRATCH = "next tokens alone", "from scratch"
 _SCRATCH_FASTER = 3.0  # learning rate of new weights over that of trained ones
 _LEAST_SECONDS = 1.0  # of one training
 _USUAL_LENGTH = 128  # tokens
@@ -122,7 +123,7 @@ def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
 def _trained(order: PruneOrder) -> tuple[str, ...]:
     if not order.controls:
         return (DISTILLED,)
-    return (DISTILLED, *((TOKENS,) if order.states else ()), LABELS, SCRATCH)
+    return (DISTILLED, *((TOKENS,) if order.states else ()), LABELS_ALONE, SCRATCH)
 
 
 def _course(

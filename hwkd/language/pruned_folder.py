@@ -6,13 +6,13 @@ import tempfile
 from pathlib import Path
 
 from hwkd.core.markdown import inline, row
+from hwkd.core.verdict_record import DISTILLED, LABELS_ALONE
 from hwkd.deploy.output_folder import write_folder
+from hwkd.io.student_folder import CARD_FILE
 from hwkd.language.captions import PREPROCESSOR_FILE
 from hwkd.language.decoder_folder import auto_class
 from hwkd.language.model_folder import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from hwkd.language.prune import (
-    DISTILLED,
-    LABELS,
     PRUNED,
     SCRATCH,
     TOKENS,
@@ -21,13 +21,13 @@ from hwkd.language.prune import (
 )
 from hwkd.language.prune_record import PruneRecord
 
-RECORD_FILE, CARD_FILE = "pruned.json", "MODEL_CARD.md"
+RECORD_FILE = "pruned.json"
 _WHAT = {
     WHOLE: "the decoder that was given",
     PRUNED: "cut, not trained",
     DISTILLED: "cut, then taught by the whole one",
     TOKENS: "control: cut, then taught by its next tokens alone",
-    LABELS: "control: cut, then trained on the text without the teacher",
+    LABELS_ALONE: "control: cut, then trained on the text without the teacher",
     SCRATCH: "control: the same sizes, new weights, the text alone",
 }
 

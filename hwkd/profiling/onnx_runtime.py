@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from hwkd.core.errors import ProfilingError
+from hwkd.core.errors import ProfilingError, first_line
 from hwkd.core.measure import OpShare, Profile
 from hwkd.inference.sessions import start_session
 from hwkd.profiling.summary import summarise
@@ -63,8 +63,9 @@ def measure_latency(
     except ProfilingError:
         raise
     except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ProfilingError(f"{onnx_path}: ONNX Runtime cannot run it: {first_line}") from error
+        raise ProfilingError(
+            f"{onnx_path}: ONNX Runtime cannot run it: {first_line(error)}"
+        ) from error
     summary = summarise(samples_s)
     payload = onnx_path.read_bytes()
     return Profile(

@@ -68,7 +68,7 @@ def _doubt_about_student(folder: Path, run: RunRecord) -> str | None:
     if run.final is None or not holds_student(best):
         return None  # not there yet, or only the records were copied
     try:
-        of_student = read_student(folder).record.run
+        of_student = read_student(folder, with_card=False).record.run
     except HwkdError as error:
         return f"the best student is not what this report describes: {error}"
     if of_student is None or of_student.final is None:
@@ -82,7 +82,7 @@ def _doubt_about_student(folder: Path, run: RunRecord) -> str | None:
 
 
 def _student(folder: Path) -> tuple[RunRecord, tuple[TrialRecord, ...]]:
-    record = read_student(folder).record
+    record = read_student(folder, with_card=False).record
     if record.run is None or record.trial is None:
         raise RunFolderError(
             f"{folder}: an older version wrote this student, and nothing there says how it was "

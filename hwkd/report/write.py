@@ -7,8 +7,7 @@ from pathlib import Path
 
 from hwkd.core.errors import RunFolderError
 from hwkd.core.progress import Progress, silent
-from hwkd.io.run_text import write_text
-from hwkd.io.student_folder import CARD_FILE, holds_student, student_folder_of
+from hwkd.io.student_folder import holds_student, student_folder_of, write_card
 from hwkd.report.build import build_report
 from hwkd.report.columns import front_columns, trial_columns, write_csv
 from hwkd.report.document import Report
@@ -52,7 +51,7 @@ def write_report_files(
             write_pareto_png(report, picture)
         student = student_folder_of(folder)
         if run.final is not None and report.best is not None and student.is_dir():
-            write_text(student / CARD_FILE, model_card(run, report.best))
+            write_card(student, model_card(run, report.best))
         progress(_STAGE, 2, _STEPS, "write the page")
         write_html(report, folder / "report.html", picture=picture)
     except OSError as error:

@@ -14,7 +14,7 @@ from typing import Any
 import onnx
 from onnx import AttributeProto, NodeProto, TensorProto
 
-from hwkd.core.errors import ModelFileError
+from hwkd.core.errors import ModelFileError, first_line
 from hwkd.trace.node_label import node_label
 from hwkd.trace.onnx_dtypes import BITS, dtype_name, refuse_dtype
 from hwkd.trace.onnx_model import STANDARD_DOMAINS
@@ -232,7 +232,7 @@ class _Reader:
         try:
             onnx.checker.check_node(proto, self._context)
         except onnx.checker.ValidationError as error:
-            raise self._malformed(proto, str(error).strip().splitlines()[0]) from None
+            raise self._malformed(proto, first_line(error)) from None
 
     def _node(self, name: str, kind: str, inputs: tuple[str, ...], proto: NodeProto) -> Node:
         attributes = {item.name: onnx.helper.get_attribute_value(item) for item in proto.attribute}

@@ -22,6 +22,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from hwkd import __version__
+from hwkd.core.errors import first_line
 from hwkd.core.strict_model import StoredInt, StrictModel
 from hwkd.core.trial import EpochRecord
 from hwkd.io.paths import written_atomically
@@ -177,7 +178,7 @@ class Checkpoints:
                 else:
                     reason = "is of another training or another version"
         except (SafetensorError, OSError, ValidationError) as error:
-            reason = f"cannot be read ({str(error).splitlines()[0]})"
+            reason = f"cannot be read ({first_line(error)})"
         self._say(f"{path}: this checkpoint {reason}; the training begins again")
         return None
 

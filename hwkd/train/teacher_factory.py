@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from hwkd.core.errors import TeacherError, first_line
+from hwkd.core.errors import TeacherError, typed_line
 
 
 def require_factory(reference: str) -> None:
@@ -37,7 +37,7 @@ def require_factory(reference: str) -> None:
 def no_factory(reference: str, error: Exception) -> TeacherError:
     """Return what says why a factory cannot be had."""
     return TeacherError(
-        f"--teacher {reference}: {type(error).__name__}: {first_line(error)}; expected a function "
+        f"--teacher {reference}: {typed_line(error)}; expected a function "
         "without arguments that returns a torch module"
     )
 

@@ -18,7 +18,7 @@ from hwkd.api.live import Look, Watched
 from hwkd.api.live_server import LiveServer
 from hwkd.cli.app import main
 from hwkd.core.errors import ConfigError, RunFolderError, StoppedByUserError
-from hwkd.engine.search.listener import SilentListener
+from hwkd.engine.run.listener import SilentListener
 from hwkd.engine.search.logged import Logged
 from hwkd.io.run_log import LOG_FILE, LogLine, StageAt, note_line, note_stage, read_log, read_stage
 

@@ -13,7 +13,7 @@ from hwkd.api.track import require_trackers, tracked, trial_numbers
 from hwkd.core.choices import Tracker
 from hwkd.core.errors import ConfigError
 from hwkd.core.metric import ACCURACY
-from hwkd.engine.search.listener import SilentListener
+from hwkd.engine.run.listener import SilentListener
 
 RUN, RECORDS = make_run(trials=12)
 SCORED = [record for record in RECORDS if record.objective is not None]

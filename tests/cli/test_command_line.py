@@ -172,12 +172,12 @@ def test_sources_left_to_fill_in_are_a_caveat_of_the_run(tmp_path):
     device = load_device(str(tmp_path / "board.toml"))
     config = SearchConfig(device=str(tmp_path / "board.toml"))
     told = [
-        line for line in search_caveats(config, device, [], is_taught=False) if "FILL IN" in line
+        line for line in search_caveats(config, device, [], is_compared=False) if "FILL IN" in line
     ]
     assert len(told) == 1
     assert all(name in told[0] for name in ("clock_hz", "sram_bytes", "flash_bytes"))
     packaged = search_caveats(
-        SearchConfig(device="cortex-m7"), load_device("cortex-m7"), [], is_taught=True
+        SearchConfig(device="cortex-m7"), load_device("cortex-m7"), [], is_compared=True
     )
     assert not any("FILL IN" in line for line in packaged)
 

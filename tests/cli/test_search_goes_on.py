@@ -22,8 +22,8 @@ from support.tiny_search import write_npz, write_teacher
 
 import hwkd
 from hwkd.cli.app import main
+from hwkd.engine.run.listener import SilentListener
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.search.listener import SilentListener
 from hwkd.io.run_files import read_run_record
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

@@ -19,8 +19,8 @@ from support.user_space import USER_SPACE
 import hwkd
 from hwkd.cli.app import main
 from hwkd.core.errors import HwkdError
+from hwkd.engine.run.listener import SilentListener
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.search.listener import SilentListener
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.run_files import read_run_record
 

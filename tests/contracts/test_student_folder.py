@@ -21,6 +21,7 @@ from hwkd.engine.arms.export import ExportOrder, export_student, exporters
 from hwkd.engine.arms.student_folder import write_student
 from hwkd.engine.setup.stored_student import layers_of_record
 from hwkd.io.student_folder import (
+    CARD_FILE,
     DESCRIPTION_FILE,
     FLOAT_FILE,
     INT8_FILE,
@@ -93,6 +94,38 @@ def test_a_changed_byte_is_refused(name: str, student: Path) -> None:
     (student / name).write_bytes(content)
     with pytest.raises(RunFolderError, match="is not the file of this student"):
         read_student(student)
+
+
+@pytest.fixture
+def with_card(student: Path) -> Path:
+    """A student whose report was made."""
+    assert main(["report", str(student)]) == 0
+    return student
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda card: card.write_text("# Another")])
+def test_a_model_card_of_another_student_is_refused_until_its_report_is_made(
+    change, with_card: Path, capsys
+) -> None:
+    text = (with_card / CARD_FILE).read_text()
+    change(with_card / CARD_FILE)
+    out = with_card.with_name("out")
+    assert main(["export", str(with_card), "--out", str(out)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert CARD_FILE in line
+    assert line.endswith("back or `hwkd report` writes it again")
+    assert main(["report", str(with_card)]) == 0
+    assert CARD_FILE not in capsys.readouterr().err
+    assert (with_card / CARD_FILE).read_text() == text
+    assert main(["export", str(with_card), "--out", str(out)]) == 0
+    assert CARD_FILE not in read_student(out).record.files
+
+
+def test_a_report_made_again_leaves_the_description_as_it_is(with_card: Path) -> None:
+    before = (with_card / DESCRIPTION_FILE).read_bytes()
+    assert main(["report", str(with_card)]) == 0
+    assert (with_card / DESCRIPTION_FILE).read_bytes() == before
+    assert set(read_student(with_card).record.files) == {CARD_FILE, *FILES}
 
 
 def changed(student: Path, *path: str | int, value: object) -> Path:

@@ -19,7 +19,7 @@ from hwkd.engine.arms.orders import ArmOrder, ArmResult
 from hwkd.engine.arms.train_arm import train_arm
 from hwkd.engine.distill.resolve import resolve_student
 from hwkd.engine.distill.run import run_distillation
-from hwkd.engine.search.listener import SilentListener
+from hwkd.engine.run.listener import SilentListener
 from hwkd.engine.setup.time_plan import Stage
 from hwkd.io.student_folder import (
     FLOAT_FILE,

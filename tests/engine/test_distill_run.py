@@ -27,7 +27,7 @@ from hwkd.engine.distill.answers import write_teacher_answers
 from hwkd.engine.distill.generate import generate_samples
 from hwkd.engine.distill.resolve import learned_without, resolve_student
 from hwkd.engine.distill.run import run_distillation
-from hwkd.engine.search.listener import SilentListener
+from hwkd.engine.run.listener import SilentListener
 from hwkd.engine.setup.config import SearchConfig, TeacherConfig
 from hwkd.engine.setup.context import make_context
 from hwkd.engine.setup.teacher import open_teachers

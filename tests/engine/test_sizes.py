@@ -19,7 +19,7 @@ from hwkd.engine.distill.gates import Gates
 from hwkd.engine.distill.request import DistillRequest
 from hwkd.engine.distill.rungs import require_sizes, run_of
 from hwkd.engine.distill.sizes import parse_compression, sized_by_cost
-from hwkd.engine.search.listener import SilentListener
+from hwkd.engine.run.listener import SilentListener
 from hwkd.io.student_folder import StudentFolder, read_student
 
 

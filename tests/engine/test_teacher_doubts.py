@@ -18,7 +18,7 @@ from support.tiny_search import silent
 from hwkd.cli.search_display import SearchDisplay
 from hwkd.core.errors import TeacherError
 from hwkd.core.run_record import TeacherRecord
-from hwkd.engine.search.teacher_stage import prepare_teacher
+from hwkd.engine.run.teacher_stage import prepare_teacher
 from hwkd.engine.setup.config import SearchConfig, TeacherConfig
 from hwkd.engine.setup.prepare import prepare_data
 from hwkd.report.build import build_report

@@ -7,9 +7,9 @@ from support.tiny_search import make_config, silent, write_npz, write_teacher
 
 from hwkd.core.errors import TeacherError
 from hwkd.core.trial import ObjectiveRecord, TrialRecord
-from hwkd.engine.search import teacher_stage
-from hwkd.engine.search.run_teacher import beaten_by, error_to_beat
-from hwkd.engine.search.teacher_stage import prepare_teacher
+from hwkd.engine.run import teacher_stage
+from hwkd.engine.run.run_teacher import beaten_by, error_to_beat
+from hwkd.engine.run.teacher_stage import prepare_teacher
 from hwkd.engine.setup.prepare import prepare_data
 
 

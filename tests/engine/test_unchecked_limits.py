@@ -17,7 +17,7 @@ def test_a_limit_that_cannot_be_checked_is_a_caveat():
     config = SearchConfig(device="esp32-s3", limits=LimitsConfig(energy_j=1.0, ram_bytes=10))
     cost = estimate(energy_j=None)
     records = [completed(number).model_copy(update={"cost": cost}) for number in (0, 1)]
-    caveats = search_caveats(config, load_device("esp32-s3"), records, is_taught=True)
+    caveats = search_caveats(config, load_device("esp32-s3"), records, is_compared=True)
     (found,) = [line for line in caveats if "could not be checked" in line]
     assert found.startswith("The limit on energy could not be checked for 2 of 2 trained students")
 
@@ -29,10 +29,10 @@ def test_the_table_before_a_search_names_what_could_not_be_checked():
     assert "The limit on energy could not be checked for 9 of 9" in note
 
 
-@pytest.mark.parametrize(("is_taught", "controls", "is_said"), [
+@pytest.mark.parametrize(("is_compared", "controls", "is_said"), [
     (True, 1, True), (True, 3, False), (False, 1, False), (False, 0, False),
 ])  # fmt: skip
-def test_a_gain_by_a_teacher_is_doubted_only_where_there_is_a_teacher(is_taught, controls, is_said):
+def test_a_gain_is_doubted_only_where_there_is_one(is_compared, controls, is_said):
     config = SearchConfig(device="cortex-m7", training=TrainingConfig(controls=controls))
-    caveats = search_caveats(config, load_device("cortex-m7"), [], is_taught=is_taught)
-    assert any("gain over training without a teacher" in line for line in caveats) == is_said
+    caveats = search_caveats(config, load_device("cortex-m7"), [], is_compared=is_compared)
+    assert any("rests on one seed" in line for line in caveats) == is_said

@@ -16,7 +16,7 @@ from hwkd.engine.run.prepared import prepared_json
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.shared_study import SharedStudy
 from hwkd.engine.run.study_place import StudyPlace
-from hwkd.engine.search.teacher_stage import prepare_teacher
+from hwkd.engine.run.teacher_stage import prepare_teacher
 from hwkd.engine.search.trial_run import TrialRunner
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.prepare import Prepared, prepare_data

@@ -47,11 +47,10 @@ def conclude(
     files, candidate = student_files(folder, result), order_candidate(order, context)
     profile = measure_latency(files.int8_path, runs=_PROFILE_RUNS, max_seconds=profile_s)
     final = FinalRecord(
+        **result.reached(),
         trial=max(0, order.trial),
         spec=order.spec,
-        epochs=result.epochs,
         seconds=time.monotonic() - started_s,
-        scores=result.scores,
         network=candidate.layers,
         cost=candidate.cost,
         own_c=own_c_cost(files.int8_path, context.given),
@@ -59,16 +58,8 @@ def conclude(
         quantisation_choice=result.quantisation,
         profile=profile,
         verdict=verdict,
-        confusion=result.confusion,
-        worst_texts=result.worst_texts,
-        worst_pictures=result.worst_pictures,
-        decision=result.decision,
-        pairs=result.pairs,
-        exits=result.exits,
-        lifelong=result.lifelong,
         teaching=_teaching(context, verdict, files),
         history=result_history(folder),
-        all_examples=result.all_examples,
     )
     return final, files
 

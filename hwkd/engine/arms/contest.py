@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwkd.core.best import judged_value
+from hwkd.core.best import error_weight, judged_value
 from hwkd.core.metric import Metric, Scores
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.trial import TrialRecord
@@ -83,6 +83,7 @@ def contenders(
         ranked: completed trials, best first.
         trainings: full trainings that finished, by name.
     """
+    known = _known_arms(context)
     found = [
         Contender(
             name=f"trial {record.number}",
@@ -90,7 +91,6 @@ def contenders(
             weights="brief",
             arm=BRIEF,
             value=judged_value(goal, record.objective),
-            is_taught=bool(record.methods),
         )
         for record in ranked
         if record.spec is not None and record.objective is not None
@@ -112,7 +112,7 @@ def contenders(
                 arm=f"{job.arm}, {job.epochs} epochs, {job.budget_s}, {job.goes_on}",
                 value=value,
                 steadier=_steadier(scores, goal),
-                is_taught=job.arm == "distilled",
+                is_taught=_arm(job.arm, known).is_taught,
             )
         )
     return found
@@ -138,8 +138,7 @@ def standard_error(
     held_back = context.of(best.spec).data.validation
     outputs = student_logits(StudentFiles(order_folder(run, best)).int8_path, held_back.inputs)
     errors = context.data.head.errors(outputs, held_back.labels)
-    weight = goal.alpha if goal.mode == "weighted" else 1.0
-    return weight * float(errors.std()) / math.sqrt(len(errors))
+    return error_weight(goal) * float(errors.std()) / math.sqrt(len(errors))
 
 
 def ahead_by_luck(
@@ -212,8 +211,8 @@ def judged(
     kind, first = context.data.head.kind, _asked_for(job.arm, context)
     order = [arm.name for arm in arms_of(first.methods, kind, context.scheme)]
     names = sorted(found, key=lambda name: order.index(name) if name in order else len(order))
-    arms = tuple(_record(name, found[name], context) for name in names)
-    metric = context.data.head.metrics[0]
+    metric, known = context.data.head.metrics[0], _known_arms(context)
+    arms = tuple(_record(_arm(name, known), found[name], metric) for name in names)
     was_trained = bool(arms) and arms[0].name == first.name
     return Verdict(
         metric=metric,
@@ -234,18 +233,22 @@ def _length(job: ArmOrder) -> tuple[object, ...]:
 
 def _asked_for(ships: str, context: SearchContext) -> Arm:
     """Return the arm that the others are controls of: without a teacher that was left out."""
-    kind = context.data.head.kind
-    first = arms_of(context.methods, kind, context.scheme)[0]
-    known = known_arms(context.methods, kind, context.scheme)
+    first = arms_of(context.methods, context.data.head.kind, context.scheme)[0]
+    known = _known_arms(context)
     return known[ships] if ships in ASKED_FOR and ships in known else first
 
 
-def _record(name: str, found: Sequence[ArmResult], context: SearchContext) -> ArmRecord:
-    metric = context.data.head.metrics[0]
-    known = known_arms(context.methods, context.data.head.kind, context.scheme)
-    arm = known.get(name, Arm(name=name))  # an older version had others
+def _known_arms(context: SearchContext) -> Mapping[str, Arm]:
+    return known_arms(context.methods, context.data.head.kind, context.scheme)
+
+
+def _arm(name: str, known: Mapping[str, Arm]) -> Arm:
+    return known.get(name, Arm(name=name))  # an older version had others
+
+
+def _record(arm: Arm, found: Sequence[ArmResult], metric: Metric) -> ArmRecord:
     return ArmRecord(
-        name=name,
+        name=arm.name,
         methods=arm.described(),
         is_taught=arm.is_taught,
         scores=tuple(

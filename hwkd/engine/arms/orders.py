@@ -8,14 +8,7 @@ from typing import Any
 
 from pydantic import RootModel, ValidationError, model_validator
 
-from hwkd.core.decision_record import (
-    Confusion,
-    DecisionRecord,
-    ReadTextRecord,
-    SeenPictureRecord,
-)
-from hwkd.core.final_record import ExitsRecord, LifelongRecord, PairRecord, QuantisationChoiceRecord
-from hwkd.core.metric import ScoresRecord
+from hwkd.core.final_record import QuantisationChoiceRecord, ReachedRecord
 from hwkd.core.old_records import with_scores
 from hwkd.core.strict_model import StoredInt, StrictModel, read_record
 from hwkd.core.student_record import StoredNetwork
@@ -31,43 +24,22 @@ NOT_SEARCHED = -1
 ORDER_FILE, RESULT_FILE, HISTORY_FILE = "job.json", "scores.json", "history.json"
 
 
-class ArmResult(StrictModel):
+class ArmResult(ReachedRecord):
     """What a training reached.
 
     Attributes:
-        epochs: passes over the data, rounded.
-        scores: of the float and the int8 file.
         objective: terms on validation, int8; None in files of older versions.
         varied_error: mean error of the int8 file on validation examples varied as in training;
             None where that was not asked (see `hwkd.engine.arms.varied`).
         samples_seen: in the training; None likewise.
         quantisation: how the int8 file was chosen; None when another version trained it.
-        confusion: of the int8 file on test, by class.
-        worst_texts: those of test that the int8 file reads worst; none where inputs are no texts.
-        worst_pictures: likewise; none where outputs are no maps of a picture.
-        decision: threshold that was chosen on validation.
-        pairs: layers that feature methods compared.
-        exits: of the file with exits; None without any.
-        lifelong: what is left of tasks in turn, on test; None without tasks.
-        all_examples: that it learned from after it was scored on validation, those of validation
-            among them; None if it never learned from those.
     """
 
     seed: StoredInt
-    epochs: StoredInt
-    scores: ScoresRecord
     objective: ObjectiveRecord | None = None
     varied_error: float | None = None
     samples_seen: StoredInt | None = None
     quantisation: QuantisationChoiceRecord | None = None
-    confusion: Confusion = ()
-    worst_texts: tuple[ReadTextRecord, ...] = ()
-    worst_pictures: tuple[SeenPictureRecord, ...] = ()
-    decision: DecisionRecord | None = None
-    pairs: tuple[PairRecord, ...] = ()
-    exits: ExitsRecord | None = None
-    lifelong: LifelongRecord | None = None
-    all_examples: StoredInt | None = None
 
     @model_validator(mode="before")
     @classmethod

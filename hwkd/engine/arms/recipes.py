@@ -11,14 +11,13 @@ from dataclasses import dataclass, replace
 
 from hwkd.core.errors import RunFolderError
 from hwkd.core.head import OutputKind
+from hwkd.core.verdict_record import DISTILLED, LABELS_ALONE, SCHEME, SMOOTHED, TEACHER_FREE
 from hwkd.distill.losses.teacher_free import LabelSmoothing
 from hwkd.distill.scheme import Phase, Scheme
 from hwkd.distill.scheme_spec import control_of
-from hwkd.distill.spec import WeightedMethod
+from hwkd.distill.spec import WeightedMethod, is_taught
 from hwkd.engine.setup.methods import without_teacher
 
-# Name of the arm that learns by a scheme.
-SCHEME = "scheme"
 # Names of what begins with weights that know something, and learns from labels alone.
 FINE_TUNING, PRUNED, LOW_RANK = "fine-tuning", "pruned teacher", "low-rank teacher"
 # Of the learning rate: weights that are good are kept from being forgotten.
@@ -51,7 +50,7 @@ class Arm:
         """Whether a teacher takes part."""
         if self.scheme is not None:
             return self.scheme.user_teachers > 0 and not self.is_control
-        return any(entry.method.asks_teacher for entry in self.methods)
+        return is_taught(self.methods)
 
     def described(self) -> tuple[str, ...]:
         """Return its methods, or its scheme, as a user would write them."""
@@ -77,29 +76,44 @@ def arms_of(
         scheme: by which students learn in place of methods.
     """
     if scheme is not None:
-        smoothed = WeightedMethod(method=LabelSmoothing(), weight=1.0)
         return (
             Arm(name=SCHEME, scheme=scheme),
             Arm(name="scheme without distillation", scheme=scheme, is_control=True),
             Arm(name=kind.plain_training),
-            Arm(name="label smoothing", methods=(smoothed,)),
+            _smoothed(),
         )
     if not methods:
-        return (Arm(name="labels alone", smooths_labels=True),)
-    is_taught = any(entry.method.asks_teacher for entry in methods)
-    name = "distilled" if is_taught else "teacher-free"
+        return (Arm(name=LABELS_ALONE, smooths_labels=True),)
+    name = DISTILLED if is_taught(methods) else TEACHER_FREE
     arms = [Arm(name=name, methods=tuple(methods)), Arm(name=kind.plain_training)]
     if not kind.of_classes:
         return tuple(arms)
     if not any(isinstance(entry.method, LabelSmoothing) for entry in methods):
-        smoothed = WeightedMethod(method=LabelSmoothing(), weight=1.0)
-        arms.append(Arm(name="label smoothing", methods=(smoothed,)))
+        arms.append(_smoothed())
     for entry in methods:
         control = entry.method.no_teacher_control()
         if control is not None:
             weighted = replace(entry, method=control)
             arms.append(Arm(name=f"{control.name}, no teacher", methods=(weighted,)))
     return tuple(arms)
+
+
+def _smoothed() -> Arm:
+    return Arm(name=SMOOTHED, methods=(WeightedMethod(method=LabelSmoothing(), weight=1.0),))
+
+
+def arm_of_trial(
+    described: Sequence[str] | None, methods: Sequence[WeightedMethod], kind: OutputKind
+) -> Arm:
+    """Return the arm by which a candidate of a search learned.
+
+    Args:
+        described: what it learned by, as its record has it; None of an older version.
+        methods: of the search.
+    """
+    ways = [arms_of(way, kind)[0] for way in (methods, without_teacher(methods), ())]
+    wanted = None if described is None else tuple(described)
+    return next((arm for arm in ways if arm.described() == wanted), ways[0])
 
 
 def known_arms(

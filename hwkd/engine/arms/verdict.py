@@ -35,6 +35,7 @@ class Contender:
         arm: how it was trained: arm and length; repetitions differ in the seed alone.
         value: the run's own objective on validation, int8; smaller is better.
         steadier: the same with the error on more examples, varied ones; None if it is not known.
+        is_taught: of a full training, whether a teacher took part.
     """
 
     name: str
@@ -43,7 +44,7 @@ class Contender:
     arm: str
     value: float
     steadier: float | None = None
-    is_taught: bool
+    is_taught: bool = False
 
 
 def expected_luck(compared: int, deviation: float) -> float:

@@ -12,13 +12,14 @@ import numpy as np
 from hwkd.core.errors import ConfigError
 from hwkd.core.ladder_record import CapacityRecord, CurveRecord, RungRecord
 from hwkd.core.metric import Metric
+from hwkd.core.verdict_record import LABELS_ALONE
 from hwkd.core.widened import widened
 from hwkd.distill.spec import NO_METHOD, is_none
 from hwkd.engine.arms.verdict import gain_in
 from hwkd.engine.distill.request import DistillRequest
 from hwkd.engine.distill.resolve import ResolvedStudent, resolve_student
 from hwkd.engine.distill.rungs import Rungs, arm_of, run_of, rungs
-from hwkd.engine.search.listener import SearchListener
+from hwkd.engine.run.listener import SearchListener
 from hwkd.engine.setup.resolve import screen_of
 from hwkd.io.student_folder import StudentFolder
 
@@ -119,7 +120,7 @@ def _record(
     cost = screen.costed(resolved.spec, taught.layers).cost
     with_teacher, without = arm_of(taught), arm_of(alone)
     record = RungRecord.of(f"{width:g}", width, cost, with_teacher, alone=without)
-    gain = gain_in(metric, with_teacher.test_int8, without.test_int8, over="labels alone")
+    gain = gain_in(metric, with_teacher.test_int8, without.test_int8, over=LABELS_ALONE)
     return record.model_copy(update={"gain": gain})
 
 

@@ -23,7 +23,7 @@ from hwkd.engine.distill.request import DistillRequest
 from hwkd.engine.distill.resolve import ResolvedStudent, resolve_student
 from hwkd.engine.distill.rungs import Rungs, arm_of, run_of, rungs
 from hwkd.engine.distill.sizes import Sized, parse_compression, sized_by_cost
-from hwkd.engine.search.listener import SearchListener
+from hwkd.engine.run.listener import SearchListener
 from hwkd.engine.setup.resolve import screen_of
 from hwkd.io.student_folder import FLOAT_FILE, StudentFolder
 

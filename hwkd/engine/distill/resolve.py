@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hwkd.core.choices import TASK
-from hwkd.core.errors import ConfigError
+from hwkd.core.errors import ConfigError, HwkdError
 from hwkd.core.progress import Progress
 from hwkd.core.reading import Reading
 from hwkd.core.run_record import DeviceRecord, RunRecord
 from hwkd.core.student import Layers, StudentSpec
+from hwkd.core.student_record import StudentRecord
 from hwkd.core.widened import widened
 from hwkd.engine.distill.finetune import (
     FEWER_EPOCHS,
@@ -21,9 +22,10 @@ from hwkd.engine.distill.finetune import (
     run_of_student,
     start_of,
 )
+from hwkd.engine.distill.own_data import Learned, reading_again
 from hwkd.engine.distill.own_model import SUFFIX, OwnModel, normalised, prepared_alike
 from hwkd.engine.distill.request import FINE_TUNE, DistillRequest, distill_config, with_epochs
-from hwkd.engine.search.run_teacher import TEACHER_FOLDER
+from hwkd.engine.run.run_teacher import TEACHER_FOLDER
 from hwkd.engine.setup.config import LimitsConfig, SearchConfig, TeacherConfig
 from hwkd.engine.setup.resolve import load_data, resolve_config
 from hwkd.engine.setup.screening import load_spaces
@@ -32,7 +34,12 @@ from hwkd.engine.setup.trust import named_by_user, trusted
 from hwkd.io.device_catalog import load_device
 from hwkd.io.paths import require_there
 from hwkd.io.run_files import CONFIG_FILE, RUN_FILE, TRIALS_FILE, read_run_record
-from hwkd.io.student_folder import DESCRIPTION_FILE, read_record_file, read_student
+from hwkd.io.student_folder import (
+    BEST_FOLDER,
+    DESCRIPTION_FILE,
+    read_record_file,
+    read_student,
+)
 from hwkd.io.trials_file import read_trials
 from hwkd.tasks.base import Task, TaskData
 
@@ -89,7 +96,7 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
         config = config.model_copy(update={"training": slower})
     if request.teachers:
         config = named_by_user(config)
-    task, data = load_data(config, progress=progress)
+    task, data = _loaded(config, found.learned, progress)
     if model is not None and config.teacher.inputs and not request.teachers:
         config = prepared_alike(config, data.pipeline.record())
         task, data = load_data(config, progress=progress)
@@ -113,13 +120,33 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
     )
 
 
+def _loaded(
+    config: SearchConfig, learned: Learned | None, progress: Progress
+) -> tuple[Task, TaskData]:
+    """Read data; where they are what the student learned from, they must be it still."""
+    try:
+        task, data = load_data(config, progress=progress)
+    except HwkdError as error:
+        if learned is None:
+            raise
+        raise learned.unreadable(error) from error
+    if learned is not None:
+        learned.require_same(data, is_named=config.data is not None)
+    return task, data
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """A student before its data is read; fields as those of `ResolvedStudent`."""
+    """A student before its data is read; fields as those of `ResolvedStudent`.
+
+    Attributes:
+        learned: what it learns from again; None where that is not known, or others were given.
+    """
 
     spec: StudentSpec
     layers: Layers
     config: SearchConfig
+    learned: Learned | None = None
     run: RunRecord | None = None
     device: DeviceRecord | None = None
     own: OwnModel | None = None
@@ -132,17 +159,29 @@ def _found(request: DistillRequest, source: Path, trial: str) -> _Found:
         config = _config_alone(request, str(source))
         return _Found(spec=own.spec, layers=own.layers, config=config, own=own)
     if not (source / CONFIG_FILE).is_file():
-        spec, layers = _of_folder(source)
-        config = _config_alone(request)
-        if FINE_TUNE in request.arms and source.is_dir():
-            before = run_of_student(read_student(source, option="--student"))
-            config = config.model_copy(update={"reading": read_alike(config.reading, before)})
-        return _Found(spec=spec, layers=layers, config=config)
+        return _alone(request, source)
     config = _config_of_run(request, source, needs_space=bool(trial))
     spec, layers = _of_trial(source, trial, config) if trial else _of_folder(source)
     run = read_run_record(source / RUN_FILE) if (source / RUN_FILE).is_file() else None
-    device = None if run is None else run.device
-    return _Found(spec=spec, layers=layers, config=config, run=run, device=device)
+    device, learned = None, None
+    if run is not None:
+        advice = f"put it back, or give --student {source / BEST_FOLDER} and --data"
+        device, learned = run.device, Learned(given=str(source), record=run.data, advice=advice)
+    return _Found(spec=spec, layers=layers, config=config, learned=learned, run=run, device=device)
+
+
+def _alone(request: DistillRequest, source: Path) -> _Found:
+    """Return a student by itself, with the data of its description where no other was given."""
+    record = _record_of(source)
+    layers, run = layers_of_record(record, where=f"--student {source}"), record.run
+    config, learned = _config_alone(request), None
+    if run is not None and request.data is None and request.task in (None, run.data.task):
+        config = reading_again(config, run, source)
+        learned = Learned(given=str(source), record=run.data, advice="put it back, or give --data")
+    elif FINE_TUNE in request.arms and source.is_dir():
+        before = run_of_student(read_student(source, option="--student"))
+        config = config.model_copy(update={"reading": read_alike(config.reading, before)})
+    return _Found(spec=record.spec, layers=layers, config=config, learned=learned)
 
 
 def _as_asked(found: _Found, request: DistillRequest) -> _Found:
@@ -229,12 +268,16 @@ def _config_of_run(request: DistillRequest, run: Path, *, needs_space: bool) -> 
 
 
 def _of_folder(source: Path) -> tuple[StudentSpec, Layers]:
-    """Return the student of a run, a folder or a description; its layers say what it is."""
-    if source.is_file():
-        record = read_record_file(source, option="--student")
-    else:
-        record = read_student(source, option="--student").record
+    """Return the student of a run; its layers say what it is."""
+    record = _record_of(source)
     return record.spec, layers_of_record(record, where=f"--student {source}")
+
+
+def _record_of(source: Path) -> StudentRecord:
+    """Return what describes the student of a run, a folder or a description."""
+    if source.is_file():
+        return read_record_file(source, option="--student")
+    return read_student(source, option="--student").record
 
 
 def _of_trial(run: Path, trial: str, config: SearchConfig) -> tuple[StudentSpec, Layers]:

@@ -12,6 +12,7 @@ from hwkd.core.errors import HwkdError, TeacherError
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.deploy.output_folder import require_free_out
 from hwkd.distill.schemes.federated import FederatedScheme
+from hwkd.distill.spec import is_taught
 from hwkd.engine.arms.attacked import require_attackable
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.conclude import conclude
@@ -38,10 +39,10 @@ from hwkd.engine.distill.request import DistillRequest
 from hwkd.engine.distill.resolve import ResolvedStudent, learned_without, resolve_student
 from hwkd.engine.distill.rivals import orders_of_rivals, rivals_of
 from hwkd.engine.distill.workplace import workplace
+from hwkd.engine.run.listener import SearchListener, SilentListener
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.search.listener import SearchListener, SilentListener
-from hwkd.engine.search.run_teacher import TeacherStage
-from hwkd.engine.search.teacher_stage import prepare_teacher
+from hwkd.engine.run.run_teacher import TeacherStage
+from hwkd.engine.run.teacher_stage import prepare_teacher
 from hwkd.engine.setup.config import MethodConfig
 from hwkd.engine.setup.context import SearchContext, make_context
 from hwkd.engine.setup.methods import configured_methods, scheme_wants_teacher
@@ -178,8 +179,7 @@ def _teacher(
     """Open or train the teacher where methods ask for one, if only to choose the method."""
     config = resolved.config
     methods = configured_methods(config)
-    is_wanted = methods is None or any(entry.method.asks_teacher for entry in methods)
-    is_wanted = is_wanted or scheme_wants_teacher(config)
+    is_wanted = methods is None or is_taught(methods) or scheme_wants_teacher(config)
     plan = limit.plan(trains_teacher=is_wanted, final=True, verifies=False, searches=False)
     if plan:
         told.listener.on_plan(plan, limit.left_s())

@@ -19,7 +19,7 @@ from hwkd.deploy.output_folder import require_free_out
 from hwkd.engine.arms.student_folder import write_student
 from hwkd.engine.distill.request import DistillRequest
 from hwkd.engine.distill.run import run_distillation
-from hwkd.engine.search.listener import SearchListener
+from hwkd.engine.run.listener import SearchListener
 from hwkd.io.run_text import run_writes, write_text
 from hwkd.io.student_folder import StudentFiles, StudentFolder, read_student
 

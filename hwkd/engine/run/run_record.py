@@ -109,12 +109,12 @@ def _epochs_made(config: SearchConfig, records: Sequence[TrialRecord]) -> str:
 
 
 def search_caveats(
-    config: SearchConfig, device: Device, records: Sequence[TrialRecord], *, is_taught: bool
+    config: SearchConfig, device: Device, records: Sequence[TrialRecord], *, is_compared: bool
 ) -> tuple[str, ...]:
     """Return what a reader must know before using a number of this search.
 
     Args:
-        is_taught: the last trainings have a teacher; without one there is no gain to speak of.
+        is_compared: the last trainings have controls; without one there is no gain to speak of.
     """
     runtime = device.runtime(config.runtime)
     caveats = []
@@ -148,9 +148,9 @@ def search_caveats(
             f"{workers} workers shared the search: the order of trials depends on timing, "
             "so the same seed can give other trials."
         )
-    if is_taught and config.training.controls < 2:
+    if is_compared and config.training.controls < 2:
         caveats.append(
-            "The gain over training without a teacher rests on one seed or none; "
+            "What methods gained over training without them rests on one seed or none; "
             "use --controls 3 or more to see its spread."
         )
     return tuple(caveats)

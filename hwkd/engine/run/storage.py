@@ -9,7 +9,7 @@ import optuna
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage
 
-from hwkd.core.errors import ConfigError, RunFolderError, UnreachableError, first_line
+from hwkd.core.errors import ConfigError, RunFolderError, UnreachableError, typed_line
 from hwkd.engine.run.journal import open_storage
 
 if TYPE_CHECKING:
@@ -63,9 +63,7 @@ def load_study(location: Path | Database, *, name: str = STUDY_NAME) -> optuna.S
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
         what = "the journal of a search" if is_file else f"the study {name}"
         shown = location if isinstance(location, Path) else location.url
-        raise RunFolderError(
-            f"{shown}: does not hold {what} ({type(cause).__name__}: {first_line(cause)})"
-        ) from error
+        raise RunFolderError(f"{shown}: does not hold {what} ({typed_line(cause)})") from error
 
 
 def _storage(location: Path | Database, *, is_new: bool) -> BaseStorage:

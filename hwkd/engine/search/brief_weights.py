@@ -10,13 +10,12 @@ from hwkd.core.best import judged_value
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.arms.contest import BRIEF
 from hwkd.engine.arms.orders import ArmOrder, ArmResult
-from hwkd.engine.arms.recipes import arms_of
+from hwkd.engine.arms.recipes import arm_of_trial
 from hwkd.engine.arms.train_arm import score_brief_weights
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.ending import BRIEF_SCORINGS, Ending, scoring_s
 from hwkd.engine.search.last_trainings import order_of
 from hwkd.engine.setup.context import SearchContext
-from hwkd.engine.setup.methods import without_teacher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +56,7 @@ class BriefWeights:
     def _order(self, trial: TrialRecord) -> ArmOrder:
         """Name the folder for a candidate's own weights."""
         context, ending = self.context, self.ending
-        taught = trial.methods is None or bool(trial.methods)
-        methods = context.methods if taught else without_teacher(context.methods)
-        arm = arms_of(methods, context.data.head.kind)[0].name
+        arm = arm_of_trial(trial.methods, context.methods, context.data.head.kind).name
         order = order_of(trial, arm, 0, context, ending, processes=1, budget_s=None)
         end_s = ending.end_s
         if end_s is not None:

@@ -14,16 +14,18 @@ from hwkd.core.trial import TrialRecord
 from hwkd.deploy.verify_target import target_of
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.evaluation import student_logits
+from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.arms.student_folder import write_student
+from hwkd.engine.run.listener import SearchListener
 from hwkd.engine.run.prepared import read_prepared
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.run_record import with_phase
+from hwkd.engine.run.run_teacher import TeacherStage
+from hwkd.engine.run.teacher_stage import tested_teacher
 from hwkd.engine.search.ending import Ending, least_end_s
 from hwkd.engine.search.final import finish_students, is_done, require_student
-from hwkd.engine.search.listener import SearchListener
+from hwkd.engine.search.last_trainings import last_arms
 from hwkd.engine.search.planning import Planning
-from hwkd.engine.search.run_teacher import TeacherStage
-from hwkd.engine.search.teacher_stage import tested_teacher
 from hwkd.engine.search.verify_best import verify_best
 from hwkd.engine.setup.context import SearchContext, make_context
 from hwkd.engine.setup.prepare import Prepared
@@ -100,16 +102,23 @@ class Closing:
 
     def _ending(self, run: RunRecord, end_s: float | None, *, again: bool) -> Ending:
         context, limit = self.context, self.planning.limit
-        has_teacher = context.teacher_error is not None and run.teacher is not None
         return Ending(
             goal=run.objective,
-            has_teacher=has_teacher and run.teacher is not None and run.teacher.left_out is None,
+            has_teacher=self._has_teacher(run),
             epochs=most_epochs(context.config, len(context.data.train), is_timed=limit.is_limited),
             seeds=context.config.training.controls,
             end_s=end_s,
             is_again=again,
             start_up_s=limit.child_s,
         )
+
+    def arms(self, run: RunRecord) -> tuple[Arm, ...]:
+        """Return the ways in which the best student may be trained: as asked for, its controls."""
+        return last_arms(self.context, has_teacher=self._has_teacher(run))
+
+    def _has_teacher(self, run: RunRecord) -> bool:
+        teacher = run.teacher if self.context.teacher_error is not None else None
+        return teacher is not None and teacher.left_out is None
 
     def verified(self, run: RunRecord) -> RunRecord:
         """Run the C of the best student on an emulated core, once, if that was asked for."""

@@ -14,6 +14,7 @@ from hwkd.core.errors import DoesNotFitError
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.progress import Progress
 from hwkd.core.trial import TrialRecord
+from hwkd.core.verdict_record import SCHEME
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.conclude import conclude
 from hwkd.engine.arms.contest import (
@@ -25,7 +26,6 @@ from hwkd.engine.arms.contest import (
 )
 from hwkd.engine.arms.jobs import run_orders
 from hwkd.engine.arms.orders import ArmOrder, ArmResult
-from hwkd.engine.arms.recipes import SCHEME
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.brief_weights import BriefWeights
 from hwkd.engine.search.ending import Ending, not_affordable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from hwkd.core.best import judged_value
+from hwkd.core.best import error_weight, judged_value
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.arms.verdict import expected_luck
@@ -36,7 +36,7 @@ def finalists(
     if best.objective is None:
         return tuple(ranked)
     error = min(1.0, best.objective.task_error)
-    deviation = _weight(goal) * math.sqrt(error * (1.0 - error) / validation_samples)
+    deviation = error_weight(goal) * math.sqrt(error * (1.0 - error) / validation_samples)
     reach = judged_value(goal, best.objective) + expected_luck(len(ranked), deviation)
     largest = max(
         (r for r in others if _at_passes_of(best, r, goal) <= reach), key=_macs, default=None
@@ -53,11 +53,7 @@ def _at_passes_of(best: TrialRecord, record: TrialRecord, goal: ObjectiveConfig)
     missed = max(1.0, _passes(best) / _passes(record))
     left: float = missed**-_ERROR_BY_PASSES
     error = record.objective.task_error
-    return judged_value(goal, record.objective) - _weight(goal) * error * (1.0 - left)
-
-
-def _weight(goal: ObjectiveConfig) -> float:
-    return goal.alpha if goal.mode == "weighted" else 1.0
+    return judged_value(goal, record.objective) - error_weight(goal) * error * (1.0 - left)
 
 
 def _passes(record: TrialRecord) -> float:

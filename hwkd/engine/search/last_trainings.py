@@ -12,13 +12,12 @@ from hwkd.core.metric import ScoresRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.arms.contest import Contest, samples_seen
 from hwkd.engine.arms.orders import ArmOrder
-from hwkd.engine.arms.recipes import arm_named, arms_of
+from hwkd.engine.arms.recipes import Arm, arm_named, arms_of
 from hwkd.engine.arms.scheme_course import require_possible
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.ending import LAST_SCORINGS, Ending, rounds_in, sample_s, scoring_s
 from hwkd.engine.search.finish_again import Further, going_on, samples_held
 from hwkd.engine.setup.context import SearchContext
-from hwkd.engine.setup.methods import without_teacher
 
 # Trained in full: the best of brief trainings is partly lucky, so the next ones get their chance.
 _NETWORKS = 3
@@ -124,7 +123,7 @@ def _shorter(
     Returns:
         No order where arms are compared, which have one length, or where nothing lies between.
     """
-    if len(_arms(context, ending)) > 1 or ending.seeds > 1:
+    if len(last_arms(context, has_teacher=ending.has_teacher)) > 1 or ending.seeds > 1:
         return []
     if order.processes < 2 or order.goes_on or order.trial != best.number:
         return []
@@ -151,7 +150,7 @@ def _orders(
     With methods their gain is in question, so a control comes before the second network;
     without any only the network is.
     """
-    main, *controls = _arms(context, ending)
+    main, *controls = (arm.name for arm in last_arms(context, has_teacher=ending.has_teacher))
     controls = controls if ending.seeds else []
     best, others = ranked[0], ranked[1:networks]
     wanted = [(best, main, 0), *((best, arm, 0) for arm in controls[:1])]
@@ -218,7 +217,7 @@ def order_of(
     )
 
 
-def _arms(context: SearchContext, ending: Ending) -> list[str]:
+def last_arms(context: SearchContext, *, has_teacher: bool) -> tuple[Arm, ...]:
     """Return what the last trainings learn by: a teacher that was left out has no say."""
-    methods = context.methods if ending.has_teacher else without_teacher(context.methods)
-    return [arm.name for arm in arms_of(methods, context.data.head.kind, context.scheme)]
+    methods = context.methods_with(has_teacher=has_teacher)
+    return arms_of(methods, context.data.head.kind, context.scheme)

@@ -10,7 +10,7 @@ from pathlib import Path
 from hwkd.core.metric import primary_text
 from hwkd.core.run_record import TeacherRecord
 from hwkd.core.trial import TrialRecord
-from hwkd.engine.search.listener import PassingListener, SearchListener
+from hwkd.engine.run.listener import PassingListener, SearchListener
 from hwkd.io.run_log import LogLine, StageAt, note_line, note_stage
 
 # Nobody reads it more often.

@@ -12,9 +12,9 @@ from hwkd.core.errors import LostLeaseError
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.run.lease import Lease
 from hwkd.engine.run.proposal import History
+from hwkd.engine.run.run_teacher import beaten_by, error_to_beat
 from hwkd.engine.run.trials import TakenProposal, Trials
 from hwkd.engine.search.proposer import Proposer, make_proposer
-from hwkd.engine.search.run_teacher import beaten_by, error_to_beat
 from hwkd.engine.search.trial_run import TrainedElsewhereError, TrialRunner
 from hwkd.engine.setup.context import SearchContext
 

@@ -15,7 +15,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
-from hwkd.core.errors import first_line
+from hwkd.core.errors import typed_line
 from hwkd.core.student import ParamValue
 from hwkd.engine.run.proposal import History, Proposal, Tried
 from hwkd.engine.search.chooser import SPACE_PARAM
@@ -61,7 +61,7 @@ class OptunaProposer:
         try:
             spec = suggest_student(trial, self._context)
         except Exception as error:  # a user's space may raise anything: the record says what
-            failure = f"{type(error).__name__}: {first_line(error)}"
+            failure = typed_line(error)
         drawn = study.get_trials(deepcopy=False)[trial.number]
         kept = {k: v for k, v in drawn.system_attrs.items() if k != "fixed_params"}
         return Proposal(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hwkd.core.run_record import RunRecord
-from hwkd.engine.search.listener import SearchListener
+from hwkd.engine.run.listener import SearchListener
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.time_plan import Stage, TimeLimit
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from hwkd.core.run_record import RunRecord
 from hwkd.engine.arms.children import Nursery
+from hwkd.engine.run.listener import SearchListener
 from hwkd.engine.run.lost_records import require_nothing_lost
 from hwkd.engine.run.prepared import check_data_unchanged
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.search.listener import SearchListener
 from hwkd.engine.search.logged import Logged
 from hwkd.engine.search.result import SearchResult
 from hwkd.engine.search.stages import SearchStages

@@ -9,11 +9,11 @@ from hwkd.core.run_record import RunRecord
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.run.database import Database
 from hwkd.engine.run.join import device_documents
+from hwkd.engine.run.listener import SearchListener
 from hwkd.engine.run.prepared import prepared_json
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.run_record import make_run_record, run_json, with_phase
 from hwkd.engine.run.study_place import StudyPlace
-from hwkd.engine.search.listener import SearchListener
 from hwkd.engine.search.logged import Logged
 from hwkd.engine.search.proposer import find_proposer
 from hwkd.engine.search.result import SearchResult

@@ -15,13 +15,11 @@ from hwkd.core.pareto import pareto_front
 from hwkd.core.run_record import RunRecord, RunStatus
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.arms.children import Nursery
+from hwkd.engine.run.listener import SearchListener, noted
 from hwkd.engine.run.prepared import settled_json, teacher_is_settled
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.run_record import run_json, search_caveats, with_phase
-from hwkd.engine.search.listener import SearchListener, noted
-from hwkd.engine.search.planning import Planning
-from hwkd.engine.search.result import SearchResult
-from hwkd.engine.search.run_teacher import (
+from hwkd.engine.run.run_teacher import (
     TEACHER_FOLDER,
     TeacherStage,
     beaten_by,
@@ -30,6 +28,8 @@ from hwkd.engine.search.run_teacher import (
     known_teacher,
     teacher_outputs,
 )
+from hwkd.engine.search.planning import Planning
+from hwkd.engine.search.result import SearchResult
 from hwkd.engine.search.trial_stage import run_trial_stage
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.prepare import Prepared
@@ -108,7 +108,7 @@ class SearchStages:
                 latest_s=latest_s,
             )
             run = with_phase(run, "search", time.monotonic() - begun)
-            run = self._judged(run, closing().context.teacher_error, records)
+            run = self._judged(run, closing(), records)
             status = "stopped by timeout" if timed_out else "finished"
             run = self._save(run, status)
             if latest_s != search_s:  # else the report follows at once
@@ -142,7 +142,7 @@ class SearchStages:
         final = None if run.final is None else run.final.model_copy(update={"verification": None})
         try:
             run = run.model_copy(update={"final": final})
-            run = self._judged(run, closing.context.teacher_error, records)
+            run = self._judged(run, closing, records)
             # The first report imports what draws, which takes longer than all that follows it.
             run = closing.ended(
                 run, records, again=True, meanwhile=partial(self.write_report, self.store.path)
@@ -175,7 +175,7 @@ class SearchStages:
             if stage.record is not None:
                 self.listener.on_teacher(stage.record)
             return stage, run
-        from hwkd.engine.search.teacher_stage import prepare_in_time  # torch
+        from hwkd.engine.run.teacher_stage import prepare_in_time  # torch
         from hwkd.engine.setup.methods import wants_teacher
 
         begun = time.monotonic()
@@ -222,16 +222,13 @@ class SearchStages:
             self.store.trials.requeue_lost(self.store.lease)
 
     def _judged(
-        self, run: RunRecord, teacher_error: float | None, records: Sequence[TrialRecord]
+        self, run: RunRecord, closing: Closing, records: Sequence[TrialRecord]
     ) -> RunRecord:
         """Leave the teacher out of the objective if a candidate beat it; state the caveats."""
-        run = self._without_beaten_teacher(run, teacher_error, records)
-        teacher = run.teacher
-        is_taught = self.config.scheme is not None or (
-            teacher is not None and teacher_error is not None and teacher.left_out is None
-        )
+        run = self._without_beaten_teacher(run, closing.context.teacher_error, records)
+        is_compared = len(closing.arms(run)) > 1
         caveats = search_caveats(
-            self.config, self.prepared.screen.device, records, is_taught=is_taught
+            self.config, self.prepared.screen.device, records, is_compared=is_compared
         )
         return run.model_copy(update={"caveats": caveats})
 

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from hwkd.core.errors import RunFolderError, UnreachableError
+from hwkd.core.errors import RunFolderError, UnreachableError, typed_line
 from hwkd.core.limits import Fit
 from hwkd.core.measure import Profile
 from hwkd.core.metric import ScoresRecord
@@ -28,7 +28,6 @@ from hwkd.engine.arms.recipes import arms_of
 from hwkd.engine.run.artifacts import Artifacts
 from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.setup.context import SearchContext
-from hwkd.engine.setup.methods import without_teacher
 from hwkd.engine.setup.screening import Candidate
 from hwkd.engine.setup.trainings import brief_training
 from hwkd.io.machine import package_versions
@@ -120,8 +119,7 @@ class TrialRunner:
             reason = "same student as another candidate, which was being trained"
             record = base.model_copy(update={"state": "duplicate", "reason": reason})
         except Exception as error:
-            first_line = (str(error).strip().splitlines() or [""])[0]
-            reason = f"{type(error).__name__}: {first_line}"
+            reason = typed_line(error)
             record = base.model_copy(update={"reason": reason})
         return record.model_copy(update={"duration_s": time.monotonic() - started})
 
@@ -168,7 +166,7 @@ class TrialRunner:
         self, base: TrialRecord, candidate: Candidate, *, has_teacher: bool
     ) -> TrialRecord:
         context = self.context
-        methods = context.methods if has_teacher else without_teacher(context.methods)
+        methods = context.methods_with(has_teacher=has_teacher)
         trained = train_student(
             candidate.layers,
             context,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from hwkd.core.trial import TrialRecord, read_trial_line
 from hwkd.engine.arms.children import Nursery
+from hwkd.engine.run.listener import SearchListener
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.trials import Trials
-from hwkd.engine.search.listener import SearchListener
 from hwkd.engine.search.workers import WorkerPool
 from hwkd.engine.setup.config import SearchConfig
 

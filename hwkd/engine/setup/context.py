@@ -24,7 +24,7 @@ from hwkd.core.teaching import TeacherSource
 from hwkd.core.trial import FidelityRecord
 from hwkd.distill.scheme import Scheme
 from hwkd.distill.scheme_spec import parse_scheme
-from hwkd.distill.spec import WeightedMethod
+from hwkd.distill.spec import WeightedMethod, is_taught
 from hwkd.engine.setup.calibration import calibration_inputs
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.hardware import accelerator_device
@@ -151,8 +151,11 @@ class SearchContext:
 
     def learned_from(self, methods: Sequence[WeightedMethod]) -> LoadedSet:
         """Return what is trained on: only a teacher can say something of unlabelled samples."""
-        is_taught = any(entry.method.asks_teacher for entry in methods)
-        return self.everything if is_taught else self.labelled
+        return self.everything if is_taught(methods) else self.labelled
+
+    def methods_with(self, *, has_teacher: bool) -> tuple[WeightedMethod, ...]:
+        """Return what students learn by: without a teacher that was left out."""
+        return self.methods if has_teacher else without_teacher(self.methods)
 
     def source(self, methods: Sequence[WeightedMethod]) -> TeacherSource | None:
         """Return the teacher's side of a training; None where the methods need none.

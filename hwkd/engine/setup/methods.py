@@ -20,6 +20,7 @@ from hwkd.distill.spec import (
     NO_METHOD,
     WeightedMethod,
     is_none,
+    is_taught,
     method_from_table,
     parse_methods,
     require_combinable,
@@ -153,8 +154,7 @@ def require_meaningful(config: SearchConfig) -> None:
     """
     methods, transfer = configured_methods(config), config.transfer
     names = ", ".join(e.method.name for e in methods or ()) or NO_METHOD
-    is_taught = methods is None or any(entry.method.asks_teacher for entry in methods)
-    if transfer.unlabelled is not None and not is_taught:
+    if transfer.unlabelled is not None and not (methods is None or is_taught(methods)):
         raise ConfigError(
             f"--unlabelled {transfer.unlabelled}: a teacher labels these inputs and --method "
             f"{names} has none; leave it out or add kd"

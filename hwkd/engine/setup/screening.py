@@ -13,7 +13,7 @@ from pathlib import Path
 from hwkd.core import catalog
 from hwkd.core.choices import Risk
 from hwkd.core.device import Device
-from hwkd.core.errors import ConfigError, first_line
+from hwkd.core.errors import ConfigError, typed_line
 from hwkd.core.graph import OpGraph
 from hwkd.core.limits import Fit, Limits
 from hwkd.core.measure import CostEstimate
@@ -141,7 +141,7 @@ def sample_candidate(
     except Exception as error:
         raise ConfigError(
             f"search space {space}: fails on an input of shape {input_shape}: "
-            f"{type(error).__name__}: {first_line(error)}; correct its file or leave it out"
+            f"{typed_line(error)}; correct its file or leave it out"
         ) from error
 
 

@@ -8,7 +8,7 @@ from math import prod
 
 import torch
 
-from hwkd.core.errors import ConfigError, first_line
+from hwkd.core.errors import ConfigError, typed_line
 from hwkd.core.seen_input import viewed_layers
 from hwkd.core.student import Layers, SearchSpace, StudentSpec
 from hwkd.core.student_record import LARGEST_CHOICE, StudentRecord
@@ -42,7 +42,7 @@ def checked_layers(layers: Layers, *, where: str) -> Layers:
             made = found[wrong[0]]
             problem = f"layer {wrong[0]!r} gives {made}, and {shapes[wrong[0]]} is written there"
     except Exception as error:  # torch's own, of many classes: the layers may be anyone's
-        problem = f"{type(error).__name__}: {first_line(error)}"
+        problem = typed_line(error)
     if problem is not None:
         raise ConfigError(f"{where}: its layers make no network ({problem}); was it edited?")
     return layers
@@ -106,6 +106,6 @@ def layers_of_spec(spaces: Mapping[str, SearchSpace], spec: StudentSpec, *, wher
         ) from None
     except Exception as error:  # Spaces trust their own choices; these may be anyone's.
         raise ConfigError(
-            f"{where}: makes no network of space {spec.space}: {type(error).__name__}: "
-            f"{first_line(error)}; was it edited, or made by another version?"
+            f"{where}: makes no network of space {spec.space}: {typed_line(error)}; was it "
+            "edited, or made by another version?"
         ) from error

@@ -58,7 +58,7 @@ def known_teacher(
         return TeacherStage()
     if not prepared.config.teacher.sources and record is not None:
         return TeacherStage(record=record)
-    from hwkd.engine.search.teacher_stage import prepare_teacher  # torch, where a file is opened
+    from hwkd.engine.run.teacher_stage import prepare_teacher  # torch, where a file is opened
 
     stage = prepare_teacher(prepared.config, prepared.transfer, progress=progress)
     if stage.teacher is not None and stage.record is not None:
@@ -84,7 +84,7 @@ def kept_teacher(
         _keep_outputs(teacher, prepared, progress)
         return teacher
     except CacheGoneError:  # the user emptied the cache: the same teacher answers once more
-        from hwkd.engine.search.teacher_stage import prepare_teacher
+        from hwkd.engine.run.teacher_stage import prepare_teacher
 
         again = prepare_teacher(
             prepared.config,

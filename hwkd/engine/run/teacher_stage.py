@@ -17,7 +17,7 @@ import numpy as np
 from hwkd.core.errors import TeacherError
 from hwkd.core.progress import Progress
 from hwkd.core.run_record import TeacherRecord
-from hwkd.engine.search.run_teacher import TeacherStage
+from hwkd.engine.run.run_teacher import TeacherStage
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.hardware import accelerator_device, fewer_threads
 from hwkd.engine.setup.methods import configured_methods, wants_teacher
