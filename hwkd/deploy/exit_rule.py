@@ -121,10 +121,33 @@ def cheapest_within(points: Sequence[ExitPoint], lost_ratio: float) -> ExitPoint
 
 
 def write_exit_rule(path: Path, threshold: float) -> None:
-    """Put a threshold into a file whose outputs but the first are exits, in execution order."""
+    """Put a threshold into a file whose outputs but the first are exits, in execution order.
+
+    Its nodes are put in the order in which an inference needs them: what lies before an exit, the
+    exit, and only then what follows. Exporters have other orders, in which an inference that ends
+    early has done work for the outputs behind.
+    """
     model = onnx.load(path)
+    _order_by_exits(model.graph)
     put_metadata(model, {_KEY: f"{threshold:.9g}"})
     onnx.save(model, path)
+
+
+def _order_by_exits(graph: onnx.GraphProto) -> None:
+    nodes, outputs = list(graph.node), [output.name for output in graph.output]
+    maker = {name: place for place, node in enumerate(nodes) for name in node.output if name}
+    ordered: dict[int, None] = {}
+    for output in (*outputs[1:], outputs[0]):
+        needed: set[int] = set()
+        waiting = [output]
+        while waiting:
+            place = maker.get(waiting.pop())
+            if place is not None and place not in needed and place not in ordered:
+                needed.add(place)
+                waiting += nodes[place].input
+        ordered.update(dict.fromkeys(sorted(needed)))
+    del graph.node[:]
+    graph.node.extend(nodes[place] for place in ordered)
 
 
 def read_exit_rule(path: Path) -> float | None:
