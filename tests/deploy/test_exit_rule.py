@@ -93,7 +93,8 @@ def test_a_loss_that_is_allowed_must_be_it_with_its_error_too() -> None:
     # Of 400, the exit is wrong for two that the end knows: lost .005, its error .0035.
     right = np.ones((2, 400), bool)
     right[0, 10:12] = False
-    points = exit_points([np.zeros(400) + np.arange(400) / 1000], right, [1.0, 4.0])
+    sure = (np.arange(400) / 1000).astype(np.float32)
+    points = exit_points([sure], right, [1.0, 4.0])
     early = next(point for point in points if point.shares[0] > 0.05)
     assert early.error == pytest.approx(np.sqrt(0.005 * 0.995 / 400), rel=1e-6)
     assert cheapest_within(points, 0.008).shares[0] <= 11 / 400
