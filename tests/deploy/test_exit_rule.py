@@ -86,7 +86,19 @@ def test_the_rule_takes_the_first_sure_exit_and_the_cheapest_threshold_within_th
     best = cheapest_within(points, 0.0)
     assert best.shares == (0.25, 0.25, 0.5)
     assert best.cost_ratio == (0.25 * 1 + 0.25 * 2 + 0.5 * 4) / 4
-    assert cheapest_within(points, 1.0).cost_ratio < best.cost_ratio
+    assert cheapest_within(points, 2.0).cost_ratio < best.cost_ratio
+
+
+def test_a_loss_that_is_allowed_must_be_it_with_its_error_too() -> None:
+    # Of 400, the exit is wrong for two that the end knows: lost .005, its error .0035.
+    right = np.ones((2, 400), bool)
+    right[0, 10:12] = False
+    sure = (np.arange(400) / 1000).astype(np.float32)
+    points = exit_points([sure], right, [1.0, 4.0])
+    early = next(point for point in points if point.shares[0] > 0.05)
+    assert early.error == pytest.approx(np.sqrt(0.005 * 0.995 / 400), rel=1e-6)
+    assert cheapest_within(points, 0.008).shares[0] <= 11 / 400
+    assert cheapest_within(points, 0.009).cost_ratio < 0.3
 
 
 def test_nothing_that_an_exit_does_not_need_is_computed_before_it(file, tmp_path: Path) -> None:
