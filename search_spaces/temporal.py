@@ -35,8 +35,8 @@ class TemporalSpace(Space):
     """
 
     name: str = "temporal"
-    summary: str = "convolutions over time alone: spectra and sensors (only when named)"
-    is_default: bool = False
+    summary: str = "convolutions over time alone: spectra and sensors (of pictures only when named)"
+    is_for_signals: bool = True
     is_padded: bool = True
 
     def choose(self, chooser: Chooser, input_shape: tuple[int, ...], room: Room) -> Params:
@@ -182,6 +182,7 @@ SEARCH_SPACES.register("streaming")(
     TemporalSpace(
         name="streaming",
         summary="temporal without padding over time: `hwkd export --streaming` (only when named)",
+        is_default=False,
         is_padded=False,
     )
 )

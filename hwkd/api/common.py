@@ -228,6 +228,13 @@ Methods: TypeAlias = Annotated[
         panel=JUDGE,
     ),
 ]
+LayerRatesOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Learning rates by depth: decay=0.8 multiplies that of each stage by so much of the one "
+        "behind it, from the head to the stem; 1=0.1,2=0.5,head=1 names stages."
+    ),
+]
 Qat: TypeAlias = Annotated[
     QatMode,
     Option(

@@ -10,6 +10,7 @@ from hwkd.api.common import (
     DataOption,
     DeviceOption,
     LabelOption,
+    LayerRatesOption,
     Methods,
     OutOption,
     Qat,
@@ -89,13 +90,7 @@ def distill(
     copies: Annotated[
         int, Option("Augmented copies of an input that teacher and student both see.", minimum=1)
     ] = 1,
-    layer_rates: Annotated[
-        str | None,
-        Option(
-            "Learning rates by depth: decay=0.8 multiplies that of each stage by so much of the "
-            "one behind it, from the head to the stem; 1=0.1,2=0.5,head=1 names stages."
-        ),
-    ] = None,
+    layer_rates: LayerRatesOption = None,
     keep: Annotated[
         float | None,
         Option(
@@ -144,7 +139,7 @@ def distill(
             "Other ways to compare with, on labels alone, as fine-tune,prune,low-rank: a student "
             "that was trained before goes on; the teacher is pruned, or split into products of "
             "a lower rank, until it costs no more on the device than the student, and goes on. "
-            "fine-tune stands beside --attribution of its own accord.",
+            "With --attribution those that are possible stand beside it of their own accord.",
         ),
     ] = (),
     seeds: Annotated[

@@ -8,6 +8,7 @@ from hwkd.api.common import (
     CalibrationOption,
     DataOption,
     DeviceOption,
+    LayerRatesOption,
     OutOption,
     Qat,
     SeedOption,
@@ -41,6 +42,7 @@ def finetune(
     epochs: Annotated[
         int | None, Option("Passes over the data. Default: a quarter of a training.", minimum=1)
     ] = None,
+    layer_rates: LayerRatesOption = None,
     device: Annotated[DeviceOption | None, Here("Default: the run's.")] = None,
     seed: SeedOption = 0,
     calibration: Annotated[CalibrationOption, Here("auto: the best on validation.")] = "auto",
@@ -78,6 +80,7 @@ def finetune(
         data=None if data is None else str(data),
         out=Path(out),
         epochs=epochs,
+        layer_rates=layer_rates,
         device=device,
         seeds=(seed,),
         calibration=calibration,

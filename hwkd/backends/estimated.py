@@ -40,7 +40,11 @@ class Estimated:
     def screen(self, graph: OpGraph, question: CostQuestion) -> CostEstimate:
         """Predict a candidate."""
         return estimate_cost(
-            graph, question.device, runtime=question.runtime, clock_hz=question.clock_hz
+            graph,
+            question.device,
+            runtime=question.runtime,
+            clock_hz=question.clock_hz,
+            by_operator=question.by_operator,
         )
 
     def cost_file(self, model: ModelFile, question: CostQuestion) -> FileCost:

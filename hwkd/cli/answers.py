@@ -10,7 +10,7 @@ from hwkd.cli.command import Command
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hwkd.core.soft_answers import SoftAnswers
+    from hwkd.core.teaching_record import SoftAnswers
     from hwkd.engine.distill.answers import WrittenAnswers
 
 

@@ -23,12 +23,12 @@ def _show_all(found: tuple[SchemeFacts, ...]) -> None:
     table.add_column("what it does")
     table.add_column("control")
     for facts in sorted(found, key=lambda each: (each.family, each.name)):
-        cost = f"{facts.cost_factor:.1f}x"
-        table.add_row(facts.name, facts.family, cost, facts.summary, facts.control)
+        cost, what = f"{facts.cost_factor:.1f}x", facts.summary.partition("\n\n")[0]
+        table.add_row(facts.name, facts.family, cost, " ".join(what.split()), facts.control)
     console = Console()
     console.print(table)
     console.print(
-        "cost: training over that of the student alone, about. Options and evidence: "
+        "cost: training over that of the student alone, about. More on each, options and evidence: "
         "hwkd schemes show NAME",
         highlight=False,
         style="dim",

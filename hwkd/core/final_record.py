@@ -17,6 +17,7 @@ from hwkd.core.metric import ACCURACY, Metric, ScoresRecord
 from hwkd.core.old_records import with_network, with_scores
 from hwkd.core.strict_model import StoredInt, StrictModel, with_key
 from hwkd.core.student import Layers
+from hwkd.core.teaching_record import TeachingRecord
 from hwkd.core.trial import EpochRecord, StoredCost, StoredSpec
 from hwkd.core.verdict_record import Verdict, verdict_of_older_final
 from hwkd.core.verification import VerificationRecord
@@ -177,6 +178,7 @@ class FinalRecord(ReachedRecord):
         profile: of the int8 file on the machine that searched.
         verification: its C on an emulated core; None unless asked for.
         verdict: every way in which it was trained, which of them ships and what was gained.
+        teaching: its teacher beside it on validation; None without one, and of older versions.
         history: loss terms and gradient norms, epoch by epoch.
         remarks: what was tried, given up and is to be known of this end, in sentences.
     """
@@ -192,6 +194,7 @@ class FinalRecord(ReachedRecord):
     profile: Profile | None = None
     verification: VerificationRecord | None = None
     verdict: Verdict
+    teaching: TeachingRecord | None = None
     history: tuple[EpochRecord, ...] = ()
     remarks: tuple[str, ...] = ()
 

@@ -3,89 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hwkd.core.teaching_record import SoftAnswers, SoftSample
 
 _BINS = 15
 _SHOWN = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SoftSample:
-    """One example's hard and soft target.
+def soft_answers(
+    logits: NDArray[np.floating],
+    labels: NDArray[np.int64],
+    names: Sequence[str],
+    *,
+    is_right: NDArray[np.bool_],
+    samples: int = 10,
+) -> SoftAnswers:
+    """Look at answers.
 
-    Attributes:
-        row: of the split.
-        label: name of its class.
-        likeliest: names and shares of the classes that are likeliest, the first most.
-        entropy_nats: of the whole answer.
+    Args:
+        logits: shape [n, classes].
+        labels: shape [n].
+        names: of the classes.
+        is_right: whether the head calls each answer by its label, shape [n].
+        samples: how many are shown, at most.
     """
-
-    row: int
-    label: str
-    likeliest: tuple[tuple[str, float], ...]
-    entropy_nats: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SoftAnswers:
-    """What the answers to a split are like.
-
-    Attributes:
-        accuracy: share of examples whose likeliest class is the label, 0 to 1.
-        entropy_nats: mean over examples; 0 says no more than a label.
-        calibration_error: how far confidence is from accuracy, see `calibration_error`.
-        samples: of which the entropies are spread from the surest to the least sure.
-    """
-
-    accuracy: float
-    entropy_nats: float
-    calibration_error: float
-    samples: tuple[SoftSample, ...]
-
-    @classmethod
-    def of(
-        cls,
-        logits: NDArray[np.floating],
-        labels: NDArray[np.int64],
-        names: Sequence[str],
-        *,
-        is_right: NDArray[np.bool_],
-        samples: int = 10,
-    ) -> SoftAnswers:
-        """Look at answers.
-
-        Args:
-            logits: shape [n, classes].
-            labels: shape [n].
-            names: of the classes.
-            is_right: whether the head calls each answer by its label, shape [n].
-            samples: how many are shown, at most.
-        """
-        shares = probabilities(logits)
-        entropies = -(shares * np.log(np.maximum(shares, 1e-300))).sum(1)
-        order = np.argsort(entropies, kind="stable")
-        places = np.linspace(0, len(order) - 1, min(samples, len(order))).round().astype(int)
-        shown = [
-            SoftSample(
-                row=int(row),
-                label=names[labels[row]],
-                likeliest=tuple(
-                    (names[c], float(shares[row, c]))
-                    for c in np.argsort(-shares[row], kind="stable")[:_SHOWN]
-                ),
-                entropy_nats=float(entropies[row]),
-            )
-            for row in order[places]
-        ]
-        return cls(
-            accuracy=float(is_right.mean()),
-            entropy_nats=float(entropies.mean()),
-            calibration_error=calibration_error(shares.max(1), is_right),
-            samples=tuple(shown),
+    shares = probabilities(logits)
+    entropies = -(shares * np.log(np.maximum(shares, 1e-300))).sum(1)
+    order = np.argsort(entropies, kind="stable")
+    places = np.linspace(0, len(order) - 1, min(samples, len(order))).round().astype(int)
+    shown = [
+        SoftSample(
+            row=int(row),
+            label=names[labels[row]],
+            likeliest=tuple(
+                (names[c], float(shares[row, c]))
+                for c in np.argsort(-shares[row], kind="stable")[:_SHOWN]
+            ),
+            entropy_nats=float(entropies[row]),
         )
+        for row in order[places]
+    ]
+    return SoftAnswers(
+        accuracy=float(is_right.mean()),
+        entropy_nats=float(entropies.mean()),
+        calibration_error=calibration_error(shares.max(1), is_right),
+        samples=tuple(shown),
+    )
 
 
 def probabilities(logits: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -20,11 +20,13 @@ class Space(ABC):
         name: registered name.
         summary: one line for `hwkd spaces list`.
         is_default: searched where the user names no space.
+        is_for_signals: searched so only where inputs are signals.
     """
 
     name: str
     summary: str
     is_default: bool = True
+    is_for_signals: bool = False
 
     @abstractmethod
     def choose(self, chooser: Chooser, input_shape: tuple[int, ...], room: Room) -> Params:

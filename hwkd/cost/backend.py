@@ -30,6 +30,7 @@ class CostQuestion:
     Attributes:
         patches: that the first layers run in; None runs them as a whole.
         streaming: a run takes the next frames of a signal, not a window.
+        by_operator: say what each operator takes, beside the whole; a twelfth of a screening.
     """
 
     device: Device
@@ -38,6 +39,7 @@ class CostQuestion:
     dtype: Dtype | None = None
     patches: Patches | None = None
     streaming: bool = False
+    by_operator: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

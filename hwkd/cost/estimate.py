@@ -40,6 +40,7 @@ def estimate_cost(
     clock_hz: float | None = None,
     dtype: str = "int8",
     has_latency: bool = True,
+    by_operator: bool = True,
 ) -> CostEstimate:
     """Predict latency, RAM, flash and energy of one inference of batch 1.
 
@@ -50,6 +51,7 @@ def estimate_cost(
         clock_hz: the device's default when None; cycles are taken as independent of it.
         dtype: "int8" or "float32"; operators and tensors whose type the graph fixes keep theirs.
         has_latency: predict it; a device that is timed has nothing to predict it from.
+        by_operator: fill `per_op`, which who asks for many networks has no time for.
 
     Returns:
         The estimate. Latency and energy are lower bounds when `unsupported_ops` is not empty.
@@ -65,7 +67,6 @@ def estimate_cost(
     fused = fuse(graph, stack.fusion)
     found = _op_cycles(fused.graph, models, dtype)
     scale = stack.cycles_scale / hertz if hertz else 0.0
-    seconds = {name: cost.cycles * scale for name, cost in found.ops.items()}
     latency = _latency(stack, models, dtype, found, scale) if models else None
     element_bytes = ELEMENT_BYTES[dtype]
     memory = plan_memory(fused.stored, stack.memory, element_bytes)
@@ -82,7 +83,7 @@ def estimate_cost(
         weight_bytes=storage.weight_bytes,
         flash_bytes=storage.flash_bytes,
         energy_j=estimate_energy_j(device, stack, latency, hertz),
-        per_op=_per_op(graph, fused, seconds, memory, storage),
+        per_op=_per_op(graph, fused, found, scale, memory, storage) if by_operator else (),
         unsupported_ops=dict(found.unsupported),
         unknown_kernels=_unknown_kernels(fused.stored),
     )
@@ -173,7 +174,8 @@ def _shares(parts: Sequence[tuple[Mapping[str, float], float]]) -> dict[str, flo
 def _per_op(
     graph: OpGraph,
     fused: FusedGraph,
-    seconds: dict[str, float],
+    found: _Cycles,
+    scale: float,
     memory: MemoryPlan,
     storage: StoragePlan,
 ) -> tuple[OpCost, ...]:
@@ -184,6 +186,7 @@ def _per_op(
         host = fused_into.get(op.name)
         if host is not None:
             absorbed.setdefault(host, []).append(op)
+    seconds = {name: cost.cycles * scale for name, cost in found.ops.items()}
     live, flash = memory.live_bytes, storage.per_op_bytes
     rows = []
     for op in fused.graph.ops:

@@ -29,12 +29,14 @@ class ExitPoint:
     Attributes:
         threshold: entropy in nats; an exit below it is the answer. The last output always is.
         accuracy_ratio: of the answers, 0 to 1.
+        error: standard error of its difference from the whole network's, sample by sample.
         shares: of samples that leave by each output, exits first, the last output last.
         cost_ratio: mean cost over that of the whole network.
     """
 
     threshold: float
     accuracy_ratio: float
+    error: float
     shares: tuple[float, ...]
     cost_ratio: float
 
@@ -92,39 +94,72 @@ def exit_points(
     known = np.unique(np.concatenate(found))
     between = (known[1:] + known[:-1]) / 2
     tried = between[np.linspace(0, len(between) - 1, min(most, len(between))).astype(int)]
-    points = []
-    samples = np.arange(right.shape[1])
-    for threshold in [0.0, *map(float, tried)]:
-        taken = exits_taken(found, threshold)
-        shares = [float((taken == index).mean()) for index in range(len(costs))]
-        points.append(
-            ExitPoint(
-                threshold=float(np.float32(threshold)),
-                accuracy_ratio=float(right[taken, samples].mean()),
-                shares=tuple(shares),
-                cost_ratio=float(np.dot(shares, costs) / costs[-1]),
-            )
-        )
-    return points
+    return [exit_point(found, right, costs, threshold) for threshold in [0.0, *map(float, tried)]]
+
+
+def exit_point(
+    found: Sequence[NDArray[np.float32]],
+    right: NDArray[np.bool_],
+    costs: Sequence[float],
+    threshold: float,
+) -> ExitPoint:
+    """Return what one threshold does; see `exit_points`."""
+    taken = exits_taken(found, threshold)
+    answers = right[taken, np.arange(right.shape[1])]
+    shares = tuple(float((taken == index).mean()) for index in range(len(costs)))
+    lost = right[-1].astype(np.float64) - answers
+    return ExitPoint(
+        threshold=float(np.float32(threshold)),
+        accuracy_ratio=float(answers.mean()),
+        error=float(lost.std() / np.sqrt(len(lost))),
+        shares=shares,
+        cost_ratio=float(np.dot(shares, costs) / costs[-1]),
+    )
 
 
 def cheapest_within(points: Sequence[ExitPoint], lost_ratio: float) -> ExitPoint:
     """Return the cheapest point that loses no more accuracy than allowed from the first.
+
+    What it lost is taken for one standard error more: of many that are tried, the cheapest that
+    just holds has been lucky, and would lose more elsewhere.
 
     Args:
         points: the first leaves nobody early.
         lost_ratio: at least 0.
     """
     least = points[0].accuracy_ratio - lost_ratio
-    good = [point for point in points if point.accuracy_ratio >= least]
+    good = [point for point in points if point.accuracy_ratio - point.error >= least]
     return min(good, key=lambda point: (point.cost_ratio, point.threshold))
 
 
 def write_exit_rule(path: Path, threshold: float) -> None:
-    """Put a threshold into a file whose outputs but the first are exits, in execution order."""
+    """Put a threshold into a file whose outputs but the first are exits, in execution order.
+
+    Its nodes are put in the order in which an inference needs them: what lies before an exit, the
+    exit, and only then what follows. Exporters have other orders, in which an inference that ends
+    early has done work for the outputs behind.
+    """
     model = onnx.load(path)
+    _order_by_exits(model.graph)
     put_metadata(model, {_KEY: f"{threshold:.9g}"})
     onnx.save(model, path)
+
+
+def _order_by_exits(graph: onnx.GraphProto) -> None:
+    nodes, outputs = list(graph.node), [output.name for output in graph.output]
+    maker = {name: place for place, node in enumerate(nodes) for name in node.output if name}
+    ordered: dict[int, None] = {}
+    for output in (*outputs[1:], outputs[0]):
+        needed: set[int] = set()
+        waiting = [output]
+        while waiting:
+            place = maker.get(waiting.pop())
+            if place is not None and place not in needed and place not in ordered:
+                needed.add(place)
+                waiting += nodes[place].input
+        ordered.update(dict.fromkeys(sorted(needed)))
+    del graph.node[:]
+    graph.node.extend(nodes[place] for place in ordered)
 
 
 def read_exit_rule(path: Path) -> float | None:

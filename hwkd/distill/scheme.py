@@ -31,6 +31,8 @@ SchemeFamily: TypeAlias = Literal[
 LABELS = "labels"
 # The target of an edge whose loss is of the prediction alone.
 NOTHING = ""
+# Trainings of the student that one of a candidate may cost.
+_CANDIDATES_COST = 1.15
 Ramp: TypeAlias = Callable[[float], float]
 
 
@@ -274,6 +276,12 @@ class Scheme(Configured, ABC):
     def exported(self) -> tuple[str, ...]:
         """Roles of the last phase that may be exported; the best on validation is."""
         return (STUDENT,)
+
+    @property
+    def is_for_candidates(self) -> bool:
+        """Whether a search trains every candidate by it: one training that costs hardly more."""
+        cheap = self.cost_factor <= _CANDIDATES_COST
+        return cheap and self.user_teachers == 0 and len(self.phases()) == 1
 
     @property
     def user_teachers(self) -> int:

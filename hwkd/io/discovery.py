@@ -61,11 +61,20 @@ def load_user_space(path: Path) -> SearchSpace:
     return _import_user_space(path.resolve(), digest_of(path))
 
 
-def registered_spaces() -> tuple[str, ...]:
-    """Return the names of the registered search spaces, those aside that wait to be named."""
+def registered_spaces(*, of_signals: bool = False) -> tuple[str, ...]:
+    """Return the names of the registered search spaces, those aside that wait to be named.
+
+    Args:
+        of_signals: those for signals, too.
+    """
     discover("hwkd.search_spaces")
-    names = SEARCH_SPACES.names()
-    return tuple(n for n in names if getattr(SEARCH_SPACES.get(n), "is_default", True))
+
+    def is_searched(name: str) -> bool:
+        space = SEARCH_SPACES.get(name)
+        is_suited = of_signals or not getattr(space, "is_for_signals", False)
+        return is_suited and getattr(space, "is_default", True)
+
+    return tuple(name for name in SEARCH_SPACES.names() if is_searched(name))
 
 
 def output_kind(name: str) -> OutputKind:

@@ -26,6 +26,7 @@ from hwkd.report.student_figures import (
     trade_off_chart,
     training_charts,
 )
+from hwkd.report.teaching_tables import teaching_tables
 from hwkd.report.verdict_section import pair_tables
 
 _ROWS_UNFOLDED = 30
@@ -56,6 +57,7 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
         if run.final.decision is not None and run.final.decision.curve:
             blocks.append(trade_off_chart(run.final.decision))
         blocks += pair_tables(run.final)
+        blocks += teaching_tables(run.final.teaching)
         blocks += ladder_tables(run)
         blocks += exit_tables(run.final.exits)
     if run.final is not None and run.final.quantisation_choice is not None:

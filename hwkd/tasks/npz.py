@@ -111,17 +111,25 @@ def stated_names(arrays: Mapping[str, RawArray]) -> tuple[str, ...] | None:
     return None if key is None else _class_names(arrays[key])
 
 
-def read_one_array(path: Path) -> RawArray:
+def read_one_array(path: Path, half: Literal["student", "teacher"] = "student") -> RawArray:
     """Read a .npy file, or the one array of an .npz file.
+
+    Args:
+        half: of pairs, where the archive has an array `teacher_x` beside that of students.
 
     Raises:
         DataError: if it is neither, damaged, or an archive of several arrays.
     """
     try:
         if not zipfile.is_zipfile(path):
+            if half == "teacher":
+                raise DataError(
+                    f"{printable(path)}: holds no pairs; --teacher-sees paired needs an NPZ file "
+                    "with teacher_x beside x, one for each example"
+                )
             return read_npy_file(path)
         with zipfile.ZipFile(path) as archive:
-            members = _members(archive, path)
+            members = _of_half(_members(archive, path), half, path)
             if len(members) != 1:
                 raise DataError(
                     f"{printable(path)}: holds {len(members)} arrays ({_names(members)}), "
@@ -201,7 +209,8 @@ def _of_half(
     if not theirs:
         raise DataError(
             f"{printable(path)}: holds no pairs ({_names(members)}); --teacher-sees paired needs "
-            "teacher_x_train beside x_train, one for each example"
+            "an array with teacher_ before its name beside each of inputs, as teacher_x_train "
+            "beside x_train"
         )
     return {key: members[key] for key in theirs}
 

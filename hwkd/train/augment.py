@@ -51,7 +51,7 @@ class Augmentation:
             of them upside down, 1 none; more than 2 need a square.
         noise: standard deviation of normal noise on every value, in units of the normalised
             inputs, >= 0.
-        light: standard deviation of what is added to all values of a picture, in units of the
+        light: standard deviation of what is added to all values of an example, in units of the
             normalised inputs, and of the logarithm of what they are then multiplied by.
         masks: most neighbouring bins, and most time steps, of a spectrum that become 0, the mean;
             of the last two axes; none hides nothing (SpecAugment, arXiv:1904.08779).
@@ -65,6 +65,7 @@ class Augmentation:
         signs: of each channel in the mirror image that half of the motions become; none is none.
         dropped_ratio: share of the places along the last axis that become 0 in all channels, as
             the words of a text.
+        inverted: give half of the signals the opposite sign.
         cells: shifts are whole multiples of it, in pixels; 0 allows any.
     """
 
@@ -76,6 +77,7 @@ class Augmentation:
     masks: tuple[int, ...] = ()
     turn: float = 0.0
     dropped_ratio: float = 0.0
+    inverted: bool = False
     cells: int = 0
     tempo: float = 0.0
     strength: float = 0.0
@@ -100,6 +102,7 @@ class Augmentation:
         return (
             any(self.shift)
             or self.mirror
+            or self.inverted
             or self.directions > 1
             or any(self.masks)
             or self.is_of_motion
@@ -113,8 +116,9 @@ class Augmentation:
         parts += ["mirror"] if self.mirror else []
         if self.directions > 1:
             parts.append(f"turns to {self.directions} directions")
+        parts += ["either sign"] if self.inverted else []
         parts += [f"noise of {self.noise:g}"] if self.noise else []
-        parts += [f"light by {self.light:.0%}"] if self.light else []
+        parts += [f"level and contrast by {self.light:.0%}"] if self.light else []
         if any(self.masks):
             parts.append("masks of up to {} bins and {} time steps".format(*self.masks))
         parts += [f"turns of {self.turn:g} rad"] if self.turn else []
@@ -169,6 +173,8 @@ def augment(
         places = places_of_turns(*copy.shape[2:], directions=augmentation.directions)[turns]
         flat = copy.reshape(*copy.shape[:2], -1)
         copy = np.take_along_axis(flat, places[:, np.newaxis], axis=2).reshape(copy.shape)
+    if augmentation.inverted:
+        copy = copy * either_sign(generator.random(len(copy)), copy.ndim)
     if augmentation.noise:
         drawn = generator.standard_normal(copy.shape, dtype=np.float32)
         copy = copy + np.float32(augmentation.noise) * drawn
@@ -227,6 +233,15 @@ def kept_by_mask(
     return kept
 
 
+def either_sign(drawn: NDArray[np.floating[Any]], ndim: int) -> NDArray[np.float32]:
+    """Return what n signals are multiplied by, 1 or -1.
+
+    Args:
+        drawn: evenly from 0 to 1, shape [n].
+    """
+    return np.where(drawn < 0.5, np.float32(-1), np.float32(1)).reshape(-1, *[1] * (ndim - 1))
+
+
 def relighting(
     drawn: NDArray[np.float32], light: float, ndim: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -266,10 +281,10 @@ def beside(kept: NDArray[np.float32], axis: int, ndim: int) -> NDArray[np.float3
 def choose_augmentation(
     data: LabelledArrays, *, passes: float | None = None, symmetry: Symmetry | None = None
 ) -> Augmentation:
-    """Choose from the train split: shifts for small sets, mirroring and turns that keep the class.
+    """Choose from the train split: shifts for small sets, and what keeps the class.
 
     Spectra move in time alone, are never mirrored, and parts of them are hidden. What keeps the
-    class of a picture is measured, see `hwkd.train.symmetry.symmetry_of`.
+    class of a picture or a signal is measured, see `hwkd.train.symmetry.symmetry_of`.
 
     Args:
         passes: how often it will be seen; a short training gains nothing from shifts. None is
@@ -310,6 +325,7 @@ def choose_augmentation(
         mirror=symmetry.mirror,
         directions=symmetry.directions,
         light=_LIGHT if symmetry.light and is_small else 0.0,
+        inverted=symmetry.inverted,
     )
 
 

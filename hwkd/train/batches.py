@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hwkd.core.boxes import moved_boxes
 from hwkd.core.signals import Batch, moved
-from hwkd.train.augment import Augmentation, Draws, beside, kept_by_mask, relighting
+from hwkd.train.augment import Augmentation, Draws, beside, either_sign, kept_by_mask, relighting
 from hwkd.train.config import TrainConfig
 from hwkd.train.seeding import derive_seed
 from hwkd.train.symmetry import places_of_turns
@@ -120,6 +120,10 @@ class BatchMaker:
             batch = _picked(inputs, sample_ids, positions)
         else:
             batch = self._moved_signals(inputs, sample_ids)
+        if what.inverted:
+            drawn = torch.rand(len(batch), generator=self.generator).numpy()
+            signs = torch.from_numpy(either_sign(drawn, batch.dim()))
+            batch = batch * signs.to(batch.device)
         if what.noise > 0.0:
             noise = torch.empty_like(batch, device="cpu").normal_(generator=self.generator)
             batch = batch.add(noise.to(batch.device), alpha=what.noise)

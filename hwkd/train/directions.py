@@ -1,6 +1,6 @@
-"""Whether pictures that are turned can be told from others: which directions are one to a set.
+"""Whether pictures that are turned, and signals upside down, can be told from others.
 
-Random patches of the pictures say what is seen, least squares tell by it, each class for itself.
+Random patches of the examples say what is seen, least squares tell by it, each class for itself.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from hwkd.train.dataset import LabelledArrays
 # Of fewer, no answer about directions is sure enough.
 _FEWEST_TO_TURN = 200
 _TURNED_EXAMPLES = 600
-_PATCHES, _PATCH, _LARGEST_SIDE, _CHUNK = 48, 5, 32, 256
+_PATCHES, _PATCH, _PARTS, _LARGEST_SIDE, _CHUNK = 48, 5, 3, 32, 256
 _RIDGE = 0.1
+_KNOWN, _ASKED = slice(0, None, 2), slice(1, None, 2)
 _QUARTERS, _ANY_ANGLE = 4, 32
 # Both are between pixels, so that neither is told by being smoother.
 _ANGLES = (math.pi / 16, math.pi / 4)
@@ -30,23 +31,33 @@ _TOLD_MARGIN, _DEVIATIONS = 0.03, 3.0
 class _Seen:
     """What parts of the pictures themselves, laid over each place, say of a picture.
 
+    Signals are pictures of one row.
+
     The answers of random patches, rectified and averaged over nine parts of the picture, carry
     its texture and its layout without any training (Coates, Ng, Lee, AISTATS 2011).
     """
 
-    def __init__(self, pictures: Tensor) -> None:
+    def __init__(self, pictures: Tensor, *, sees_offsets: bool = False) -> None:
+        """Draw the patches.
+
+        Args:
+            pictures: shape [n, channels, height, width].
+            sees_offsets: whether how high values lie is seen, beside how they change.
+        """
         generator = torch.Generator().manual_seed(0)
         height, width = pictures.shape[2:]
         which = torch.randint(len(pictures), (_PATCHES,), generator=generator)
-        rows = torch.randint(height - _PATCH + 1, (_PATCHES,), generator=generator)
+        tall = min(_PATCH, height)
+        rows = torch.randint(height - tall + 1, (_PATCHES,), generator=generator)
         columns = torch.randint(width - _PATCH + 1, (_PATCHES,), generator=generator)
         patches = torch.stack(
             [
-                pictures[i, :, y : y + _PATCH, x : x + _PATCH]
+                pictures[i, :, y : y + tall, x : x + _PATCH]
                 for i, y, x in zip(which.tolist(), rows.tolist(), columns.tolist(), strict=True)
             ]
         )
-        patches = patches - patches.mean(dim=(1, 2, 3), keepdim=True)
+        if not sees_offsets:
+            patches = patches - patches.mean(dim=(1, 2, 3), keepdim=True)
         sizes = patches.flatten(1).norm(dim=1).clamp(min=1e-3)
         self._patches = patches / sizes[:, None, None, None]
 
@@ -57,7 +68,8 @@ class _Seen:
             part = pictures[start : start + _CHUNK]
             answers = functional.conv2d(part, self._patches, stride=2)
             sides = torch.cat([answers.relu(), (-answers).relu()], dim=1)
-            found.append(functional.adaptive_avg_pool2d(sides, 3).flatten(1))
+            parts = (min(_PARTS, sides.shape[2]), _PARTS)
+            found.append(functional.adaptive_avg_pool2d(sides, parts).flatten(1))
         return torch.cat(found)
 
 
@@ -66,23 +78,41 @@ def directions_of(data: LabelledArrays) -> int:
     height, width = data.inputs.shape[2:]
     if len(data.labels) < _FEWEST_TO_TURN or min(height, width) <= _PATCH:
         return 1
-    drawn = np.random.default_rng(0).permutation(len(data.labels))[: 2 * _TURNED_EXAMPLES]
     step = max(1, min(height, width) // _LARGEST_SIDE)
-    inputs = torch.from_numpy(np.ascontiguousarray(data.inputs[drawn, :, ::step, ::step]))
-    labels = np.unique(data.labels[drawn], return_inverse=True)[1]
-    known, asked = (slice(0, None, 2), slice(1, None, 2))
-    seen = _Seen(inputs[known])
+    inputs, labels = _drawn(data.inputs[..., ::step, ::step], data.labels)
+    seen = _Seen(inputs[_KNOWN])
     turns = (2, 1) if height == width else (2,)
     directions = 1
     for quarters in turns:
-        if _is_told(seen, inputs, torch.rot90(inputs, quarters, (2, 3)), labels, known, asked):
+        if _is_told(seen, inputs, torch.rot90(inputs, quarters, (2, 3)), labels):
             return directions
         directions *= 2
     if directions == _QUARTERS:
         slight, half = (_in_disc(inputs, angle) for angle in _ANGLES)
-        if not _is_told(seen, slight, half, labels, known, asked):
+        if not _is_told(seen, slight, half, labels):
             return _ANY_ANGLE
     return directions
+
+
+def may_be_inverted(data: LabelledArrays) -> bool:
+    """Tell whether signals of the opposite sign cannot be told from those that come.
+
+    Vibrations and alternating currents have no up and down; what has an offset or peaks to one side
+    does.
+    """
+    if len(data.labels) < _FEWEST_TO_TURN or data.inputs.shape[-1] <= _PATCH:
+        return False
+    inputs, labels = _drawn(data.inputs[:, :, np.newaxis], data.labels)
+    seen = _Seen(inputs[_KNOWN], sees_offsets=True)
+    return not _is_told(seen, inputs, -inputs, labels, of_any_class=True)
+
+
+def _drawn(
+    inputs: NDArray[np.float32], labels: NDArray[np.integer]
+) -> tuple[Tensor, NDArray[np.int64]]:
+    drawn = np.random.default_rng(0).permutation(len(labels))[: 2 * _TURNED_EXAMPLES]
+    numbers = np.unique(labels[drawn], return_inverse=True)[1]
+    return torch.from_numpy(np.ascontiguousarray(inputs[drawn])), numbers
 
 
 def _in_disc(pictures: Tensor, angle: float) -> Tensor:
@@ -101,13 +131,16 @@ def _is_told(
     plain: Tensor,
     turned: Tensor,
     labels: NDArray[np.int64],
-    known: slice,
-    asked: slice,
+    *,
+    of_any_class: bool = False,
 ) -> bool:
-    """Tell whether turned pictures can be told from plain ones, better than by luck.
+    """Tell whether turned examples can be told from plain ones, better than by luck.
 
     Each class has a classifier of its own, by least squares: arrows that point up and arrows that
     point down are the same pictures turned, and yet not of the same class.
+
+    Args:
+        of_any_class: tell also where only the examples of one class can be told, however rare.
     """
     is_class = torch.from_numpy(np.eye(int(labels.max()) + 1, dtype=np.float32)[labels])
 
@@ -116,14 +149,22 @@ def _is_told(
         answers = torch.cat([-is_class[part], is_class[part]])
         return features, answers
 
-    features, answers = of(known)
+    features, answers = of(_KNOWN)
     mean, deviation = features.mean(0), features.std(0) + 1e-3
     features = (features - mean) / deviation
     gram = features.T @ features
     gram.diagonal().add_(_RIDGE * len(features))
     weights = torch.linalg.solve(gram, features.T @ answers)
-    features, answers = of(asked)
+    features, answers = of(_ASKED)
     given = (features - mean) / deviation @ weights
-    hits = float(((given * answers).sum(1) > 0).float().mean())
-    luck = _DEVIATIONS * 0.5 / math.sqrt(len(features))
-    return hits > 0.5 + _TOLD_MARGIN + luck
+    is_right = ((given * answers).sum(1) > 0).numpy()
+    groups = [is_right]
+    if of_any_class:
+        names = np.tile(labels[_ASKED], 2)
+        groups += [is_right[names == name] for name in np.unique(names)]
+    return any(_beyond_luck(group) for group in groups)
+
+
+def _beyond_luck(is_right: NDArray[np.bool_]) -> bool:
+    luck = _DEVIATIONS * 0.5 / math.sqrt(len(is_right))
+    return float(is_right.mean()) > 0.5 + _TOLD_MARGIN + luck

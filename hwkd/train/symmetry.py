@@ -1,9 +1,10 @@
-"""What pictures may have done to them without becoming others: measured on the train split.
+"""What examples may have done to them without becoming others: measured on the train split.
 
 A mirror image keeps its class where nearest neighbours name it nearly as well as the picture. A
 turned one is asked for more: whether it can be told from a picture at all. Where pictures have no
 upright position (parts on a belt, cells, textures from above), nobody can tell, and every direction
-is as likely in use; where they have one, turning makes pictures that never come.
+is as likely in use; where they have one, turning makes pictures that never come. Signals are asked
+the same of their sign.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ _LIGHT_TELLS_RATIO = 0.1
 
 
 class Symmetry(StrictModel):
-    """What keeps a picture one of its class.
+    """What keeps an example one of its class.
 
     Attributes:
         mirror: left and right changed.
         light: more or less of it, and more or less contrast.
+        inverted: signals of the opposite sign.
         directions: ways to lie that cannot be told apart, evenly around: 1 has an upright position,
             2 may be upside down, 4 may be turned by any quarter, 32 by any angle.
     """
@@ -43,14 +45,17 @@ class Symmetry(StrictModel):
     mirror: bool = False
     directions: StoredInt = 1
     light: bool = False
+    inverted: bool = False
 
 
 def symmetry_of(data: LabelledArrays) -> Symmetry:
-    """Measure it on the train split; signals, spectra and what has no classes have none."""
-    if data.inputs.ndim != 4 or data.labels.ndim != 1 or data.nature in ("spectra", "speech"):
+    """Measure it on the train split; spectra, words and what has no classes have none."""
+    if data.nature != "values" or data.labels.ndim != 1 or data.inputs.ndim < 3:
         return Symmetry()
-    from hwkd.train.directions import directions_of  # torch: a run goes on without it
+    from hwkd.train.directions import directions_of, may_be_inverted  # torch: needed here alone
 
+    if data.inputs.ndim == 3:
+        return Symmetry(light=light_says_little(data), inverted=may_be_inverted(data))
     return Symmetry(
         mirror=mirror_keeps_class(data),
         directions=directions_of(data),
@@ -97,7 +102,7 @@ def mirror_keeps_class(data: LabelledArrays) -> bool:
 
 
 def light_says_little(data: LabelledArrays) -> bool:
-    """Tell whether how light and how rich in contrast pictures are hardly names their classes.
+    """Tell whether how light and how rich in contrast examples are hardly names their classes.
 
     Means and contrasts of the channels, and their squares, name the classes by least squares, on
     one half of a sample with as many of each class; the other half is asked.
@@ -108,9 +113,9 @@ def light_says_little(data: LabelledArrays) -> bool:
         return False
     random = np.random.default_rng(0)
     drawn = [random.permutation(np.flatnonzero(data.labels == name))[:each] for name in classes]
-    pictures = data.inputs[np.concatenate(drawn)]
-    contrast = np.log(pictures.std(axis=(2, 3)) + _DARK)
-    seen = np.concatenate([pictures.mean(axis=(2, 3)), contrast], axis=1).astype(np.float64)
+    examples, places = data.inputs[np.concatenate(drawn)], tuple(range(2, data.inputs.ndim))
+    contrast = np.log(examples.std(axis=places) + _DARK)
+    seen = np.concatenate([examples.mean(axis=places), contrast], axis=1).astype(np.float64)
     seen = (seen - seen.mean(axis=0)) / (seen.std(axis=0) + _DARK)
     seen = np.concatenate([seen, np.square(seen), np.ones((len(seen), 1))], axis=1)
     labels = np.repeat(np.arange(len(classes)), each)

@@ -23,6 +23,7 @@ class PairedTeacher(AroundTeacher):
 
     theirs: Dataset = field(repr=False)
     rows: KnownRows = field(repr=False)
+    further: NDArray[np.float32] | None = field(default=None, repr=False)
 
     @classmethod
     def of(
@@ -30,8 +31,16 @@ class PairedTeacher(AroundTeacher):
         networks: Sequence[Network | AnswersTeacher],
         theirs: Dataset,
         ours: Dataset,
+        *,
+        further: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
     ) -> PairedTeacher:
         """Pair two data sets, example by example.
+
+        Args:
+            networks: one.
+            theirs: what it sees.
+            ours: what students see.
+            further: inputs without labels, those of the teacher and those of students.
 
         Raises:
             DataError: if they are not of the same examples in the same order.
@@ -51,13 +60,18 @@ class PairedTeacher(AroundTeacher):
                     f"and {len(other)} for the teacher, or in another order; give one of each pair "
                     "in the same place of both arrays"
                 )
-        return cls(network=network, theirs=theirs, rows=KnownRows.of(ours))
+        if further is None:
+            return cls(network=network, theirs=theirs, rows=KnownRows.of(ours))
+        known = [*(np.asarray(ours.split(name).inputs) for name in SPLITS), further[1]]
+        return cls(network=network, theirs=theirs, rows=KnownRows(known), further=further[0])
 
     @property
     def identity(self) -> str:
         """SHA-256 of the network and of what it sees."""
-        both = f"{self.network.identity} sees {self.theirs.fingerprint}"
-        return hashlib.sha256(both.encode()).hexdigest()
+        both = hashlib.sha256(f"{self.network.identity} sees {self.theirs.fingerprint}".encode())
+        if self.further is not None:
+            both.update(np.ascontiguousarray(self.further).data)
+        return both.hexdigest()
 
     @property
     def description(self) -> str:
@@ -81,6 +95,7 @@ class PairedTeacher(AroundTeacher):
 
     def _halves(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         splits = [np.asarray(self.theirs.split(name).inputs) for name in SPLITS]
+        splits += [] if self.further is None else [self.further]
         found = np.empty((len(rows), *self.theirs.input_shape), dtype=np.float32)
         first = 0
         for split in splits:

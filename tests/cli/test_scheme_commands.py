@@ -25,6 +25,9 @@ def _run(*arguments: str) -> str:
 def test_list_shows_every_scheme() -> None:
     listed = _run("list")
     assert all(name in listed for name in SCHEMES.names())
+    assert "A student whose logits" in " ".join(listed.split())
+    assert "The teacher is trained first and stays as it is" not in " ".join(listed.split())
+    assert "The teacher is trained first" in _run("show", "adversarial")
 
 
 def test_list_of_a_family_is_json_for_programs() -> None:

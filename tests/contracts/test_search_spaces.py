@@ -228,6 +228,7 @@ def test_a_space_that_waits_to_be_named_is_in_no_search_without_its_name() -> No
         "drawer", "local_attention", "segmenter", "shuffle", "streaming", "temporal", "text",
     }  # fmt: skip
     assert set(registered_spaces()) == set(SEARCH_SPACES.names()) - waiting
+    assert set(registered_spaces(of_signals=True)) - set(registered_spaces()) == {"temporal"}
 
 
 @pytest.mark.parametrize("input_shape", [(20, 8), (1, 6, 9)], ids=str)

@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 
-from hwkd.core.soft_answers import SoftAnswers, calibration_error, probabilities
+from hwkd.core.soft_answers import calibration_error, probabilities, soft_answers
 
 
 def test_an_answer_that_is_sure_and_right_says_no_more_than_its_label() -> None:
     logits = np.array([[60.0, 0, 0], [0, 60.0, 0]])
-    found = SoftAnswers.of(
-        logits, np.array([0, 1]), ("a", "b", "c"), is_right=np.array([True, True])
-    )
+    found = soft_answers(logits, np.array([0, 1]), ("a", "b", "c"), is_right=np.array([True, True]))
     assert found.accuracy == 1.0
     assert found.entropy_nats == pytest.approx(0.0, abs=1e-20)
     assert found.calibration_error == pytest.approx(0.0, abs=1e-20)
@@ -19,7 +17,7 @@ def test_an_answer_that_is_sure_and_right_says_no_more_than_its_label() -> None:
 
 def test_an_answer_that_knows_nothing_has_the_entropy_of_all_classes() -> None:
     labels = np.array([0, 1, 2, 0])
-    found = SoftAnswers.of(np.zeros((4, 5)), labels, tuple("abcde"), is_right=labels == 0)
+    found = soft_answers(np.zeros((4, 5)), labels, tuple("abcde"), is_right=labels == 0)
     assert found.entropy_nats == pytest.approx(np.log(5))
     assert found.accuracy == 0.5
     assert found.calibration_error == pytest.approx(0.3)
@@ -28,7 +26,7 @@ def test_an_answer_that_knows_nothing_has_the_entropy_of_all_classes() -> None:
 def test_samples_go_from_the_surest_to_the_least_sure() -> None:
     logits = np.stack([np.linspace(0, 9, 40), np.zeros(40), np.zeros(40) - 1], 1)
     labels = np.zeros(40, np.int64)
-    found = SoftAnswers.of(logits, labels, ("a", "b", "c"), is_right=labels == 0, samples=10)
+    found = soft_answers(logits, labels, ("a", "b", "c"), is_right=labels == 0, samples=10)
     entropies = [sample.entropy_nats for sample in found.samples]
     assert len(entropies) == 10
     assert entropies == sorted(entropies)

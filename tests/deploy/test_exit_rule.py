@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from support.tiny_student import small_layers
@@ -85,7 +86,45 @@ def test_the_rule_takes_the_first_sure_exit_and_the_cheapest_threshold_within_th
     best = cheapest_within(points, 0.0)
     assert best.shares == (0.25, 0.25, 0.5)
     assert best.cost_ratio == (0.25 * 1 + 0.25 * 2 + 0.5 * 4) / 4
-    assert cheapest_within(points, 1.0).cost_ratio < best.cost_ratio
+    assert cheapest_within(points, 2.0).cost_ratio < best.cost_ratio
+
+
+def test_a_loss_that_is_allowed_must_be_it_with_its_error_too() -> None:
+    # Of 400, the exit is wrong for two that the end knows: lost .005, its error .0035.
+    right = np.ones((2, 400), bool)
+    right[0, 10:12] = False
+    sure = (np.arange(400) / 1000).astype(np.float32)
+    points = exit_points([sure], right, [1.0, 4.0])
+    early = next(point for point in points if point.shares[0] > 0.05)
+    assert early.error == pytest.approx(np.sqrt(0.005 * 0.995 / 400), rel=1e-6)
+    assert cheapest_within(points, 0.008).shares[0] <= 11 / 400
+    assert cheapest_within(points, 0.009).cost_ratio < 0.3
+
+
+def test_nothing_that_an_exit_does_not_need_is_computed_before_it(file, tmp_path: Path) -> None:
+    path = tmp_path / "late.onnx"
+    model = onnx.load(file[0])
+    nodes = list(model.graph.node)
+    of_exit = [n for n in nodes if any("exit" in name for name in (*n.output, *n.input))]
+    del model.graph.node[:]
+    model.graph.node.extend([*(n for n in nodes if n not in of_exit), *of_exit])
+    onnx.save(model, path)
+
+    def order() -> list[str]:
+        return [op.output for op in build_project(path).arranged.graph.ops]
+
+    exit_name, own = list(build_project(path).outputs.values())[1].name, order()[-1]
+    assert order().index(exit_name) == len(order()) - 1
+    before = predict_all(open_session(path), file[1])
+    write_exit_rule(path, file[2])
+    steps = order()
+    assert own == exit_name != steps[-1]
+    first, rest = steps[: steps.index(exit_name)], steps[steps.index(exit_name) + 1 :]
+    before_the_exit = ("stem", "stage1", "exit1")
+    assert all(name.startswith(before_the_exit) for name in first)
+    assert not any(name.startswith(before_the_exit) for name in rest)
+    for ours, theirs in zip(before, predict_all(open_session(path), file[1]), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_rule_that_is_no_number_is_refused(file, tmp_path: Path) -> None:

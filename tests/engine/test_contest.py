@@ -87,3 +87,10 @@ def test_a_candidate_learned_by_the_arm_that_its_record_describes(described, arm
     texts = tuple(entry.describe() for entry in methods)
     given = {"both": texts, "alone": texts[1:]}.get(described, described)
     assert arm_of_trial(given, methods, output_kind("classes")).name == arm
+
+
+def test_a_candidate_that_learned_by_a_cheap_scheme_is_known_by_it() -> None:
+    scheme, kind = configured_scheme("sad", (), (), named=False), output_kind("classes")
+    assert scheme is not None
+    assert arm_of_trial([scheme.describe()], (), kind, scheme).name == "scheme"
+    assert arm_of_trial([], (), kind, scheme).name == "labels alone"

@@ -60,6 +60,23 @@ def test_importance_follows_the_device(place: Path) -> None:
 
 
 @pytest.mark.slow
+def test_pairs_without_labels_are_learned_from_beside_those_with(place: Path) -> None:
+    stored = dict(np.load(place / "bars.npz"))
+    halves = {f"teacher_{key}": stored[key] // 2 for key in ("x_train", "x_test")}
+    np.savez(place / "pairs.npz", **stored, **halves)
+    more = bars(40, 7)[0]
+    np.savez(place / "more.npz", x=more, teacher_x=more // 2)
+    asked = {"data": "pairs.npz", "teacher_sees": "paired", "unlabelled": place / "more.npz"}
+    made = run_distillation(request_of(place, methods=("kd",), epochs=1, **asked))
+    assert made.record.run is not None
+    assert made.record.run.teacher is not None
+    assert "sees the other half of each pair" in made.record.run.teacher.description
+    np.savez(place / "more.npz", x=more, teacher_x=more[:30])
+    with pytest.raises(DataError, match="40 examples for students and 30 for the teacher"):
+        run_distillation(request_of(place, methods=("kd",), out=place / "no", **asked))
+
+
+@pytest.mark.slow
 def test_importance_weighs_the_stages_of_a_scheme(place: Path) -> None:
     def first_term(out: str, **options: object) -> float:
         asked = {"teachers": (), "methods": (), "epochs": 1, "device": "cortex-m7", **options}

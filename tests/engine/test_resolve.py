@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.recordings import recording_rows, write_recordings
 from support.tiny_search import make_config
 
 from hwkd.core.progress import silent
 from hwkd.engine.setup.prepare import prepare_data, survey_spaces
+from hwkd.io.discovery import registered_spaces
 
 
 def test_a_configuration_that_is_filled_again_stays(tmp_path: Path) -> None:
@@ -19,6 +21,24 @@ def test_a_configuration_that_is_filled_again_stays(tmp_path: Path) -> None:
     assert filled.training.brief_epochs is not None
     assert filled.training.brief_samples is not None
     assert prepare_data(filled, progress=silent).config == filled
+
+
+@pytest.mark.parametrize(
+    ("shape", "named", "is_searched"),
+    [((2, 128), (), True), ((1, 8, 8), (), False), ((2, 128), ("plain",), False)],
+    ids=["signals", "pictures", "signals in spaces that the user names"],
+)
+def test_signals_are_searched_over_time_where_the_user_names_no_space(
+    tmp_path: Path, shape: tuple[int, ...], named: tuple[str, ...], is_searched: bool
+) -> None:
+    inputs = np.random.default_rng(0).normal(size=(60, *shape)).astype(np.float32)
+    np.savez(tmp_path / "asked.npz", x_train=inputs, y_train=np.arange(60) % 2)
+    data, reading = str(tmp_path / "asked.npz"), {"layout": "nct" if len(shape) < 3 else "nchw"}
+    spaces = named or registered_spaces()
+    config = make_config(tmp_path, data=data, reading=reading, spaces=spaces)
+    found = prepare_data(config, progress=silent)
+    assert ("temporal" in found.config.spaces) == is_searched
+    assert prepare_data(found.config, progress=silent, settings=()).config == found.config
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,8 @@ def test_a_run_of_two_numbers_becomes_soft_targets() -> None:
         ("dml", ("teacher.onnx",), "scheme dml trains all that take part"),
         ("takd", ("a.onnx", "b.onnx"), "scheme takd begins with one"),
         ("multi_teacher:way=confidence", ("a.onnx",), "weighs several teachers, and one was given"),
+        ("multi_teacher:given=2", (), "leave given out, .* there is no --teacher"),
+        ("takd:given=2", ("a.onnx",), "leave given out, .* there is 1 --teacher"),
     ],
 )
 def test_a_scheme_that_a_search_cannot_end_with_is_one_line(

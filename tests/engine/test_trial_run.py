@@ -209,3 +209,28 @@ def test_a_longer_fidelity_trains_longer(runner):
     fidelity = FidelityRecord(epochs=3)
     proposal = Proposal(spec=spec_of(runner), fidelity=fidelity)
     assert len(runner.run(proposal, lambda key: None, number=0).epochs) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("scheme", "terms"),
+    [("sad", {"labels student", "attention 1"}), ("dml", {"cross_entropy"})],
+)
+def test_candidates_learn_by_a_scheme_that_costs_hardly_more(tmp_path, scheme, terms):
+    # A network without a second stage cannot learn by what that stage shows.
+    runner = make_run(
+        tmp_path, distill=[{"method": "none"}], scheme={"scheme": scheme, **_from_the_start(scheme)}
+    ).runner()
+    record = run(runner, spec_of(runner))
+    assert record.state == "completed", record.reason
+    assert set(record.epochs[0].losses) == terms
+    assert (record.methods != ()) == (scheme == "sad")
+    again = Proposal(
+        spec=spec_of(runner), fidelity=runner.context.fidelity, start_from=record.weights
+    )
+    further = runner.run(again, lambda key: None, number=1)
+    assert further.epochs[-1].losses != record.epochs[-1].losses
+
+
+def _from_the_start(scheme: str) -> dict[str, float]:
+    return {"start": 0.0} if scheme == "sad" else {}

@@ -140,6 +140,16 @@ def test_light_and_contrast_are_those_of_whole_pictures():
 SIGNS = (-1.0, 1.0, 1.0, 1.0, -1.0, -1.0)
 
 
+def test_half_of_the_signals_have_the_opposite_sign_in_copies_and_in_batches():
+    signals = np.random.default_rng(0).normal(size=(400, 2, 16)).astype(np.float32)
+    policy = Augmentation(inverted=True)
+    drawn = BatchMaker(policy, seed=0).draw(torch.from_numpy(signals), torch.arange(400))[0]
+    for copy in (augment(signals, 5, policy), drawn.numpy()):
+        is_inverted = (copy == -signals).all(axis=(1, 2))
+        assert (is_inverted | (copy == signals).all(axis=(1, 2))).all()
+        assert 0.4 < is_inverted.mean() < 0.6
+
+
 def test_motion_is_varied_however_long_it_is_learned():
     inputs = np.random.default_rng(0).normal(size=(20, 6, 56)).astype(np.float32)
     data = Split(inputs=inputs, labels=np.arange(20) % 2, nature="motion", mirror_signs=SIGNS)

@@ -1,4 +1,4 @@
-"""Which pictures may be mirrored and turned is found in the pictures themselves."""
+"""Which pictures may be mirrored and turned, and signals inverted, is found in the data."""
 
 from __future__ import annotations
 
@@ -50,12 +50,13 @@ def test_pictures_are_turned_where_nobody_can_tell(split, directions):
     assert symmetry_of(split).directions == directions
 
 
-def lit(*, by_class, count=800, contrast=0.0):
-    """Pictures of noise, the second class lighter and of more contrast by so much."""
+def lit(*, by_class, count=800, contrast=0.0, side=(16, 16)):
+    """Noise, of the second class higher and of more contrast by so much."""
     labels = np.arange(count) % 2
-    pictures = RANDOM.normal(size=(count, 3, 16, 16)) * (1 + contrast * labels)[:, None, None, None]
-    pictures += RANDOM.normal(size=(count, 1, 1, 1)) + by_class * labels[:, None, None, None]
-    return Split(inputs=pictures.astype(np.float32), labels=labels)
+    of_class = labels.reshape(-1, 1, *[1] * len(side))
+    examples = RANDOM.normal(size=(count, 3, *side)) * (1 + contrast * of_class)
+    examples += RANDOM.normal(size=(count, 1, *[1] * len(side))) + by_class * of_class
+    return Split(inputs=examples.astype(np.float32), labels=labels)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,8 @@ def lit(*, by_class, count=800, contrast=0.0):
         pytest.param(lit(by_class=2.0), False, id="one class is lighter"),
         pytest.param(lit(by_class=0.0, contrast=0.2), False, id="one class has more contrast"),
         pytest.param(lit(by_class=0.0, count=60), False, id="too few to tell"),
+        pytest.param(lit(by_class=0.0, side=(64,)), True, id="signals of any strength"),
+        pytest.param(lit(by_class=0.0, contrast=0.5, side=(64,)), False, id="one kind is stronger"),
     ],
 )
 def test_light_is_varied_where_it_hardly_names_the_class(split, light):
@@ -80,12 +83,35 @@ def test_digits_are_neither_mirrored_nor_turned():
     assert symmetry_of(ClassifyTask().data(None).train) == Symmetry()
 
 
-def test_signals_spectra_and_values_have_no_symmetry():
-    signals = Split(inputs=np.zeros((300, 3, 64), np.float32), labels=np.arange(300) % 2)
+def waves(*, offset=0.0, peaks_in=(), count=800):
+    """Signals of noise and a tone each, whose class is its pitch; some classes peak upwards."""
+    labels = np.arange(count) % 2
+    times = np.arange(64) + RANDOM.uniform(0, 64, count)[:, None]
+    tones = np.sin(times * (0.4 + 0.4 * labels)[:, None])
+    tones[np.isin(labels, peaks_in)] **= 4
+    signals = tones[:, None] + 0.2 * RANDOM.normal(size=(count, 2, 64)) + offset
+    return Split(inputs=signals.astype(np.float32), labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("split", "inverted"),
+    [
+        pytest.param(waves(), True, id="nobody can tell the sign"),
+        pytest.param(waves(offset=0.5), False, id="above zero"),
+        pytest.param(waves(peaks_in=(1,)), False, id="one class peaks upwards"),
+        pytest.param(waves(count=100), False, id="too few to tell"),
+    ],
+)
+def test_signals_are_inverted_where_nobody_can_tell(split, inverted):
+    assert symmetry_of(split).inverted == inverted
+
+
+def test_spectra_words_and_values_have_no_symmetry():
     pictures = np.zeros((300, 1, 16, 16), np.float32)
     spectra = Split(inputs=pictures, labels=np.arange(300) % 2, nature="spectra")
+    words = Split(inputs=pictures[:, 0], labels=np.arange(300) % 2, nature="text")
     values = Split(inputs=pictures, labels=np.zeros((300, 2), np.float32))
-    assert {symmetry_of(each) for each in (signals, spectra, values)} == {Symmetry()}
+    assert {symmetry_of(each) for each in (words, spectra, values)} == {Symmetry()}
 
 
 @pytest.mark.parametrize("is_symmetric", [True, False])

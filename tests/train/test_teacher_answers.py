@@ -16,6 +16,7 @@ from hwkd.core.errors import ConfigError, DataError, TeacherError
 from hwkd.core.reading import Reading
 from hwkd.engine.setup.annotators import load_annotators
 from hwkd.engine.setup.made import with_made
+from hwkd.engine.setup.transfer import read_unlabelled
 from hwkd.signals.texts import as_bytes
 from hwkd.tasks.classification import ClassifyTask
 from hwkd.tasks.text import TextTask
@@ -127,6 +128,27 @@ def test_a_teacher_of_pairs_looks_at_the_other_half(tmp_path):
     kept = load_answers(tmp_path / "a.safetensors", ours)
     found, wanted = (t.logits(ours.train.inputs) for t in (kept, paired))
     np.testing.assert_allclose(softmax(found), softmax(wanted), atol=2e-3)
+
+
+def test_pairs_without_labels_are_answered_by_their_other_half(tmp_path):
+    ours, theirs = _pairs(tmp_path / "pairs.npz")
+    network = open_teacher(str(write_onnx(tmp_path / "t.onnx")), theirs, device=CPU)
+    more = np.random.default_rng(5).normal(size=(7, 1, 4, 3)).astype(np.float32)
+    np.savez(tmp_path / "more.npz", x=more[:, :, :2], teacher_x=more)
+    own = read_unlabelled(tmp_path / "more.npz", ours.pipeline)
+    seen = read_unlabelled(tmp_path / "more.npz", theirs.pipeline, half="teacher")
+    assert own.shape[1:] == ours.input_shape
+    paired = PairedTeacher.of([network], theirs, ours, further=(seen, own))
+    both = np.concatenate([ours.train.inputs[:2], own[[4, 1]]])
+    wanted = np.concatenate([theirs.train.inputs[:2], seen[[4, 1]]])
+    np.testing.assert_array_equal(paired.logits(both), network.logits(wanted))
+    assert paired.identity != PairedTeacher.of([network], theirs, ours).identity
+    np.savez(tmp_path / "alone.npz", x=more[:, :, :2])
+    np.save(tmp_path / "alone.npy", more)
+    (tmp_path / "folder").mkdir()
+    for name in ("alone.npz", "alone.npy", "folder"):
+        with pytest.raises(DataError, match="holds no pairs"):
+            read_unlabelled(tmp_path / name, theirs.pipeline, half="teacher")
 
 
 def test_annotators_teach_what_they_disagreed_on(tmp_path):

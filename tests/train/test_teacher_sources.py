@@ -133,7 +133,10 @@ def test_weights_change_the_outputs_and_the_identity(my_teacher, tmp_path):
         ("my_teacher_module:missing", "AttributeError"),
         ("my_teacher_module:failing", "OSError: no disk"),
         ("my_teacher_module:nothing", "returned int; expected a torch module"),
-        ("my_teacher_module", r"expected model\.onnx, answers\.safetensors or package"),
+        (
+            "my_teacher_module",
+            r"no such file or folder; give model\.onnx, .* or package\.module:factory",
+        ),
     ],
 )
 def test_a_factory_that_gives_no_module_is_refused(my_teacher, reference, match):

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from hwkd.core.final_record import FinalRecord
+from hwkd.core.teaching_record import TeachingRecord
 from hwkd.core.verdict_record import Verdict
 from hwkd.engine.arms.orders import (
     ArmOrder,
@@ -17,6 +18,7 @@ from hwkd.engine.arms.orders import (
 )
 from hwkd.engine.arms.own_c import own_c_cost
 from hwkd.engine.arms.student_folder import read_quantisation
+from hwkd.engine.arms.teaching import teaching_record
 from hwkd.engine.setup.context import SearchContext
 from hwkd.io.student_folder import StudentFiles
 from hwkd.profiling.onnx_runtime import measure_latency
@@ -56,6 +58,16 @@ def conclude(
         quantisation_choice=result.quantisation,
         profile=profile,
         verdict=verdict,
+        teaching=_teaching(context, verdict, files),
         history=result_history(folder),
     )
     return final, files
+
+
+def _teaching(
+    context: SearchContext, verdict: Verdict, files: StudentFiles
+) -> TeachingRecord | None:
+    """Return the teacher beside the student that ships, where any of its trainings had one."""
+    if not verdict.is_taught:
+        return None
+    return teaching_record(context.teacher_validation_logits, files.int8_path, context.data)

@@ -99,6 +99,7 @@ def train_student(
             train_config,
             arm=arm,
             importance=context.importance(layers),
+            start_from=start_from,
             on_epoch=on_epoch,
             check=check,
             checkpoints=checkpoints,

@@ -22,8 +22,8 @@ from hwkd.deploy.exit_rule import (
     ExitPoint,
     cheapest_within,
     entropies,
+    exit_point,
     exit_points,
-    exits_taken,
     write_exit_rule,
 )
 from hwkd.deploy.sessions import open_session, predict_all
@@ -66,7 +66,7 @@ def write_exits(
     chosen = cheapest_within(on_validation, LOST_RATIO)
     write_exit_rule(path, chosen.threshold)
     tested = _answers(path, data.test, head)
-    on_test, whole = (_at(threshold, tested, costs) for threshold in (chosen.threshold, 0.0))
+    on_test, whole = (exit_point(*tested, costs, limit) for limit in (chosen.threshold, 0.0))
     step = max(1, math.ceil(len(on_validation) / _SHOWN_POINTS))
     return ExitsRecord(
         outputs=(*layers.heads[1:], layers.heads[0]),
@@ -90,18 +90,6 @@ def _answers(path: Path, split: Split, head: Head) -> _Found:
         for output, tensor in zip(outputs[1:], tensors[1:], strict=True)
     ]
     return found, np.concatenate([right[1:], right[:1]])
-
-
-def _at(threshold: float, found: _Found, costs: list[float]) -> ExitPoint:
-    entropy, right = found
-    taken = exits_taken(entropy, threshold)
-    shares = tuple(float((taken == index).mean()) for index in range(len(costs)))
-    return ExitPoint(
-        threshold=threshold,
-        accuracy_ratio=float(right[taken, np.arange(len(taken))].mean()),
-        shares=shares,
-        cost_ratio=float(np.dot(shares, costs) / costs[-1]),
-    )
 
 
 def _record(point: ExitPoint) -> ExitPointRecord:

@@ -103,17 +103,30 @@ def _smoothed() -> Arm:
 
 
 def arm_of_trial(
-    described: Sequence[str] | None, methods: Sequence[WeightedMethod], kind: OutputKind
+    described: Sequence[str] | None,
+    methods: Sequence[WeightedMethod],
+    kind: OutputKind,
+    scheme: Scheme | None = None,
 ) -> Arm:
     """Return the arm by which a candidate of a search learned.
 
     Args:
         described: what it learned by, as its record has it; None of an older version.
         methods: of the search.
+        scheme: likewise, by which candidates learn where it is cheap.
     """
     ways = [arms_of(way, kind)[0] for way in (methods, without_teacher(methods), ())]
+    ways.append(candidate_arm(methods, kind, scheme))
     wanted = None if described is None else tuple(described)
     return next((arm for arm in ways if arm.described() == wanted), ways[0])
+
+
+def candidate_arm(
+    methods: Sequence[WeightedMethod], kind: OutputKind, scheme: Scheme | None = None
+) -> Arm:
+    """Return how a search trains candidates: by its scheme only where that costs hardly more."""
+    is_cheap = scheme is not None and scheme.is_for_candidates
+    return arms_of(methods, kind, scheme if is_cheap else None)[0]
 
 
 def known_arms(
@@ -121,7 +134,7 @@ def known_arms(
 ) -> dict[str, Arm]:
     """Return a run's arms by name; a teacher that was left out leaves the methods without one."""
     ways = (methods, without_teacher(methods), ())
-    # Candidates of a search learn without the scheme of its last trainings.
+    # Candidates of a search learn without the scheme of its last trainings, if that costs more.
     known = [arm for way in ways for by in (scheme, None) for arm in arms_of(way, kind, by)]
     known += [
         Arm(name=name, rate_ratio=_FINE_RATE_RATIO) for name in (FINE_TUNING, PRUNED, LOW_RANK)

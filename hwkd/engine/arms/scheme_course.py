@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -35,9 +36,10 @@ from hwkd.nn.build import StudentModule
 from hwkd.nn.cohort import Cohort
 from hwkd.train.checkpoint import Checkpoints
 from hwkd.train.config import TrainConfig
-from hwkd.train.course import Course, run_course
+from hwkd.train.course import Course, Finished, Stage, run_course
 from hwkd.train.loop import TrainResult, predict_logits
 from hwkd.train.schedule import Clock
+from hwkd.train.weights_file import fill_module
 
 
 def train_scheme(
@@ -47,6 +49,7 @@ def train_scheme(
     *,
     arm: Arm,
     importance: Sequence[float] | None = None,
+    start_from: Path | None = None,
     on_epoch: Callable[[EpochRecord], None] = lambda _: None,
     check: Callable[[], None] = lambda: None,
     clock: Clock = time.monotonic,
@@ -60,6 +63,7 @@ def train_scheme(
         config: of a training of the student alone.
         arm: has a scheme, or its control.
         importance: of each stage of the student, for edges that teach stages; None is alike.
+        start_from: file with the weights that the student begins with; None draws them.
         on_epoch: hears of every epoch of every phase, numbered through.
         check: called before every step; raises to stop.
         clock: of a time budget, seconds.
@@ -70,6 +74,8 @@ def train_scheme(
     """
     assert arm.scheme is not None
     stages = stages_of(weighed_by_stage(arm.phases(), importance), layers, data, config)
+    if start_from is not None:
+        stages[0] = _begun(stages[0], start_from)
     made = 0
 
     def tell(name: str, record: EpochRecord) -> None:
@@ -85,6 +91,17 @@ def train_scheme(
         for name in names:
             _estimate_statistics(last.network(name), data)
     return _best(last, names, data), course
+
+
+def _begun(stage: Stage[Cohort], weights: Path) -> Stage[Cohort]:
+    """Return a stage whose student begins with weights."""
+
+    def student(past: Sequence[Finished[Cohort]]) -> Cohort:
+        cohort = stage.student(past)
+        fill_module(cohort.network(STUDENT), weights)
+        return cohort
+
+    return replace(stage, student=student)
 
 
 def _estimate_statistics(student: nn.Module, data: SchemeData) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.progress import Progress
-from hwkd.core.soft_answers import SoftAnswers
+from hwkd.core.teaching_record import SoftAnswers
 from hwkd.engine.arms.evaluation import student_logits
+from hwkd.engine.arms.teaching import answers_to_validation
 from hwkd.engine.distill.request import DistillRequest
 from hwkd.engine.distill.resolve import resolve_student
 from hwkd.engine.setup.hardware import accelerator_device
@@ -93,7 +94,7 @@ def write_teacher_answers(
         file_bytes=request.out.stat().st_size,
         full_bytes=2 * examples * record.num_outputs,
         data=record.data,
-        said=_said(said, data),
+        said=answers_to_validation(said, data),
         replayed=0 if old is None else old.replayed,
         agreement=_agreement(request.student, said, data),
     )
@@ -110,13 +111,3 @@ def _agreement(student: str, logits: NDArray[np.float32], data: TaskData) -> flo
     inputs = np.asarray(data.validation.inputs)
     ours = data.head.answers(student_logits(file, inputs), inputs)
     return float((ours == data.head.answers(logits, inputs)).mean())
-
-
-def _said(logits: NDArray[np.float32], data: TaskData) -> SoftAnswers | None:
-    """Return what a teacher's answers to the validation split say beside its labels."""
-    labels = np.asarray(data.validation.labels)
-    if not data.head.kind.of_classes or logits.ndim != 2 or labels.ndim != 1:
-        return None
-    inputs = np.asarray(data.validation.inputs)
-    named = data.head.targets(data.head.answers(logits, inputs), inputs)
-    return SoftAnswers.of(logits, labels, data.class_names, is_right=named == labels)

@@ -46,6 +46,8 @@ def pruned(resolved: ResolvedStudent, context: SearchContext, given: str) -> Riv
     found = _cheapest(
         lambda share: _narrowed(model.layers, share), resolved, context, what="with fewer channels"
     )
+    if found.layers.key == model.layers.key:
+        raise ConfigError("the teacher itself costs no more than the student; nothing is pruned")
 
     def filled(repetition: int) -> StudentModule:
         seed = derive_seed(context.config.seed, PRUNED, repetition)

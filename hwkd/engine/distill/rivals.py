@@ -24,6 +24,7 @@ from hwkd.engine.distill.resolve import ResolvedStudent
 from hwkd.engine.distill.rival import Rival
 from hwkd.engine.setup.context import SearchContext
 from hwkd.io.student_folder import (
+    DESCRIPTION_FILE,
     WEIGHTS_FILE,
     StudentFiles,
     StudentFolder,
@@ -34,6 +35,9 @@ from hwkd.train.seeding import derive_seed
 
 # What `--arms` takes -> how the training is called.
 RIVALS: Mapping[str, str] = {FINE_TUNE: FINE_TUNING, "prune": PRUNED, "low-rank": LOW_RANK}
+
+# Teachers whose layers can be read, by the ends of their names.
+_WITH_LAYERS = (".onnx", DESCRIPTION_FILE)
 
 
 def parse_arms(texts: Sequence[str]) -> tuple[str, ...]:
@@ -59,11 +63,12 @@ def rivals_of(
     always: bool,
     say: Callable[[str], None],
 ) -> list[Rival]:
-    """Return the rivals that were asked for, and fine-tuning where it is possible.
+    """Return the rivals that were asked for, and all others that are possible.
 
     Args:
         given: the student as the user names it.
-        always: fine-tuning stands beside other comparisons, too; where it cannot, that is said.
+        always: they stand beside other comparisons, too: fine-tuning where the student has
+            weights, the teacher made cheaper where its layers can be read. Why not is said.
 
     Raises:
         ConfigError: if one that was asked for cannot be; says why.
@@ -71,18 +76,31 @@ def rivals_of(
     found: list[Rival] = []
     for name in asked:
         try:
-            make = {FINE_TUNE: _fine_tuned, "prune": pruned, "low-rank": low_rank}[name]
-            found.append(make(resolved, context, given))
+            found.append(_rival(name, resolved, context, given))
         except HwkdError as error:
             raise ConfigError(f"--arms {name}: {error}") from None
-    if always and FINE_TUNE not in asked and _is_trained(given):
+    for name in _possible(resolved, given) if always else ():
+        if name in asked:
+            continue
         try:
-            found.append(_fine_tuned(resolved, context, given))
+            found.append(_rival(name, resolved, context, given))
         except HwkdError as error:
-            say(f"No fine-tuning beside the others: {error}.")
+            say(f"No {RIVALS[name]} beside the others: {error}.")
     for rival in found:
         say(rival.says)
     return found
+
+
+def _rival(name: str, resolved: ResolvedStudent, context: SearchContext, given: str) -> Rival:
+    make = {FINE_TUNE: _fine_tuned, "prune": pruned, "low-rank": low_rank}[name]
+    return make(resolved, context, given)
+
+
+def _possible(resolved: ResolvedStudent, given: str) -> list[str]:
+    """Return the rivals that something is there for: weights, or one teacher with its layers."""
+    sources = resolved.config.teacher.sources
+    is_read = len(sources) == 1 and sources[0].lower().endswith(_WITH_LAYERS)
+    return [name for name in RIVALS if (_is_trained(given) if name == FINE_TUNE else is_read)]
 
 
 def orders_of_rivals(

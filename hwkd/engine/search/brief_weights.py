@@ -56,7 +56,8 @@ class BriefWeights:
     def _order(self, trial: TrialRecord) -> ArmOrder:
         """Name the folder for a candidate's own weights."""
         context, ending = self.context, self.ending
-        arm = arm_of_trial(trial.methods, context.methods, context.data.head.kind).name
+        kind = context.data.head.kind
+        arm = arm_of_trial(trial.methods, context.methods, kind, context.scheme).name
         order = order_of(trial, arm, 0, context, ending, processes=1, budget_s=None)
         end_s = ending.end_s
         if end_s is not None:

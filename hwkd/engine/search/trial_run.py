@@ -24,7 +24,7 @@ from hwkd.engine.arms.evaluation import (
     student_logits,
     train_student,
 )
-from hwkd.engine.arms.recipes import arms_of
+from hwkd.engine.arms.recipes import candidate_arm
 from hwkd.engine.run.artifacts import Artifacts
 from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.setup.context import SearchContext
@@ -167,6 +167,7 @@ class TrialRunner:
     ) -> TrialRecord:
         context = self.context
         methods = context.methods_with(has_teacher=has_teacher)
+        arm = candidate_arm(methods, context.data.head.kind, context.scheme)
         trained = train_student(
             candidate.layers,
             context,
@@ -179,7 +180,7 @@ class TrialRunner:
             start_from=None if base.start_from is None else self.artifacts.get(base.start_from),
             steps_between_norms=STEPS_BETWEEN_NORMS,
             check=self.check,
-            arm=arms_of(methods, context.data.head.kind)[0],
+            arm=arm,
         )
         module, result = trained.module.cpu(), trained.result
         validation = context.data.validation
@@ -210,7 +211,7 @@ class TrialRunner:
                 "epochs": result.epochs,
                 "epochs_made": result.epochs_made,
                 "training_s": result.seconds,
-                "methods": tuple(entry.describe() for entry in methods),
+                "methods": arm.described(),
                 "weights": self.artifacts.put(student_bytes(module)),
             }
         )

@@ -47,6 +47,7 @@ __all__ = [
 
 # Trainings of the student alone that one by a scheme may cost at the end of a search.
 MOST_COST_FACTOR = 8.0
+_LEAVE_OUT = "leave given out, which counts what --teacher names; there is"
 # A search keeps the teacher's logits and runs it on no batch.
 _KEPT = frozenset({Signal.LOGITS})
 
@@ -103,8 +104,12 @@ def configured_scheme(
             f"--scheme {text}: says what students learn by, as --method does; give one"
         )
     if sources and (named or isinstance(scheme, TaughtScheme)):
-        scheme = scheme.taught_by(len(sources))
+        asked, scheme = scheme.user_teachers, scheme.taught_by(len(sources))
+        if asked not in (0, scheme.user_teachers):
+            raise ConfigError(f"--scheme {text}: {_LEAVE_OUT} {len(sources)} --teacher")
         require_sound(scheme)
+    elif scheme.user_teachers:
+        raise ConfigError(f"--scheme {text}: {_LEAVE_OUT} no --teacher")
     return scheme
 
 

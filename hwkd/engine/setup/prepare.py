@@ -25,6 +25,7 @@ from hwkd.engine.setup.rooms import KeptRooms
 from hwkd.engine.setup.screening import Candidate, Screen, load_spaces
 from hwkd.engine.setup.settings import offered_settings
 from hwkd.engine.setup.transfer import TransferSet, configured_transfer
+from hwkd.io.discovery import registered_spaces
 from hwkd.tasks.base import Task, TaskData
 
 
@@ -82,6 +83,8 @@ def prepare_data(
     """
     device = screen_of(config).device  # unknown names are refused before any data is read
     task, data = load_data(config, progress=progress)
+    if settings is None:
+        config = _with_spaces_of_signals(config, data)
     resolved = resolve_config(_within_budget(config, task), device, data)
     if settings is None:
         settings = offered_settings(resolved, data, progress=progress)
@@ -95,6 +98,14 @@ def prepare_data(
         data=data,
         transfer=configured_transfer(resolved, data),
     )
+
+
+def _with_spaces_of_signals(config: SearchConfig, data: TaskData) -> SearchConfig:
+    """Add the spaces for signals where the data are some and the spaces are the usual ones."""
+    has_time = len(data.input_shape) == 2
+    if not has_time or config.spaces != registered_spaces():
+        return config
+    return config.model_copy(update={"spaces": registered_spaces(of_signals=True)})
 
 
 def _within_budget(config: SearchConfig, task: Task) -> SearchConfig:

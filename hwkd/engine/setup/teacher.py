@@ -22,7 +22,7 @@ from hwkd.engine.setup.open_member import SingleTeacher, Wanted, known_part, ope
 from hwkd.engine.setup.resolve import load_data
 from hwkd.engine.setup.teacher_doubts import find_doubt
 from hwkd.engine.setup.text_teacher import TextTeacher
-from hwkd.engine.setup.transfer import TransferSet
+from hwkd.engine.setup.transfer import TransferSet, read_unlabelled
 from hwkd.language.text_classifier import TextClassifier
 from hwkd.tasks.base import TaskData
 from hwkd.train.logit_cache import cached_logits, logits_of_copies
@@ -148,10 +148,32 @@ def open_teachers(
                 "--teacher-sees paired: takes a teacher of the classes of the data; leave "
                 "--teacher-classes out"
             )
-        return PairedTeacher.of(networks, data, ours)
+        return PairedTeacher.of(networks, data, ours, further=_further_pairs(config, data, ours))
     if len(members) == 1:
         return members[0]
     return EnsembleTeacher(members=tuple(members), head=data.head)
+
+
+def _further_pairs(
+    config: SearchConfig, theirs: TaskData, ours: TaskData
+) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """Return both halves of the unlabelled examples, the teacher's first; None without any.
+
+    Raises:
+        DataError: if they are not pairs.
+    """
+    given = config.transfer.unlabelled
+    if given is None:
+        return None
+    path = Path(given)
+    seen = read_unlabelled(path, theirs.pipeline, half="teacher")
+    own = read_unlabelled(path, ours.pipeline)
+    if len(seen) != len(own):
+        raise DataError(
+            f"--unlabelled {given}: has {len(own)} examples for students and {len(seen)} for the "
+            "teacher; give one of each pair in the same place of both arrays"
+        )
+    return seen, own
 
 
 def _require_halves(data: str | None) -> None:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ from hwkd.tasks.split_differences import require_like_train
 from hwkd.train.augment import NO_AUGMENTATION, Augmentation, choose_augmentation
 from hwkd.train.dataset import SplitName
 from hwkd.train.seeding import derive_seed
+
+Half: TypeAlias = Literal["student", "teacher"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,8 @@ def configured_transfer(config: SearchConfig, data: TaskData) -> TransferSet:
     """
     wanted, unlabelled = config.transfer, None
     if wanted.unlabelled is not None:
-        unlabelled = read_unlabelled(Path(wanted.unlabelled), data.pipeline)
+        path = Path(wanted.unlabelled)
+        unlabelled = read_unlabelled(path, data.pipeline, half=config.reading.half)
     if wanted.copies > 1 and data.head.kind.of_maps:
         raise ConfigError("--copies: targets and their pictures move in every batch; leave it out")
     if wanted.copies == 1:
@@ -140,17 +143,25 @@ def transfer_set(
     )
 
 
-def read_unlabelled(path: Path, pipeline: Pipeline) -> NDArray[np.float32]:
+def read_unlabelled(
+    path: Path, pipeline: Pipeline, *, half: Half = "student"
+) -> NDArray[np.float32]:
     """Read raw inputs without labels and prepare them like the train split.
 
     Args:
         path: folder of class folders or of IDX files, whose labels are not read; or .npy, or .npz
             with one array, see `prepared_inputs`.
+        half: of pairs, which only an .npz file has.
 
     Raises:
         DataError: if the file cannot be read, does not fit or has another scale.
     """
-    values = _read_folder(path, pipeline.raw_shape) if path.is_dir() else _read_array(path)
+    if path.is_dir() and half == "teacher":
+        raise DataError(
+            f"--unlabelled {path}: a folder holds no pairs; with --teacher-sees paired give an NPZ "
+            "file with teacher_x beside x, one for each example"
+        )
+    values = _read_folder(path, pipeline.raw_shape) if path.is_dir() else _read_array(path, half)
     return prepared_inputs(values, pipeline, where=f"--unlabelled {path}")
 
 
@@ -204,11 +215,11 @@ def _read_folder(path: Path, raw_shape: tuple[int, ...]) -> NDArray[np.generic]:
     return inputs
 
 
-def _read_array(path: Path) -> NDArray[np.generic]:
+def _read_array(path: Path, half: Half) -> NDArray[np.generic]:
     if not path.is_file():
         raise DataError(f"--unlabelled {path}: no such file or folder; give a folder, .npy or .npz")
     try:
-        return read_one_array(path)
+        return read_one_array(path, half)
     except DataError as error:
         raise DataError(f"--unlabelled {error}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 from threadpoolctl import ThreadpoolController
@@ -140,6 +141,8 @@ def _suggest_in(context: SearchContext) -> Suggest[StudentSpec | None]:
 
 def _screen_of(context: SearchContext) -> Callable[[Trace[StudentSpec | None]], Screened]:
     objective, fidelity = context.config.objective, context.fidelity
+    question = replace(context.screen.question, by_operator=False)
+    whole = replace(context.screen, question=question)
     samples_seen = fidelity.epochs * context.epoch_samples(fidelity)
     is_pareto = objective.mode == "pareto"
     nothing = Screened(
@@ -150,7 +153,7 @@ def _screen_of(context: SearchContext) -> Callable[[Trace[StudentSpec | None]], 
         if trace.made is None:
             return nothing
         try:
-            candidate = context.screen.candidate(trace.made)
+            candidate = whole.candidate(trace.made)
         except Exception:  # as in `_suggest_in`
             return nothing
         if candidate.violations:
