@@ -1,6 +1,7 @@
 """Imports point down: who may import whom, as a table. A package that is not in it fails."""
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -188,3 +189,32 @@ def test_a_run_goes_on_without_torch_or_a_database():
     code = f"{RESUMES}; import sys; print({{'torch', 'onnx', 'sqlalchemy'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+# What is written once -> the one file that may hold it.
+WRITTEN_ONCE = {
+    r"\"(distilled|teacher-free|labels alone|label smoothing)\"": {
+        "hwkd/core/verdict_record.py",
+        # A family of methods, which is no way of training.
+        "hwkd/distill/losses/teacher_free.py", "hwkd/distill/method.py",
+    },
+    r"\.splitlines\(\)(\[0\]| or )": {"hwkd/core/errors.py"},
+    r"any\(entry\.method\.asks_teacher": {"hwkd/distill/spec.py"},
+    r"\.alpha if \w+\.mode": {"hwkd/core/best.py"},
+    r"type\(error\)\.__name__\}: ": set(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", WRITTEN_ONCE)
+def test_what_several_need_is_written_once(pattern):
+    wrong = []
+    for path in modules():
+        found = re.search(pattern, _code(path.read_text(encoding="utf-8")))
+        if found and str(path.relative_to(ROOT)) not in WRITTEN_ONCE[pattern]:
+            wrong.append(f"{path} has {found.group()}")
+    assert wrong == []
+
+
+def _code(text):
+    """Return a module without its docstrings, which may name what others hold."""
+    return re.sub(r'"""(.|\n)*?"""', "", text)

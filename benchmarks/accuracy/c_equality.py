@@ -52,7 +52,7 @@ from hwkd.deploy.to_tflite import write_tflite
 from hwkd.deploy.toolchain import find_host_compiler
 from hwkd.deploy.verify import seeded_samples, verify_model
 from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
-from hwkd.deploy.verify_run import build_host, run_host
+from hwkd.deploy.verify_run import build_host_once, run_host
 from hwkd.io.core_files import core_names, load_core
 from hwkd.io.discovery import discover
 from hwkd.nn.build import StudentModule, build_module
@@ -143,8 +143,8 @@ def check(name: str, model: Path, arguments: argparse.Namespace, folder: Path) -
     samples = seeded_samples(model, arguments.inputs)
     build = folder / f"{name}_build"
     build.mkdir()
-    programs = build_host(project, build, find_host_compiler())
-    ours = run_host(programs.plain, project, to_c_inputs(project, samples)).outputs
+    program = build_host_once(project, build, find_host_compiler(), traces=False)
+    ours = run_host(program, project, to_c_inputs(project, samples)).outputs
     row = Row(network=name, macs=project.arranged.graph.macs, values=ours.size)
     row.onnxruntime_mismatches = int((ours != reference_outputs(model, project, samples)).sum())
     _check_tflite(row, model, arguments.tflite_inputs)

@@ -19,7 +19,7 @@ import numpy as np
 
 from hwkd.core.device import WORK, FormEvidence
 from hwkd.cost.fit.design import COLUMNS, Array, Measurement
-from hwkd.cost.latency_terms import Work, op_work
+from hwkd.cost.latency_terms import Work
 
 _STEPS = 25
 _SMALL_STEP = 1e-3
@@ -95,7 +95,7 @@ def fit_related(stacks: Sequence[RelatedRows], prior: Array, kinship: Kinship) -
         kinship: how alike they are.
     """
     rows = [row for stack in stacks for row in stack.rows]
-    works = [_works_of(row) for row in rows]
+    works = [row.works() for row in rows]
     terms = _Terms.of(works, prior)
     start = terms.start(prior)
     amounts = terms.amounts(works)
@@ -112,12 +112,6 @@ def fit_related(stacks: Sequence[RelatedRows], prior: Array, kinship: Kinship) -
         shown = left[unknowns, unknowns] * kinship.evidence_ratio**2
         fits.append(terms.fitted(start, amounts, own, deviations[unknowns], shown))
     return fits
-
-
-def _works_of(row: Measurement) -> list[Work]:
-    """Return what each operator of a network costs; none of what costs nothing."""
-    found = (op_work(op, row.graph.tensors) for op in row.graph.ops)
-    return [work for work in found if work is not None]
 
 
 def _parts(stacks: Sequence[RelatedRows], width: int) -> list[tuple[slice, slice]]:

@@ -17,7 +17,6 @@ from benchmarks.lib.published import (
 from hwkd.core.graph import OpGraph
 from hwkd.cost.fit.design import Measurement
 from hwkd.cost.fuse import fuse
-from hwkd.cost.latency_terms import op_work
 from hwkd.io.runtime_files import load_runtime
 
 # Timer noise of repeated operators is 0.5%; MLPerf submitters repeat within 2%. Rows of another
@@ -108,5 +107,4 @@ def single_operators(rows: Sequence[OpRow], noise_ratio: float) -> tuple[Measure
 
 def labels_of(row: Measurement) -> frozenset[str]:
     """Return what a row can be left out by: its group and the forms of operator that it holds."""
-    works = [op_work(op, row.graph.tensors) for op in row.graph.ops]
-    return frozenset([row.group, *(work.form for work in works if work is not None)])
+    return frozenset([row.group, *(work.form for work in row.works())])

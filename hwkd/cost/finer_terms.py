@@ -217,3 +217,5 @@ _FINER: Mapping[str, Mapping[str, _Rule]] = {
     "softmax": {"softmax_rows": _rows("softmax_rows")},
     "normalisation": {"layer_norm": _rows("layer_norm")},
 }
+# Classes that a fit may have beside those of `hwkd.cost.latency_terms`.
+FINER_CLASSES = frozenset(name for rules in _FINER.values() for name in rules)

@@ -25,7 +25,7 @@ from hwkd.deploy.to_c.project import Project
 from hwkd.deploy.toolchain import host_compiler
 from hwkd.deploy.verify_layers import LayerComparison
 from hwkd.deploy.verify_onnx import reference_outputs
-from hwkd.deploy.verify_run import build_host, run_host
+from hwkd.deploy.verify_run import build_host_once, run_host
 
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 _Run: TypeAlias = Callable[[_Int8], list[_Int8]]
@@ -107,8 +107,8 @@ def compare_with_c(data: bytes, project: Project, steps: _Int8) -> tuple[Agreeme
         return ()
     outputs = _run_all(data, project, steps)
     with TemporaryDirectory(prefix="hwkd-tflite-") as folder:
-        programs = build_host(project, Path(folder), compiler)
-        expected = run_host(programs.plain, project, _flat(project, steps)).outputs
+        program = build_host_once(project, Path(folder), compiler, traces=False)
+        expected = run_host(program, project, _flat(project, steps)).outputs
     return _agreements(outputs, _shaped(project, expected))
 
 
@@ -134,11 +134,11 @@ def check_tflite(data: bytes, model_path: Path, project: Project, steps: _Int8) 
     inputs = _flat(project, steps)
     comparison = LayerComparison(model_path, project)
     with TemporaryDirectory(prefix="hwkd-tflite-") as folder:
-        programs = build_host(project, Path(folder), compiler)
-        ours = run_host(programs.plain, project, inputs).outputs
-        comparison.add(inputs, run_host(programs.traced, project, inputs).step_outputs)
+        program = build_host_once(project, Path(folder), compiler, traces=True)
+        ran = run_host(program, project, inputs)
+        comparison.add(inputs, ran.step_outputs)
     return TfliteCheck(
-        against_c=_agreements(outputs, _shaped(project, ours)),
+        against_c=_agreements(outputs, _shaped(project, ran.outputs)),
         against_onnxruntime=against_onnxruntime,
         layers=_layer_agreement(project, comparison),
     )

@@ -31,6 +31,8 @@ _STACK_BYTES = 2048
 _SMALLEST_STACK_BYTES = 128
 _STACK_ALIGNMENT = 8
 _COMMON_FLAGS = ("-std=gnu99", "-O2", "-Wall", "-Wextra", "-I.")
+# What ships, between measuring code, and with it what every step wrote and took.
+_PLAIN, _TRACED = _BOTH = ("plain", "traced")
 # Sources with the hook of MODEL_TRACE.
 _HOOKED = ("model.c", "harness.c", RAW_FILE)
 
@@ -108,12 +110,32 @@ def build_host(project: Project, folder: Path, compiler: Command) -> Programs:
     Raises:
         ExportError: if the compiler fails.
     """
+    plain, traced = _build_host(project, folder, compiler, _BOTH)
+    return Programs(plain=plain, traced=traced)
+
+
+def build_host_once(project: Project, folder: Path, compiler: Command, *, traces: bool) -> Firmware:
+    """Compile one of the two programs of `build_host`, in half the time; both compute the same.
+
+    Args:
+        traces: the one that records every step.
+
+    Raises:
+        ExportError: if the compiler fails.
+    """
+    (program,) = _build_host(project, folder, compiler, (_TRACED if traces else _PLAIN,))
+    return program
+
+
+def _build_host(
+    project: Project, folder: Path, compiler: Command, names: Sequence[str]
+) -> list[Firmware]:
     flags = [*_COMMON_FLAGS, *_flags(project), *project.host_flags, "-DHWKD_PORTABLE"]
-    plain, traced = _build(project, folder, "platform_host.c", compiler, flags, ["-lm"])
-    return Programs(
-        plain=Firmware(folder=plain.parent, elf=plain, sizes=None, traces=False),
-        traced=Firmware(folder=traced.parent, elf=traced, sizes=None, traces=True),
-    )
+    programs = _build(project, folder, "platform_host.c", compiler, flags, ["-lm"], names)
+    return [
+        Firmware(folder=program.parent, elf=program, sizes=None, traces=name == _TRACED)
+        for name, program in zip(names, programs, strict=True)
+    ]
 
 
 def build_firmware(
@@ -145,7 +167,8 @@ def build_firmware(
     own = [*core.flags, *_COMMON_FLAGS, *_flags(project)]
     flags = [*own, *counter, "-ffunction-sections", optimise]
     link = [*core.flags, "-nostartfiles", "-Wl,--gc-sections", "-T{program}.ld", "-lm"]
-    plain, traced = _build(project, folder, "platform_cortex_m.c", (tools.compiler,), flags, link)
+    compiler, platform = (tools.compiler,), "platform_cortex_m.c"
+    plain, traced = _build(project, folder, platform, compiler, flags, link, _BOTH)
     return Programs(
         plain=Firmware(
             folder=plain.parent, elf=plain, sizes=_sizes(plain, tools), traces=False,
@@ -198,37 +221,38 @@ def _build(
     compiler: Command,
     flags: Sequence[str],
     link_flags: Sequence[str],
-) -> tuple[Path, Path]:
-    """Compile every source once, the hooked ones twice; return the plain and the traced program.
+    names: Sequence[str],
+) -> list[Path]:
+    """Compile every source once, the hooked ones for each program; return the programs.
 
     Args:
         platform: source of the measuring code's platform.
-        link_flags: {program} in them stands for "plain" or "traced".
+        link_flags: {program} in them stands for the program's name.
+        names: of the programs, of `_BOTH`.
     """
     sources = _write_sources(project, folder, platform)
-    jobs: list[tuple[str, str, tuple[str, ...]]] = [
-        (source, f"{Path(source).stem}.o", ()) for source in sources
-    ]
-    hooked = [source for source in _HOOKED if source in sources]
-    jobs += [(source, f"{Path(source).stem}_traced.o", ("-DMODEL_TRACE",)) for source in hooked]
 
-    def compile_one(job: tuple[str, str, tuple[str, ...]]) -> None:
-        source, target, defines = job
+    def target_of(source: str, name: str) -> str:
+        is_own = name == _TRACED and source in _HOOKED
+        return f"{Path(source).stem}{'_traced' if is_own else ''}.o"
+
+    def compile_one(job: tuple[str, str]) -> None:
+        target, source = job
+        defines = ["-DMODEL_TRACE"] if target.endswith("_traced.o") else []
         run_tool([*compiler, *flags, *defines, "-c", source, "-o", target], folder=folder)
 
+    jobs = {target_of(source, name): source for name in names for source in sources}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(compile_one, jobs))
+        list(pool.map(compile_one, jobs.items()))
     programs = []
-    for name, suffix in (("plain", ""), ("traced", "_traced")):
-        objects = [
-            f"{Path(source).stem}{suffix if source in _HOOKED else ''}.o" for source in sources
-        ]
+    for name in names:
+        objects = [target_of(source, name) for source in sources]
         (folder / name).mkdir()
         program = folder / name / "network.elf"
         link = [flag.format(program=name) for flag in link_flags]
         run_tool([*compiler, *objects, *link, "-o", program], folder=folder)
         programs.append(program)
-    return programs[0], programs[1]
+    return programs
 
 
 def run_host(firmware: Firmware, project: Project, inputs: NDArray[Any]) -> Execution:

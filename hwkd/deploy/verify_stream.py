@@ -20,14 +20,26 @@ from hwkd.core.verification import StreamCheck, Target
 from hwkd.deploy.to_c.export import quantise_values
 from hwkd.deploy.to_c.flash import predict_flash_bytes, predict_ram_bytes
 from hwkd.deploy.to_c.project import Project
-from hwkd.deploy.toolchain import find_host_compiler, find_tools
+from hwkd.deploy.toolchain import Command, find_host_compiler, find_tools
 from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
-from hwkd.deploy.verify_run import VECTOR_BYTES, build_firmware, build_host, run_firmware, run_host
+from hwkd.deploy.verify_run import (
+    VECTOR_BYTES,
+    build_firmware,
+    build_host_once,
+    run_firmware,
+    run_host,
+)
 
 _Int8: TypeAlias = NDArray[np.int8]
 
 # Answers that are compared, at least one window and two.
 _ANSWERS = 48
+
+
+def _ran(project: Project, folder: Path, compiler: Command, inputs: NDArray[Any]) -> _Int8:
+    """Return what the host's program of a project answers."""
+    program = build_host_once(project, folder, compiler, traces=False)
+    return run_host(program, project, inputs).outputs
 
 
 def check_stream(
@@ -56,9 +68,8 @@ def check_stream(
             folder.mkdir()
         plain = replace(whole, raw=None)
         given = to_c_inputs(plain, windows)
-        expected = run_host(build_host(plain, folders[0], host).plain, plain, given).outputs
-        built = build_host(project, folders[1], host)
-        here = _answers(run_host(built.plain, project, frames).outputs, project.stream)
+        expected = _ran(plain, folders[0], host, given)
+        here = _answers(_ran(project, folders[1], host, frames), project.stream)
         programs = build_firmware(
             project, folders[2], target.core, tools,
             flash_bytes=target.flash_bytes - VECTOR_BYTES, ram_bytes=target.ram_bytes,

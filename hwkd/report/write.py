@@ -35,7 +35,6 @@ def write_report_files(
     """
     # What draws takes half a second to import, which a search has not lost when it begins.
     from hwkd.report.html import write_html
-    from hwkd.report.pareto_png import write_pareto_png
 
     # Nothing is said of a folder that is refused.
     run, records = read_run(folder, on_warning=on_warning)
@@ -44,6 +43,8 @@ def write_report_files(
     picture = None
     try:
         if report.is_search:
+            from hwkd.report.pareto_png import write_pareto_png  # likewise, of a search alone
+
             progress(_STAGE, 1, _STEPS, "draw the front")
             picture = folder / "pareto.png"
             write_csv(front_columns(report), folder / "pareto.csv")

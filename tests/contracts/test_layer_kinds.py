@@ -32,7 +32,7 @@ from hwkd.deploy.to_onnx import export_onnx, in_file_order
 from hwkd.deploy.to_tflite import write_tflite
 from hwkd.deploy.toolchain import find_host_compiler, host_compiler
 from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
-from hwkd.deploy.verify_run import build_host, run_host
+from hwkd.deploy.verify_run import build_host_once, run_host
 from hwkd.deploy.weight_correction import stored_weights
 from hwkd.io.device_catalog import load_device
 from hwkd.io.discovery import discover
@@ -191,8 +191,8 @@ def assert_is_one_network(layers: Layers, folder: Path) -> None:
     assert (np.abs(ours - found) < 1e-6).mean() >= equal
     if host_compiler() is not None:
         project = build_project(int8)
-        programs = build_host(project, folder, find_host_compiler())
-        in_c = run_host(programs.plain, project, to_c_inputs(project, samples)).outputs
+        program = build_host_once(project, folder, find_host_compiler(), traces=False)
+        in_c = run_host(program, project, to_c_inputs(project, samples)).outputs
         same = (in_c == reference_outputs(int8, project, samples)).mean()
         has_averages = any(layer.kind == "avg_pool" for layer in layers.layers)
         assert same == 1 or (has_averages and same >= equal)

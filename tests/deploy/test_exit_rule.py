@@ -29,7 +29,7 @@ from hwkd.deploy.toolchain import find_host_compiler, host_compiler
 from hwkd.deploy.verify import verify_model
 from hwkd.deploy.verify_exits import outputs_taken, reached
 from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
-from hwkd.deploy.verify_run import build_host, run_host
+from hwkd.deploy.verify_run import build_host_once, run_host
 from hwkd.deploy.verify_target import target_named
 from hwkd.nn.cohort import Cohort
 from hwkd.nn.exits import exits_of
@@ -140,12 +140,12 @@ def test_a_rule_that_is_no_number_is_refused(file, tmp_path: Path) -> None:
 def test_the_c_leaves_where_the_rule_says(file, tmp_path: Path) -> None:
     path, samples, _ = file
     project = build_project(path)
-    programs = build_host(project, tmp_path, find_host_compiler())
+    program = build_host_once(project, tmp_path, find_host_compiler(), traces=False)
     inputs = to_c_inputs(project, samples)
     expected = reference_outputs(path, project, samples)
     taken = outputs_taken(project, expected)
     assert 5 < (taken == 1).sum() < 40
-    ours = run_host(programs.plain, project, inputs).outputs
+    ours = run_host(program, project, inputs).outputs
     assert np.array_equal(reached(project, ours, taken), reached(project, expected, taken))
     # What is behind the exit was not computed: it holds what an earlier inference left there.
     classes = project.output.elements

@@ -18,7 +18,7 @@ from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
 from hwkd.deploy.toolchain import find_host_compiler, host_compiler
 from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
-from hwkd.deploy.verify_run import build_host, run_host
+from hwkd.deploy.verify_run import build_host_once, run_host
 from hwkd.deploy.weight_correction import stored_weights
 from hwkd.nn.build import build_module
 from hwkd.nn.fake_quant import FakeQuantStudent
@@ -83,6 +83,6 @@ def test_simulation_c_and_int8_file_are_one_network_near_float(kind, activation,
     )
     if host_compiler() is not None:
         project = build_project(int8)
-        programs = build_host(project, tmp_path, find_host_compiler())
-        ours = run_host(programs.plain, project, to_c_inputs(project, samples)).outputs
+        program = build_host_once(project, tmp_path, find_host_compiler(), traces=False)
+        ours = run_host(program, project, to_c_inputs(project, samples)).outputs
         assert np.array_equal(ours, reference_outputs(int8, project, samples))

@@ -20,7 +20,7 @@ from hwkd.deploy.toolchain import find_host_compiler
 from hwkd.deploy.verify_average import averages_in_any_order
 from hwkd.deploy.verify_layers import LayerComparison, StepCount
 from hwkd.deploy.verify_onnx import to_c_inputs
-from hwkd.deploy.verify_run import build_host, run_host
+from hwkd.deploy.verify_run import build_host_once, run_host
 from hwkd.qgraph.ir import Pool, QuantTensor
 
 needs_cc = pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler on PATH")
@@ -32,7 +32,7 @@ def compare(model, folder, *, reference=None, count=8, rounding="float"):
     samples = np.random.default_rng(3).normal(size=shape).astype(np.float32)
     inputs = to_c_inputs(project, samples)
     folder.mkdir(exist_ok=True)
-    program = build_host(project, folder, find_host_compiler()).traced
+    program = build_host_once(project, folder, find_host_compiler(), traces=True)
     comparison = LayerComparison(reference or model, project)
     comparison.add(inputs, run_host(program, project, inputs).step_outputs)
     return dict(zip([step.name for step in project.steps], comparison.steps, strict=True))

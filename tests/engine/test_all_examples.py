@@ -124,14 +124,14 @@ def test_it_is_as_long_as_it_brings_examples_and_leaves_the_scored_student_as_it
     layers = context.given.candidate(order.spec).layers
     module = build_module(layers, seed=0).eval()
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    training = full_training(context, layers, repetition=0, epochs=10)
+    training = full_training(context, layers, repetition=0, epochs=2)
     count = len(context.data.train) + len(context.data.validation)
     student, result, examples = learn_all(
-        module, context, training.config, samples_seen=50.0 * count, label_smoothing=0.1,
+        module, context, training.config, samples_seen=10.0 * count, label_smoothing=0.1,
         budget_s=None, check=lambda: None,
     )  # fmt: skip
     assert examples == count
-    assert result.epochs_made == ratio * 50
+    assert result.epochs_made == ratio * 10
     assert all(torch.equal(before[name], t) for name, t in module.state_dict().items())
     moved = [not torch.equal(before[name], t) for name, t in student.state_dict().items()]
     assert np.mean(moved) > 0.5
@@ -144,11 +144,11 @@ def test_recordings_of_others_are_learned_longer_and_with_their_copies(context, 
     held_back = context.data.validation
     of_others = replace(held_back, wholes=np.arange(len(held_back)))
     data = replace(context.data, validation=of_others, validation_copies=held_back)
-    training = full_training(context, layers, repetition=0, epochs=10)
+    training = full_training(context, layers, repetition=0, epochs=2)
     count = len(context.data.train) + 2 * len(held_back)
     _, result, examples = learn_all(
-        module, replace(context, data=data), training.config, samples_seen=20.0 * count,
+        module, replace(context, data=data), training.config, samples_seen=4.0 * count,
         label_smoothing=0.1, budget_s=None, check=lambda: None,
     )  # fmt: skip
     assert examples == count
-    assert result.epochs_made == 0.5 * 20
+    assert result.epochs_made == 0.5 * 4

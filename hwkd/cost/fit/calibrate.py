@@ -12,7 +12,6 @@ from hwkd.core.choices import Dtype, FitKind
 from hwkd.core.device import Device, FormEvidence, Interval, LatencyModel
 from hwkd.core.errors import ConfigError, OutlierError
 from hwkd.core.units import times_text
-from hwkd.cost.finer_terms import priced_work
 from hwkd.cost.fit.credible import (
     refuse_another_unit,
     refuse_contradictions,
@@ -245,10 +244,7 @@ def _seen(
     """
     if not evidence:
         return {}
-    works = [
-        priced_work(op, row.graph.tensors, priced) for row in measurements for op in row.graph.ops
-    ]
-    counted = [work for work in works if work is not None]
+    counted = [work for row in measurements for work in row.works(priced)]
     classes = {work.form: work.op_class for work in counted}
     rows = Counter(work.form for work in counted)
     seen = {

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from hwkd.core.device import WORK, FittedRange, FormEvidence
 from hwkd.core.graph import OpGraph
-from hwkd.cost.finer_terms import priced_work
+from hwkd.cost.finer_terms import FINER_CLASSES, priced_work
+from hwkd.cost.latency_terms import Work
 
 Array = npt.NDArray[np.float64]
 
@@ -38,6 +39,21 @@ class Measurement:
     cycles: float
     group: str
     noise_ratio: float = 0.03
+    _works: dict[frozenset[str], tuple[Work, ...]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
+
+    def works(self, priced: Container[str] = ()) -> tuple[Work, ...]:
+        """Return the work of its operators that have any, found once for hundreds of fits.
+
+        Args:
+            priced: operator classes of the fit, where it has finer ones.
+        """
+        finer = frozenset(name for name in FINER_CLASSES if name in priced)
+        if finer not in self._works:
+            found = (priced_work(op, self.graph.tensors, finer) for op in self.graph.ops)
+            self._works[finer] = tuple(work for work in found if work is not None)
+        return self._works[finer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +88,7 @@ class Design:
         """
         factors = {form: known.factor for form, known in (evidence or {}).items()}
         return cls(
-            amounts=np.array([_amounts(row.graph, factors, priced) for row in measurements]),
+            amounts=np.array([_amounts(row, factors, priced) for row in measurements]),
             cycles=np.array([row.cycles for row in measurements]),
             noise=np.array([row.noise_ratio for row in measurements]),
             groups=tuple(row.group for row in measurements),
@@ -116,10 +132,8 @@ def fitted_range(
     """Return the smallest and largest operator of each class among the measured ones."""
     seen: dict[str, list[tuple[float, float]]] = {}
     for row in measurements:
-        for op in row.graph.ops:
-            work = priced_work(op, row.graph.tensors, priced)
-            if work is not None:
-                seen.setdefault(work.op_class, []).append((work.size, work.depth))
+        for work in row.works(priced):
+            seen.setdefault(work.op_class, []).append((work.size, work.depth))
     return {
         op_class: FittedRange(
             macs=(min(s for s, _ in sizes), max(s for s, _ in sizes)),
@@ -129,12 +143,10 @@ def fitted_range(
     }
 
 
-def _amounts(graph: OpGraph, factors: Mapping[str, float], priced: Container[str]) -> Array:
-    row = np.zeros(len(COLUMNS))
-    for op in graph.ops:
-        work = priced_work(op, graph.tensors, priced)
-        if work is not None:
-            first = _FIRST_COLUMN[work.op_class]
-            factor = factors.get(work.form, 1.0)
-            row[first : first + len(work.amounts)] += factor * np.array(work.amounts)
-    return row
+def _amounts(row: Measurement, factors: Mapping[str, float], priced: Container[str]) -> Array:
+    amounts = np.zeros(len(COLUMNS))
+    for work in row.works(priced):
+        first = _FIRST_COLUMN[work.op_class]
+        factor = factors.get(work.form, 1.0)
+        amounts[first : first + len(work.amounts)] += factor * np.array(work.amounts)
+    return amounts

@@ -11,7 +11,7 @@ from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.toolchain import find_host_compiler
 from hwkd.deploy.verify_layers import LayerComparison
 from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
-from hwkd.deploy.verify_run import build_host, run_host
+from hwkd.deploy.verify_run import build_host, build_host_once, run_host
 
 NETWORKS = OP_NETWORKS | MLPERF_TINY
 
@@ -56,13 +56,31 @@ def test_q31_rounding_differs_from_onnx_runtime_on_ties_only(name, tmp_path):
     assert all(step.fault("q31") is None for step in comparison.steps)
 
 
-def test_samples_of_the_batch_do_not_leak_into_each_other(tmp_path):
-    model = quantise(OP_NETWORKS["pooling"](), tmp_path, "pooling")
-    project = build_project(model)
+@pytest.fixture
+def pooling(tmp_path):
+    """A small network as C, with four inputs."""
+    project = build_project(quantise(OP_NETWORKS["pooling"](), tmp_path, "pooling"))
     shape = (4, *project.input.shape[1:])
     samples = np.random.default_rng(5).normal(size=shape).astype(np.float32)
-    inputs = to_c_inputs(project, samples)
-    programs = build_host(project, tmp_path, find_host_compiler())
-    forwards = run_host(programs.plain, project, inputs).outputs
-    backwards = run_host(programs.plain, project, inputs[::-1]).outputs
+    return project, to_c_inputs(project, samples)
+
+
+def test_samples_of_the_batch_do_not_leak_into_each_other(pooling, tmp_path):
+    project, inputs = pooling
+    program = build_host_once(project, tmp_path, find_host_compiler(), traces=False)
+    forwards = run_host(program, project, inputs).outputs
+    backwards = run_host(program, project, inputs[::-1]).outputs
     assert np.array_equal(forwards, backwards[::-1])
+
+
+def test_a_program_that_records_steps_answers_as_the_one_that_ships(pooling, tmp_path):
+    project, inputs = pooling
+    found = []
+    for traces in (False, True):
+        folder = tmp_path / str(traces)
+        folder.mkdir()
+        program = build_host_once(project, folder, find_host_compiler(), traces=traces)
+        found.append(run_host(program, project, inputs))
+    plain, traced = found
+    assert np.array_equal(plain.outputs, traced.outputs)
+    assert [len(plain.step_outputs), len(traced.step_outputs)] == [0, len(project.steps)]

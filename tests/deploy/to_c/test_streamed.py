@@ -26,7 +26,7 @@ from hwkd.deploy.to_onnx import export_onnx
 from hwkd.deploy.toolchain import INSTALL_COMMAND, find_host_compiler, host_compiler
 from hwkd.deploy.verify import verify_model
 from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
-from hwkd.deploy.verify_run import build_host, run_host
+from hwkd.deploy.verify_run import build_host_once, run_host
 from hwkd.engine.arms.export import raw_input
 from hwkd.io.core_files import load_core
 from hwkd.io.device_catalog import load_device
@@ -72,10 +72,10 @@ def frame_by_frame(model: Path, folder: Path, *, hops: int = 6) -> tuple[np.ndar
     noise = np.random.default_rng(3).normal(0, 1.5, (form.frame_bytes, frames)).astype(np.float32)
     starts = range(0, frames - form.window_frames + 1, form.hop_frames)
     windows = np.stack([noise[:, start : start + form.window_frames] for start in starts])
-    program = build_host(project, folder, find_host_compiler()).plain
+    program = build_host_once(project, folder, find_host_compiler(), traces=False)
     found = run_host(program, project, quantise_values(noise, project.input).T.copy()).outputs
     (folder / "windows").mkdir()
-    by_itself = build_host(whole, folder / "windows", find_host_compiler()).plain
+    by_itself = build_host_once(whole, folder / "windows", find_host_compiler(), traces=False)
     expected = run_host(by_itself, whole, to_c_inputs(whole, windows)).outputs
     # An average at a tie may be its neighbour in ONNX Runtime, and in nothing else.
     reference = reference_outputs(model, whole, windows).astype(np.int16)
