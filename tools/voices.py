@@ -7,8 +7,10 @@ phonemes of espeak-ng, from packages of PyPI.
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -203,17 +205,16 @@ def _pico(
 @cache
 def _pico_engine() -> Any:
     """Return Pico, whose files stay on the disk as long as this process lives."""
-    folder = tempfile.TemporaryDirectory()
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     with _wheel(_PICO) as archive:
         members = [name for name in archive.namelist() if name.startswith(_PICO_FOLDER)]
-        archive.extractall(folder.name, members)
-    sys.path.insert(0, folder.name)
+        archive.extractall(folder, members)
+    sys.path.insert(0, folder)
     try:
-        module = importlib.import_module(_PICO_FOLDER.rstrip("/"))
+        return importlib.import_module(_PICO_FOLDER.rstrip("/")).NanoTTS()
     finally:
-        sys.path.remove(folder.name)
-    module.folder = folder
-    return module.NanoTTS()
+        sys.path.remove(folder)
 
 
 @cache
