@@ -49,6 +49,7 @@ class Augmentation:
         shift: largest displacement per spatial axis, in pixels or time steps, >= 0; the border
             value fills what moves in.
         mirror: flip half of the examples left to right (images only).
+        flip: flip half of the examples upside down (images only).
         directions: that images are turned to, one as likely as another, evenly around: 2 turns half
             of them upside down, 1 none; more than 2 need a square.
         noise: standard deviation of normal noise on every value, in units of the normalised
@@ -73,6 +74,7 @@ class Augmentation:
 
     shift: tuple[int, ...] = ()
     mirror: bool = False
+    flip: bool = False
     directions: int = 1
     noise: float = 0.0
     light: float = 0.0
@@ -104,6 +106,7 @@ class Augmentation:
         return (
             any(self.shift)
             or self.mirror
+            or self.flip
             or self.inverted
             or self.directions > 1
             or any(self.masks)
@@ -116,6 +119,7 @@ class Augmentation:
         """Return it in words."""
         parts = ["shift up to " + " x ".join(map(str, self.shift))] if any(self.shift) else []
         parts += ["mirror"] if self.mirror else []
+        parts += ["flips upside down"] if self.flip else []
         if self.directions > 1:
             parts.append(f"turns to {self.directions} directions")
         parts += ["either sign"] if self.inverted else []
@@ -165,11 +169,11 @@ def augment(
         copy = _varied(inputs, augmentation, generator)
     else:
         copy = _shifted(inputs, augmentation.shift, generator)
-    if augmentation.mirror:
-        chosen = generator.random(len(inputs)) < 0.5
-        if copy is inputs:
-            copy = inputs.copy()
-        copy[chosen] = copy[chosen][..., ::-1]
+    for is_wanted, axis in ((augmentation.mirror, -1), (augmentation.flip, -2)):
+        if is_wanted:
+            chosen = generator.random(len(inputs)) < 0.5
+            copy = inputs.copy() if copy is inputs else copy
+            copy[chosen] = np.flip(copy[chosen], axis)
     if augmentation.directions > 1:
         turns = generator.integers(0, augmentation.directions, size=len(inputs))
         places = places_of_turns(*copy.shape[2:], directions=augmentation.directions)[turns]
@@ -325,6 +329,7 @@ def choose_augmentation(
     return Augmentation(
         shift=shift,
         mirror=symmetry.mirror,
+        flip=symmetry.flip and is_small,
         directions=symmetry.directions,
         light=_LIGHT if symmetry.light and is_small else 0.0,
         inverted=symmetry.inverted,

@@ -112,7 +112,7 @@ class BatchMaker:
         variation = variation_of(what, inputs.shape[1])
         if variation is not None:
             batch = self._varied(inputs.index_select(0, sample_ids), variation)
-        elif not any(what.shift) and not what.mirror and what.directions == 1:
+        elif not any(what.shift) and not (what.mirror or what.flip) and what.directions == 1:
             batch = in_fast_layout(inputs.index_select(0, sample_ids))
         elif inputs.dim() == 4:
             height, width = inputs.shape[2:]
@@ -150,6 +150,9 @@ class BatchMaker:
         if self._augmentation.mirror:
             flipped = torch.rand(count, 1, generator=self.generator) < 0.5
             columns = torch.where(flipped, columns.flip(-1), columns)
+        if self._augmentation.flip:
+            flipped = torch.rand(count, 1, generator=self.generator) < 0.5
+            rows = torch.where(flipped, rows.flip(-1), rows)
         places = rows[:, :, None] * width + columns[:, None, :]
         directions = self._augmentation.directions
         if directions == 1:

@@ -6,6 +6,7 @@ Random patches of the examples say what is seen, least squares tell by it, each 
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,12 +15,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from hwkd.train.dataset import LabelledArrays
+from hwkd.train.kept_class import KeptClass
+from hwkd.train.seen import SMALLEST_SIDE, Seen, fitted
 
 # Of fewer, no answer about directions is sure enough.
 _FEWEST_TO_TURN = 200
 _TURNED_EXAMPLES = 600
-_PATCHES, _PATCH, _PARTS, _LARGEST_SIDE, _CHUNK = 48, 5, 3, 32, 256
-_RIDGE = 0.1
+_LARGEST_SIDE = 32
 _KNOWN, _ASKED = slice(0, None, 2), slice(1, None, 2)
 _QUARTERS, _ANY_ANGLE = 4, 32
 # Both are between pixels, so that neither is told by being smoother.
@@ -28,63 +30,24 @@ _ANGLES = (math.pi / 16, math.pi / 4)
 _TOLD_MARGIN, _DEVIATIONS = 0.03, 3.0
 
 
-class _Seen:
-    """What parts of the pictures themselves, laid over each place, say of a picture.
+def directions_of(data: LabelledArrays, kept: KeptClass) -> int:
+    """Return how many directions cannot be told from the one in which pictures come.
 
-    Signals are pictures of one row.
-
-    The answers of random patches, rectified and averaged over nine parts of the picture, carry
-    its texture and its layout without any training (Coates, Ng, Lee, AISTATS 2011).
+    Args:
+        kept: of the same data; a direction that changes the class is none of them, even where what
+            tells directions cannot see what points there.
     """
-
-    def __init__(self, pictures: Tensor, *, sees_offsets: bool = False) -> None:
-        """Draw the patches.
-
-        Args:
-            pictures: shape [n, channels, height, width].
-            sees_offsets: whether how high values lie is seen, beside how they change.
-        """
-        generator = torch.Generator().manual_seed(0)
-        height, width = pictures.shape[2:]
-        which = torch.randint(len(pictures), (_PATCHES,), generator=generator)
-        tall = min(_PATCH, height)
-        rows = torch.randint(height - tall + 1, (_PATCHES,), generator=generator)
-        columns = torch.randint(width - _PATCH + 1, (_PATCHES,), generator=generator)
-        patches = torch.stack(
-            [
-                pictures[i, :, y : y + tall, x : x + _PATCH]
-                for i, y, x in zip(which.tolist(), rows.tolist(), columns.tolist(), strict=True)
-            ]
-        )
-        if not sees_offsets:
-            patches = patches - patches.mean(dim=(1, 2, 3), keepdim=True)
-        sizes = patches.flatten(1).norm(dim=1).clamp(min=1e-3)
-        self._patches = patches / sizes[:, None, None, None]
-
-    def features(self, pictures: Tensor) -> Tensor:
-        """Return what they say of pictures, shape [n, features]."""
-        found = []
-        for start in range(0, len(pictures), _CHUNK):
-            part = pictures[start : start + _CHUNK]
-            answers = functional.conv2d(part, self._patches, stride=2)
-            sides = torch.cat([answers.relu(), (-answers).relu()], dim=1)
-            parts = (min(_PARTS, sides.shape[2]), _PARTS)
-            found.append(functional.adaptive_avg_pool2d(sides, parts).flatten(1))
-        return torch.cat(found)
-
-
-def directions_of(data: LabelledArrays) -> int:
-    """Return how many directions cannot be told from the one in which pictures come."""
     height, width = data.inputs.shape[2:]
-    if len(data.labels) < _FEWEST_TO_TURN or min(height, width) <= _PATCH:
+    if len(data.labels) < _FEWEST_TO_TURN or min(height, width) < SMALLEST_SIDE:
         return 1
     step = max(1, min(height, width) // _LARGEST_SIDE)
     inputs, labels = _drawn(data.inputs[..., ::step, ::step], data.labels)
-    seen = _Seen(inputs[_KNOWN])
+    seen = Seen(inputs[_KNOWN])
     turns = (2, 1) if height == width else (2,)
     directions = 1
     for quarters in turns:
-        if _is_told(seen, inputs, torch.rot90(inputs, quarters, (2, 3)), labels):
+        turned = partial(torch.rot90, k=quarters, dims=(2, 3))
+        if kept.by(turned) is False or _is_told(seen, inputs, turned(inputs), labels):
             return directions
         directions *= 2
     if directions == _QUARTERS:
@@ -100,10 +63,10 @@ def may_be_inverted(data: LabelledArrays) -> bool:
     Vibrations and alternating currents have no up and down; what has an offset or peaks to one side
     does.
     """
-    if len(data.labels) < _FEWEST_TO_TURN or data.inputs.shape[-1] <= _PATCH:
+    if len(data.labels) < _FEWEST_TO_TURN or data.inputs.shape[-1] < SMALLEST_SIDE:
         return False
     inputs, labels = _drawn(data.inputs[:, :, np.newaxis], data.labels)
-    seen = _Seen(inputs[_KNOWN], sees_offsets=True)
+    seen = Seen(inputs[_KNOWN], sees_offsets=True)
     return not _is_told(seen, inputs, -inputs, labels, of_any_class=True)
 
 
@@ -127,7 +90,7 @@ def _in_disc(pictures: Tensor, angle: float) -> Tensor:
 
 
 def _is_told(
-    seen: _Seen,
+    seen: Seen,
     plain: Tensor,
     turned: Tensor,
     labels: NDArray[np.int64],
@@ -150,13 +113,9 @@ def _is_told(
         return features, answers
 
     features, answers = of(_KNOWN)
-    mean, deviation = features.mean(0), features.std(0) + 1e-3
-    features = (features - mean) / deviation
-    gram = features.T @ features
-    gram.diagonal().add_(_RIDGE * len(features))
-    weights = torch.linalg.solve(gram, features.T @ answers)
+    says = fitted(features, answers)
     features, answers = of(_ASKED)
-    given = (features - mean) / deviation @ weights
+    given = says(features)
     is_right = ((given * answers).sum(1) > 0).numpy()
     groups = [is_right]
     if of_any_class:

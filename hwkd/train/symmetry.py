@@ -1,10 +1,10 @@
 """What examples may have done to them without becoming others: measured on the train split.
 
-A mirror image keeps its class where nearest neighbours name it nearly as well as the picture. A
-turned one is asked for more: whether it can be told from a picture at all. Where pictures have no
-upright position (parts on a belt, cells, textures from above), nobody can tell, and every direction
-is as likely in use; where they have one, turning makes pictures that never come. Signals are asked
-the same of their sign.
+A flipped picture keeps its class where what names classes names it nearly as well. A turned one is
+asked for more: whether it can be told from a picture at all. Where pictures have no upright
+position (parts on a belt, cells, textures from above), nobody can tell, and every direction is as
+likely in use; where they have one, turning makes pictures that never come. Signals are asked the
+same of their sign.
 """
 
 from __future__ import annotations
@@ -19,11 +19,6 @@ from hwkd.core.likeliest import likeliest
 from hwkd.core.strict_model import StoredInt, StrictModel
 from hwkd.train.dataset import LabelledArrays
 
-# Nearest neighbours keep .31 of their accuracy on mirrored digits, .77 on mirrored Fashion-MNIST
-# (its shoes point one way, yet ten epochs reach .930 with mirroring and .924 without).
-_MIRROR_KEEPS_RATIO = 0.6
-_PROBE_EXAMPLES = 2_000
-_PROBE_FEATURES = 1_024
 # Of fewer in each class, no answer about light is sure enough.
 _FEWEST_LIT, _MOST_LIT, _DARK = 50, 500, 1e-3
 # Of what guessing leaves, light names .01 of things before clutter and .07 of shapes, both of which
@@ -36,6 +31,7 @@ class Symmetry(StrictModel):
 
     Attributes:
         mirror: left and right changed.
+        flip: up and down changed.
         light: more or less of it, and more or less contrast.
         inverted: signals of the opposite sign.
         directions: ways to lie that cannot be told apart, evenly around: 1 has an upright position,
@@ -43,6 +39,7 @@ class Symmetry(StrictModel):
     """
 
     mirror: bool = False
+    flip: bool = False
     directions: StoredInt = 1
     light: bool = False
     inverted: bool = False
@@ -53,12 +50,15 @@ def symmetry_of(data: LabelledArrays) -> Symmetry:
     if data.nature != "values" or data.labels.ndim != 1 or data.inputs.ndim < 3:
         return Symmetry()
     from hwkd.train.directions import directions_of, may_be_inverted  # torch: needed here alone
+    from hwkd.train.kept_class import KeptClass
 
     if data.inputs.ndim == 3:
         return Symmetry(light=light_says_little(data), inverted=may_be_inverted(data))
+    kept = KeptClass(data)
     return Symmetry(
-        mirror=mirror_keeps_class(data),
-        directions=directions_of(data),
+        mirror=kept.by(lambda pictures: pictures.flip(3)) is not False,
+        flip=kept.by(lambda pictures: pictures.flip(2)) is True,
+        directions=directions_of(data, kept),
         light=light_says_little(data),
     )
 
@@ -78,27 +78,6 @@ def places_of_turns(height: int, width: int, *, directions: int) -> NDArray[np.i
         column = np.rint((width - 1) / 2 + cosine * right - sine * down).clip(0, width - 1)
         places.append((row * width + column).ravel())
     return np.array(places, dtype=np.int64)
-
-
-def mirror_keeps_class(data: LabelledArrays) -> bool:
-    """Tell whether nearest neighbours name mirrored examples nearly as well as plain ones.
-
-    They are those in one half of a sample, asked about the other half. What a mirror image does to
-    a value is not measured.
-    """
-    # Drawn at random: files are often sorted by class, and every second one may be the same class.
-    drawn = np.random.default_rng(0).permutation(len(data.labels))[: 2 * _PROBE_EXAMPLES]
-    # Large pictures are thinned out: the question is about coarse shape.
-    step = max(1, math.isqrt(math.prod(data.inputs.shape[1:]) // _PROBE_FEATURES))
-    inputs, labels = data.inputs[drawn, :, ::step, ::step], data.labels[drawn]
-    known, asked = inputs[::2].reshape(len(inputs[::2]), -1), inputs[1::2]
-    squares = np.square(known).sum(axis=1)
-
-    def hits(queries: NDArray[np.float32]) -> float:
-        distances = squares - 2.0 * queries.reshape(len(queries), -1) @ known.T
-        return float(np.mean(labels[::2][distances.argmin(axis=1)] == labels[1::2]))
-
-    return hits(asked[..., ::-1]) >= _MIRROR_KEEPS_RATIO * hits(asked)
 
 
 def light_says_little(data: LabelledArrays) -> bool:

@@ -11,7 +11,7 @@ from support.tiny_search import make_run
 
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.objective import ObjectiveConfig
-from hwkd.engine.search.ending import Ending
+from hwkd.engine.search.ending import Ending, rounds_in
 from hwkd.engine.search.last_trainings import last_trainings
 
 GOAL = ObjectiveConfig(mode="weighted", alpha=1.0, beta=0.0, gamma=0.0, target_latency_s=1.0)
@@ -28,11 +28,11 @@ def run(tmp_path_factory):
     return make_run(folder, distill=[{"method": "none"}], workers=2)
 
 
-def epochs_of(run, *, left_s, seeds=0):
+def epochs_of(run, *, left_s, seeds=0, error=0.1):
     """Return trial -> passes of each training that there is time for, in order."""
     context = run.runner().context
     ranked = [
-        completed(number, error=0.1 + number / 100).model_copy(
+        completed(number, error=error + number / 100).model_copy(
             update={"epochs_made": BRIEF_PASSES, "training_s": BRIEF_PASSES * PASS_S}
         )
         for number in range(4)
@@ -54,6 +54,21 @@ def test_the_best_network_is_also_trained_to_lengths_between_brief_and_whole(run
     assert found[3:] == [(1, 2000)]
     (one,) = [epochs for _, epochs in epochs_of(run, left_s=10 * PASS_S) if epochs < 2000]
     assert one == pytest.approx(math.sqrt(BRIEF_PASSES * 10), abs=1)
+
+
+def test_where_much_is_wrong_two_networks_share_all_the_time(run):
+    assert epochs_of(run, left_s=100 * PASS_S, error=0.3) == [(0, 2000), (1, 2000)]
+
+
+def test_a_training_of_what_errs_much_sees_twice_as_many_samples_before_the_next(run):
+    context, (easy, hard) = run.runner().context, (completed(0, error=e) for e in (0.1, 0.3))
+    of_each = [
+        one.model_copy(update={"epochs_made": BRIEF_PASSES, "training_s": BRIEF_PASSES * PASS_S})
+        for one in (easy, hard)
+    ]
+    # Of so many passes 500,000 samples are made in a time in which four trainings follow.
+    left_s = 4 * 500_000 / len(context.data.train) * PASS_S
+    assert [rounds_in(one, context, left_s, orders=20) for one in of_each] == [4, 2]
 
 
 @pytest.mark.parametrize("more", [{"left_s": 8 * PASS_S}, {"left_s": 100 * PASS_S, "seeds": 2}])

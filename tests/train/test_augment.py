@@ -145,6 +145,16 @@ def test_light_and_contrast_are_those_of_whole_pictures():
 SIGNS = (-1.0, 1.0, 1.0, 1.0, -1.0, -1.0)
 
 
+def test_half_of_the_pictures_are_flipped_upside_down_in_copies_and_in_batches():
+    pictures = np.random.default_rng(0).normal(size=(400, 2, 6, 5)).astype(np.float32)
+    policy = Augmentation(flip=True)
+    drawn = BatchMaker(policy, seed=0).draw(torch.from_numpy(pictures), torch.arange(400))[0]
+    for copy in (augment(pictures, 5, policy), drawn.numpy()):
+        is_flipped = (copy == pictures[:, :, ::-1]).all(axis=(1, 2, 3))
+        assert (is_flipped | (copy == pictures).all(axis=(1, 2, 3))).all()
+        assert 0.4 < is_flipped.mean() < 0.6
+
+
 def test_half_of_the_signals_have_the_opposite_sign_in_copies_and_in_batches():
     signals = np.random.default_rng(0).normal(size=(400, 2, 16)).astype(np.float32)
     policy = Augmentation(inverted=True)

@@ -114,6 +114,17 @@ def test_spectra_words_and_values_have_no_symmetry():
     assert {symmetry_of(each) for each in (words, spectra, values)} == {Symmetry()}
 
 
+@pytest.mark.parametrize(
+    ("quarters", "mirror", "flip"),
+    [((0, 2), True, False), ((1, 3), False, True)],
+    ids=["up or down", "left or right"],
+)
+def test_a_flip_is_chosen_where_it_keeps_the_class(quarters, mirror, flip):
+    labels = np.arange(1200) % 2
+    found = symmetry_of(arrows(np.array(quarters)[labels], labels))
+    assert (found.mirror, found.flip, found.directions) == (mirror, flip, 1)
+
+
 @pytest.mark.parametrize("is_symmetric", [True, False])
 def test_mirroring_is_chosen_where_it_keeps_the_class(is_symmetric):
     generator = np.random.default_rng(0)

@@ -15,7 +15,7 @@ from hwkd.engine.arms.orders import ArmOrder
 from hwkd.engine.arms.recipes import Arm, arm_named, arms_of
 from hwkd.engine.arms.scheme_course import require_possible
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.search.ending import LAST_SCORINGS, Ending, rounds_in, sample_s, scoring_s
+from hwkd.engine.search.ending import LAST_SCORINGS, Ending, is_hard, rounds_in, sample_s, scoring_s
 from hwkd.engine.search.finish_again import Further, going_on, samples_held
 from hwkd.engine.setup.context import SearchContext
 
@@ -121,8 +121,11 @@ def _shorter(
     was made. What they leave of their core is another network's.
 
     Returns:
-        No order where arms are compared, which have one length, or where nothing lies between.
+        No order where arms are compared, which have one length, where nothing lies between, or
+        where so much is wrong that a second network is worth as long a training.
     """
+    if is_hard(best, context):
+        return []
     if len(last_arms(context, has_teacher=ending.has_teacher)) > 1 or ending.seeds > 1:
         return []
     if order.processes < 2 or order.goes_on or order.trial != best.number:
