@@ -14,6 +14,7 @@ from hwkd.core.student import Layer
 from hwkd.core.trial import TrialRecord
 from hwkd.core.verdict_record import ArmRecord
 from hwkd.report import format as fmt
+from hwkd.report.analysis import intervals_on_test
 from hwkd.report.answer_tables import answer_tables
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
 from hwkd.report.exit_table import exit_tables
@@ -53,7 +54,7 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
         blocks.append(Note(lines=run.final.verdict.sentences))
     blocks.append(score_table(run, best))
     if run.final is not None:
-        blocks += answer_tables(run.final, run.data)
+        blocks += answer_tables(run.final, run.data, intervals_on_test(run))
         if run.final.decision is not None and run.final.decision.curve:
             blocks.append(trade_off_chart(run.final.decision))
         blocks += pair_tables(run.final)

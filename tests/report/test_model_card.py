@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from scipy.stats import binomtest
 from support.synthetic_run import make_run
 
+from hwkd.report.build import build_report
+from hwkd.report.html import render_html
 from hwkd.report.model_card import model_card
+from hwkd.report.summary import summary_json
 
 
 def test_the_card_of_the_final_student_states_what_firmware_needs():
@@ -67,3 +71,19 @@ def test_names_from_users_do_not_become_markup():
     assert "<b>" not in card
     assert "\n# title" not in card
     assert "| data | a\\|b \\# title |" in card
+
+
+def test_a_score_of_few_examples_says_how_far_it_may_be_off_everywhere(tmp_path):
+    run, records = make_run()
+    assert run.final is not None
+    examples = next(split.samples for split in run.data.splits if split.name == "test")
+    accuracy = run.final.scores.test_int8["accuracy"]
+    ends = binomtest(round(accuracy * examples), examples).proportion_ci(method="wilson")
+    report = build_report(run, records)
+    found = summary_json(report, tmp_path)["best"]["test_int8_intervals"]["accuracy"]
+    assert (found["low"], found["high"]) == pytest.approx((ends.low, ends.high), abs=2e-3)
+    assert found["examples"] == examples
+    said = f"95 % interval {100 * found['low']:.2f} % to {100 * found['high']:.2f} %"
+    assert said in next(line.detail for line in report.headlines if line.label.startswith("Test"))
+    assert f"{said}, {examples:,} examples." in model_card(run, records[run.final.trial])
+    assert said in render_html(report)
