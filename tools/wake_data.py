@@ -1,8 +1,8 @@
 """The folder of a wake word, "hey computer": clips, sound-alikes, and hours without it.
 
-Training hears espeak-ng and festival, thresholds are chosen by two voices of flite, and the test is
-what neither has: Piper and flite's slt. Every voice is heard in drawn rooms and noise. Recordings
-are sentences of common words, some with a sound-alike, with pauses between them.
+Training hears espeak-ng, festival and Pico, thresholds are chosen by two voices of flite, and the
+test is what none of them has: Piper and flite's slt. Every voice is heard in drawn rooms and noise.
+Recordings are sentences of common words, some with a sound-alike, with pauses between them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,31 @@ import numpy as np
 from scipy.io import wavfile
 
 from tools.spoken_data import recorded, trimmed, written
-from tools.voices import ESPEAK, FESTIVAL, FLITE_MEN, FLITE_SLT, PIPER, RATE_HZ, Engine, Sound
+from tools.voices import (
+    ESPEAK,
+    FESTIVAL,
+    FLITE_MEN,
+    FLITE_SLT,
+    PICO,
+    PIPER,
+    RATE_HZ,
+    Engine,
+    Sound,
+)
 
 WORD = "hey computer"
 _ALIKE = (
     "hey commuter", "hey composer", "hey competitor", "hey compute", "hey company", "hey confuser",
     "hey peter", "hey tutor", "say computing", "play computing", "may commute", "computer", "hey",
     "they compute it", "hey come here", "hey come to her", "a compost heap", "hey jupiter",
+)  # fmt: skip
+# In training alone: near to the word, and near to what is near to it.
+_ALIKE_IN_TRAINING = (
+    "hey commander", "hey computing", "hey compare", "hey company her", "hey cucumber",
+    "hey copper", "hey confused her", "hey pewter", "hey scooter", "hey shooter", "the computer",
+    "my computer", "hay cutter", "hey come on", "day commuter", "hey combine", "hey compactor",
+    "hey conductor", "hey contributor", "compute her", "hey complete", "her commuter",
+    "say commuter", "hey can you do", "hey junior", "hey compounder", "hey consumer",
 )  # fmt: skip
 _COMMON = (
     "the of and to in is you that it he was for on are as with his they at be this from have or "
@@ -49,6 +67,10 @@ _CLIP, _OFF_MIDDLE = round(3.75 * RATE_HZ), RATE_HZ // 10
 # Engine, how often it says the word, how often each sound-alike.
 _TRAIN = ((ESPEAK, 300, 20), (FESTIVAL, 60, 5))
 _ROOMS = 2
+# Drawn apart, so that what judges stays as it is when there is more to learn from.
+_MORE_TRAIN = ((PICO, 250, 12), (ESPEAK, 200, 10), (FESTIVAL, 40, 3))
+_MORE_ROOMS, _MORE_ALIKE_ROOMS = 3, 2
+_MORE_HOURS, _MORE_ALIKE_SHARE = ((PICO, 0.5),), 0.3
 _JUDGES: dict[str, tuple[tuple[Engine, int], ...]] = {
     "validation": ((FLITE_MEN, 120),), "testing": ((PIPER, 60), (FLITE_SLT, 60)),
 }  # fmt: skip
@@ -91,6 +113,22 @@ def _write(out: Path) -> None:
             lists[name] += _write_recordings(out / "recordings", name, engine, hours, random)
     for name in _JUDGES:
         (out / f"{name}_list.txt").write_text("\n".join(lists[name]) + "\n")
+    _write_more(out, np.random.default_rng(1))
+
+
+def _write_more(out: Path, random: np.random.Generator) -> None:
+    """Write what is learned from beside the rest: more voices, rooms and sound-alikes."""
+    word = out / WORD.replace(" ", "_")
+    for engine, words, alike in _MORE_TRAIN:
+        for spoken in engine.spoken((WORD,), words, random):
+            for _ in range(_MORE_ROOMS):
+                _write_clip(word, spoken.voice, spoken.samples, random)
+        for spoken in engine.spoken(_ALIKE + _ALIKE_IN_TRAINING, alike, random):
+            for _ in range(_MORE_ALIKE_ROOMS):
+                _write_clip(out / "negative", spoken.voice, spoken.samples, random)
+    for engine, hours in _MORE_HOURS:
+        recordings = out / "recordings"
+        _write_recordings(recordings, "train", engine, hours, random, alike_share=_MORE_ALIKE_SHARE)
 
 
 def _write_clip(folder: Path, voice: str, samples: Sound, random: np.random.Generator) -> str:
@@ -102,13 +140,14 @@ def _write_clip(folder: Path, voice: str, samples: Sound, random: np.random.Gene
 
 
 def _write_recordings(
-    folder: Path, split: str, engine: Engine, hours: float, random: np.random.Generator
-) -> list[str]:
+    folder: Path, split: str, engine: Engine, hours: float, random: np.random.Generator,
+    *, alike_share: float = _ALIKE_SHARE,
+) -> list[str]:  # fmt: skip
     """Write so many hours in files of half an hour; return what a list calls them."""
     folder.mkdir(parents=True, exist_ok=True)
     left = round(hours * 3600 * RATE_HZ)
     names: list[str] = []
-    sounds = _stretches(engine, random)
+    sounds = _stretches(engine, random, alike_share)
     while left > 0:
         wanted = min(left, _FILE_S * RATE_HZ)
         parts: list[Sound] = []
@@ -121,10 +160,10 @@ def _write_recordings(
     return names
 
 
-def _stretches(engine: Engine, random: np.random.Generator) -> Iterator[Sound]:
+def _stretches(engine: Engine, random: np.random.Generator, alike_share: float) -> Iterator[Sound]:
     """Yield sentences in rooms, each with a pause of half a second to four, for ever."""
     while True:
-        sentences = [_sentence(_COMMON.split(), random) for _ in range(_AT_ONCE)]
+        sentences = [_sentence(_COMMON.split(), random, alike_share) for _ in range(_AT_ONCE)]
         for spoken in engine.spoken(sentences, 1, random):
             pause = int(random.uniform(0.5, 4.0) * RATE_HZ)
             # A voice may be drawn slower by a fifth.
@@ -133,8 +172,8 @@ def _stretches(engine: Engine, random: np.random.Generator) -> Iterator[Sound]:
             )
 
 
-def _sentence(words: Sequence[str], random: np.random.Generator) -> str:
+def _sentence(words: Sequence[str], random: np.random.Generator, alike_share: float) -> str:
     drawn = [words[int(at)] for at in random.integers(len(words), size=_SENTENCE)]
-    if random.random() < _ALIKE_SHARE:
+    if random.random() < alike_share:
         drawn.insert(int(random.integers(_SENTENCE)), _ALIKE[int(random.integers(len(_ALIKE)))])
     return " ".join(drawn)

@@ -207,27 +207,46 @@ class ClassesHead(ClassesOut):
         return replace(self, decision=decision, hears=hears, metrics=metrics)
 
     def errors(self, outputs: Floats, targets: Ints) -> Doubles:
-        """Return 1 where the largest output is not the label, else 0.
+        """Return 0 where the largest output is the label, else 1 or what the metric takes off.
 
-        Where another metric than accuracy comes first every class counts alike: the mean is 1 minus
-        the balanced accuracy. Where false rejects come first, see `Hearing.errors`.
+        The mean is 1 minus the accuracy or the macro F1, where that comes first; where another
+        metric does, every class counts alike, and it is 1 minus the balanced accuracy. Where false
+        rejects come first, see `Hearing.errors`.
         """
         if self.metrics[0] == FALSE_REJECTS and isinstance(self.hears, Hearing):
             return self.hears.errors(outputs, targets)
         errors = _wrong(outputs, targets)
         if self.metrics[0] == ACCURACY:
             return errors
+        if self.metrics[0] == _MACRO_F1:
+            return errors * self._f1_lost(outputs, targets)
         present, places, counts = np.unique(targets, return_inverse=True, return_counts=True)
         weighted: Doubles = errors * (len(targets) / (len(present) * counts))[places]
         return weighted
+
+    def _f1_lost(self, outputs: Floats, targets: Ints) -> Doubles:
+        """Return how much a wrong answer takes off the macro F1, times the number of examples.
+
+        1 minus the F1 of a class is what is missed of it and what is wrongly called it, over what
+        is of it and what is called it: a wrong answer counts in both of its classes.
+        """
+        counts = self._counts(outputs, targets)
+        given, named = counts.sum(axis=1), counts.sum(axis=0)
+        present = np.flatnonzero(given)
+        each = np.zeros(self.size)
+        each[present] = len(targets) / (len(present) * (given + named)[present])
+        lost: Doubles = each[targets] + each[likeliest(outputs)]
+        return lost
 
     def blind_error(self, targets: Ints) -> float:
         """Return the error of naming the most frequent class always."""
         if self.metrics[0] == FALSE_REJECTS:
             return 1.0
-        if self.metrics[0] != ACCURACY:
-            return 1.0 - 1.0 / len(np.unique(targets))
-        return 1.0 - float(np.bincount(targets).max()) / len(targets)
+        counts = np.bincount(targets)
+        share, present = float(counts.max()) / len(targets), int(np.count_nonzero(counts))
+        if self.metrics[0] == _MACRO_F1:
+            return 1.0 - 2.0 * share / (1.0 + share) / present
+        return 1.0 - (share if self.metrics[0] == ACCURACY else 1.0 / present)
 
     def knowledge(self, outputs: Floats, targets: Ints) -> Knowledge:
         """Compare balanced accuracy with chance.

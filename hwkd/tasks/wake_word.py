@@ -146,9 +146,9 @@ def _read(
         name = lists.get(path, drawn.get(path, "train"))
         parts[name].words.append(at_rate(clips[path], rate_hz))
     for path in files[_NEGATIVE]:
-        parts[lists.get(path, "train")].others.append(
-            of_length(at_rate(clips[path], rate_hz), window)
-        )
+        name = lists.get(path, "train")
+        length = _around(window, stride, name)
+        parts[name].others.append(of_length(at_rate(clips[path], rate_hz), length))
     for path in files[_RECORDINGS]:
         samples = at_rate(clips[path], rate_hz)
         if lists:
@@ -228,24 +228,30 @@ def _require_long_enough(sounds: _Sounds, most_per_hour: float) -> None:
             )
 
 
+def _around(window: int, stride: int, split: SplitName) -> int:
+    """Return the samples of a clip that windows are cut from."""
+    beside = window // stride - 1
+    return window + 2 * stride * (min(1, beside) if split == "train" else beside)
+
+
 def _cut(sounds: _Sounds) -> RawData:
     """Cut everything into windows, those of a whole in their order.
 
-    What is learned from holds clips at their middle and a stride beside it, and recordings without
-    overlap; what judges holds them as a stream has them. Around a clip of the word is what it has
+    What is learned from holds clips of the word at their middle and a stride beside it, all else
+    every half window; what judges holds them as a stream has them. Around a clip is what it has
     there, silence where it is short.
     """
     window, stride = sounds.window, sounds.stride
-    beside = window // stride - 1
     splits = {}
     for name, part in sounds.parts.items():
-        reach = min(1, beside) if name == "train" else beside
+        length = _around(window, stride, name)
+        reach = (length - window) // (2 * stride)
         inputs, labels = [], []
         for sound in part.words:
-            around = of_length(sound, window + 2 * reach * stride)
+            around = of_length(sound, length)
             inputs.append(np.lib.stride_tricks.sliding_window_view(around, window)[::stride])
             labels.append((np.abs(np.arange(-reach, reach + 1)) <= 1).astype(np.int64))
-        step = window if name == "train" else stride
+        step = max(1, window // stride // 2) * stride if name == "train" else stride
         for sound in (*part.others, *part.recordings):
             if len(sound) >= window:
                 inputs.append(np.lib.stride_tricks.sliding_window_view(sound, window)[::step])

@@ -26,6 +26,8 @@ _SHIFT_BELOW_EXAMPLES = 20_000
 # costs .010 after 10 passes and gains .011 after 40 (net: `benchmarks.accuracy.recipes`).
 _SHIFT_FROM_PASSES, _PIXELS_PER_IMAGE_SHIFT = 20, 28
 # Of the bins and of the time of a spectrum, what is hidden at most: 8 of 40 bins, 10 of 49 frames.
+# A network by hand, 12 passes, one seed, missed .91 of a wake word by voices of validation without,
+# .31 with; of ten digits by voices never heard it named .947 and .980.
 _MASKED_RATIO = 0.2
 # How much smaller or larger voices are, and how differently (standard deviation of the normalised
 # levels) they are heard.
@@ -330,12 +332,15 @@ def choose_augmentation(
 
 
 def _of_spectra(shape: tuple[int, ...], *, is_small: bool) -> Augmentation:
-    """Return what may happen to spectra of shape [n, ..., bins, time]."""
+    """Return what may happen to spectra of shape [n, ..., bins, time].
+
+    Parts are hidden in short trainings, too: what voices share is in no one part.
+    """
     bins, time = shape[-2:]
     still = (0,) * (len(shape) - 3)
     return Augmentation(
         shift=(*still, round(time / _PIXELS_PER_SHIFT) * is_small),
-        masks=(int(_MASKED_RATIO * bins), int(_MASKED_RATIO * time)) if is_small else (),
+        masks=(int(_MASKED_RATIO * bins), int(_MASKED_RATIO * time)),
     )
 
 

@@ -47,7 +47,9 @@ def test_every_reference_student_fits_and_the_widest_fastest_come_first(
     students = reference_students(screen, input_shape=input_shape, num_outputs=10)
     assert {student.spec.space for student in students} == {"depthwise", "narrow_deep", "plain"}
     assert not any(screen.candidate(student.spec).violations for student in students)
-    order = [(not student.is_widest, student.training_s) for student in students]
+    order = [
+        (not student.is_first, not student.is_widest, student.training_s) for student in students
+    ]
     assert order == sorted(order)
     keys = [screen.candidate(student.spec).layers.key for student in students]
     assert len(set(keys)) == len(keys)
@@ -125,6 +127,17 @@ def test_signals_get_temporal_networks_and_images_do_not():
 
     assert "TC-ResNet8" in names((6, 128))
     assert "TC-ResNet8" not in names((1, 28, 28))
+
+
+@pytest.mark.parametrize("trials", [1, 2, 3])
+def test_a_search_of_few_networks_tries_dense_convolutions_over_time_first(trials):
+    signal = (6, 128)
+    screen = fitted_screen("cortex-m7", Limits(), signal, spaces=("temporal", "plain"))
+    students = reference_students(screen, input_shape=signal, num_outputs=10)
+    (first, *_) = first_choices(students, (), trials=trials)
+    assert students[0].name.startswith("dense convolutions over time, temporal")
+    assert first[SPACE_PARAM] == "temporal"
+    assert "dense" in first.values()
 
 
 @pytest.mark.slow

@@ -25,15 +25,20 @@ def test_a_configuration_that_is_filled_again_stays(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("shape", "named", "is_searched"),
-    [((2, 128), (), True), ((1, 8, 8), (), False), ((2, 128), ("plain",), False)],
-    ids=["signals", "pictures", "signals in spaces that the user names"],
+    [
+        ((2, 128), (), True),
+        ((9,), (), False),
+        ((1, 8, 8), (), False),
+        ((2, 128), ("plain",), False),
+    ],
+    ids=["signals", "vectors", "pictures", "signals in spaces that the user names"],
 )
 def test_signals_are_searched_over_time_where_the_user_names_no_space(
     tmp_path: Path, shape: tuple[int, ...], named: tuple[str, ...], is_searched: bool
 ) -> None:
     inputs = np.random.default_rng(0).normal(size=(60, *shape)).astype(np.float32)
     np.savez(tmp_path / "asked.npz", x_train=inputs, y_train=np.arange(60) % 2)
-    data, reading = str(tmp_path / "asked.npz"), {"layout": "nct" if len(shape) < 3 else "nchw"}
+    data, reading = str(tmp_path / "asked.npz"), {"layout": ("nf", "nct", "nchw")[len(shape) - 1]}
     spaces = named or registered_spaces()
     config = make_config(tmp_path, data=data, reading=reading, spaces=spaces)
     found = prepare_data(config, progress=silent)

@@ -108,7 +108,7 @@ def _write_made(folder: Path) -> None:
     np.savez(folder / "made.npz", x_train=images[:200], y_train=labels[:200])
     more = np.concatenate([images, images[:40, ::-1]])
     np.savez(folder / "grown.npz", x_train=more, y_train=np.concatenate([labels, labels[:40]]))
-    few, own = images[:400], labels[:400]
+    few, own = images[:240], labels[:240]
     np.savez(folder / "pairs.npz", x_train=few, y_train=own, teacher_x_train=few)
     votes = np.eye(10)[own] * 4 + 1
     is_even = labels % 2 == 0

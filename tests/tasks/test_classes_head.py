@@ -1,5 +1,7 @@
 """Scores of classes against scikit-learn, and what weights of classes do to loss and error."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -29,6 +31,23 @@ def test_scores_are_those_of_scikit_learn(seed):
     assert found["balanced accuracy"] == pytest.approx(balanced_accuracy_score(labels, named))
     assert found["macro F1"] == pytest.approx(f1_score(labels, named, average="macro"))
     assert np.array_equal(head.confusion(outputs, labels), confusion_matrix(labels, named))
+
+
+@pytest.mark.parametrize("classes", [3, 5], ids=["all classes", "two without an example"])
+def test_errors_are_what_the_metric_that_comes_first_takes_off(classes):
+    random = np.random.default_rng(0)
+    labels = random.choice(3, size=300, p=(0.8, 0.15, 0.05))
+    outputs = random.normal(size=(300, classes)) + 2.0 * np.eye(classes)[labels]
+    for first in CLASS_METRICS:
+        metrics = led_by(CLASS_METRICS, first.name, task="classify")
+        head = replace(ClassesHead.numbered(classes), metrics=metrics)
+        errors = head.errors(outputs, labels)
+        assert errors.mean() == pytest.approx(1 - head.scores(outputs, labels)[first.name])
+        assert ((errors > 0) == (outputs.argmax(axis=1) != labels)).all()
+        always_the_first = np.tile(np.eye(classes)[0], (300, 1))
+        assert head.errors(always_the_first, labels).mean() == pytest.approx(
+            head.blind_error(labels)
+        )
 
 
 def test_a_class_without_an_example_has_no_part_in_macro_f1_even_where_it_is_named():

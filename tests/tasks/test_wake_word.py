@@ -84,6 +84,8 @@ def test_a_folder_is_read_and_what_judges_is_a_stream(tmp_path):
     assert data.test.labels[first].tolist() == [0, 0, 1, 1, 1, 0, 0]
     # Two recordings of 10 s, of each the last two fifths: 4 s have 13 windows of a second.
     assert (data.test.labels == 0).sum() == 2 * 13 + 2 * 4
+    # Six clips of the word at three moments, ten without at two, of two times 2 s three windows.
+    assert np.bincount(data.train.labels).tolist() == [10 * 2 + 2 * 3, 6 * 3]
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,11 @@ def test_spectra_move_in_time_are_masked_and_never_mirrored(shape):
         )
 
 
+def test_parts_of_spectra_are_hidden_in_short_trainings_too():
+    spectra = Split(inputs=np.ones((30, 10, 15)), labels=np.arange(30) % 2, nature="spectra")
+    assert choose_augmentation(spectra, passes=2) == Augmentation(shift=(0,), masks=(2, 3))
+
+
 def test_motion_is_turned_and_keeps_the_length_of_vectors():
     inputs = np.random.default_rng(0).normal(size=(20, 6, 56)).astype(np.float32)
     policy = Augmentation(turn=0.2)

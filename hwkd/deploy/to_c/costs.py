@@ -60,7 +60,8 @@ def cost_lines(project: Project, run: RunRecord | None) -> tuple[str, ...]:
         other = run.device.runtime + (f" {version}" if version else "")
         lines.append(
             f"latency, RAM and flash in the report and limits of the search: estimates for {other} "
-            f"on {run.device.name}, not for this C; `--target tflite` writes a file for such "
+            f"on {run.device.name}, not for this C; `hwkd search --runtime {RUNTIME}` looks for "
+            "networks that use its limits with this C, `--target tflite` writes a file for such "
             "runtimes"
         )
     return (*lines, *float_sum_lines(project))

@@ -77,7 +77,7 @@ def first_designs(
     Args:
         trials: trainings of the search; None where something else ends it.
     """
-    most = _MOST_REFERENCES if trials is None else int(_REFERENCE_SHARE * trials)
+    most = _MOST_REFERENCES if trials is None else max(1, int(_REFERENCE_SHARE * trials))
     return [_parameters(design) for design in references[:most]]
 
 

@@ -102,7 +102,7 @@ def prepare_data(
 
 def _with_spaces_of_signals(config: SearchConfig, data: TaskData) -> SearchConfig:
     """Add the spaces for signals where the data are some and the spaces are the usual ones."""
-    has_time = len(data.input_shape) == 2
+    has_time = len(data.input_shape) == 2 and data.input_shape[1] > 1
     if not has_time or config.spaces != registered_spaces():
         return config
     return config.model_copy(update={"spaces": registered_spaces(of_signals=True)})

@@ -22,6 +22,7 @@ class ReferenceDesign:
         widths: choice -> channels at multiplier 1.
         choices: choice -> value that does not depend on the width.
         axes: of the inputs that it is meant for: 1 for signals, 2 for images.
+        is_first: whether it is tried before what trains faster.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ReferenceDesign:
     widths: Mapping[str, int]
     choices: Mapping[str, ParamValue]
     axes: tuple[int, ...] = (1, 2)
+    is_first: bool = False
 
 
 def _stages(what: str, *values: int) -> dict[str, int]:
@@ -100,6 +102,7 @@ def _over_time(space: str) -> tuple[ReferenceDesign, ...]:
             stem_stride=1,
             widths=_widths(32, 40, 48, 64),
             choices=_temporal("dense", 9, 5, 5),
+            is_first=True,
         ),
         # Choi et al. 2019, arXiv:1904.03814.
         ReferenceDesign(

@@ -39,6 +39,7 @@ class ReferenceStudent:
     Attributes:
         choices: choice -> value, each as the space asked for it; what a study is given.
         training_s: predicted seconds of training for a sample; for comparisons only.
+        is_first: whether it is tried before what trains faster.
     """
 
     name: str
@@ -46,6 +47,12 @@ class ReferenceStudent:
     choices: Mapping[str, ParamValue]
     is_widest: bool
     training_s: float
+    is_first: bool = False
+
+    @property
+    def turn(self) -> tuple[bool, bool, float, str]:
+        """What they are tried in the order of."""
+        return not self.is_first, not self.is_widest, self.training_s, self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +68,8 @@ class ReferenceSurvey:
     """What the reference designs come to under the limits of a search.
 
     Attributes:
-        students: those that fit: of each design the widest, from the one that trains fastest on;
-            then narrower ones likewise.
+        students: those that fit: of each design the widest, those to be tried first before the
+            others, from the one that trains fastest on; then narrower ones likewise.
         nearest_miss: when none fits, the one nearest to it; None when some fit or the spaces hold
             no reference design.
     """
@@ -117,7 +124,7 @@ def survey_references(
 def _surveyed(
     students: Iterable[ReferenceStudent], misses: Iterable[NearestMiss]
 ) -> ReferenceSurvey:
-    ordered = sorted(students, key=lambda one: (not one.is_widest, one.training_s, one.name))
+    ordered = sorted(students, key=lambda one: one.turn)
     nearest = min(misses, key=lambda miss: relaxation_factor(miss.violations), default=None)
     return ReferenceSurvey(students=tuple(ordered), nearest_miss=None if ordered else nearest)
 
@@ -202,6 +209,7 @@ class _Scaling:
                 choices=choices,
                 is_widest=below == 0,
                 training_s=predicted_training_s(candidate.graph, samples_seen=1),
+                is_first=self._design.is_first and below == 0,
             )
             yield student, candidate.layers.key
 
