@@ -218,7 +218,7 @@ class ClassesHead(ClassesOut):
         errors = _wrong(outputs, targets)
         if self.metrics[0] == ACCURACY:
             return errors
-        if self.metrics[0] == _MACRO_F1:
+        if self.metrics[0] == MACRO_F1:
             return errors * self._f1_lost(outputs, targets)
         present, places, counts = np.unique(targets, return_inverse=True, return_counts=True)
         weighted: Doubles = errors * (len(targets) / (len(present) * counts))[places]
@@ -244,7 +244,7 @@ class ClassesHead(ClassesOut):
             return 1.0
         counts = np.bincount(targets)
         share, present = float(counts.max()) / len(targets), int(np.count_nonzero(counts))
-        if self.metrics[0] == _MACRO_F1:
+        if self.metrics[0] == MACRO_F1:
             return 1.0 - 2.0 * share / (1.0 + share) / present
         return 1.0 - (share if self.metrics[0] == ACCURACY else 1.0 / present)
 

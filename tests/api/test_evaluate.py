@@ -21,7 +21,6 @@ from hwkd.core.reading import AS_USUAL
 from hwkd.deploy.student_facts import METADATA_KEY
 from hwkd.tasks.repeats import content_fingerprint
 
-
 STEP = {"kind": "normalise", "formula": "", "values": {"mean": [0.0] * 4, "std": [1.0] * 4}}
 
 
