@@ -77,7 +77,7 @@ def test_a_score_of_few_examples_says_how_far_it_may_be_off_everywhere(tmp_path)
     run, records = make_run()
     assert run.final is not None
     examples = next(split.samples for split in run.data.splits if split.name == "test")
-    accuracy = run.final.scores.test_int8["accuracy"]
+    accuracy = (run.final.scores.test_int8 or {})["accuracy"]
     ends = binomtest(round(accuracy * examples), examples).proportion_ci(method="wilson")
     report = build_report(run, records)
     found = summary_json(report, tmp_path)["best"]["test_int8_intervals"]["accuracy"]
