@@ -220,7 +220,10 @@ def _quantisation(final: FinalRecord | None) -> str:
         rows.append(("output", output))
     facts = _facts(Facts(title="", rows=tuple(rows)))
     choice = final.quantisation_choice
-    return facts if choice is None else f"{facts}\n\n{_table(quantisation_table(choice))}"
+    if choice is None:
+        return facts
+    table = quantisation_table(choice, learns_all=final.all_examples is not None)
+    return f"{facts}\n\n{_table(table)}"
 
 
 def _versions(run: RunRecord) -> str:

@@ -87,3 +87,15 @@ def test_a_score_of_few_examples_says_how_far_it_may_be_off_everywhere(tmp_path)
     assert said in next(line.detail for line in report.headlines if line.label.startswith("Test"))
     assert f"{said}, {examples:,} examples." in model_card(run, records[run.final.trial])
     assert said in render_html(report)
+
+
+@pytest.mark.parametrize(("judged", "said"), [(230, ", 230 epochs"), (None, "")])
+def test_a_score_on_validation_examples_that_were_learned_later_says_so_itself(judged, said):
+    run, records = make_run()
+    assert run.final is not None
+    final = run.final.model_copy(update={"all_examples": 1680, "epochs_judged": judged})
+    card = model_card(run.model_copy(update={"final": final}), records[final.trial])
+    row = f"| before it learned the validation examples, {final.verdict.ships}{said} | int8 |"
+    assert f"{row} validation |" in card
+    assert "Scores are from before the student learned the validation examples." in card
+    assert "before it learned" not in model_card(run, records[final.trial])
