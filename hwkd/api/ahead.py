@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hwkd.engine.arms.children import import_ahead
-
 _WITH_WORKERS = ("search", "finish")
 _ASKS_ALONE = {"-h", "--help"}
 
@@ -19,4 +17,6 @@ def begin_early(words: Sequence[str]) -> None:
         words: of the command line, without the program.
     """
     if words and words[0] in _WITH_WORKERS and not _ASKS_ALONE & set(words):
+        from hwkd.engine.arms.children import import_ahead
+
         import_ahead()

@@ -8,7 +8,6 @@ import json
 import platform
 import signal
 import sys
-from importlib import metadata
 from types import FrameType
 from typing import Annotated
 
@@ -68,6 +67,8 @@ def _show_version(wanted: bool) -> None:
 
 def _version_of(package: str) -> str:
     """Return an installed version without importing the package."""
+    from importlib import metadata
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

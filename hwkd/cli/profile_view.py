@@ -14,10 +14,10 @@ from hwkd.report.wrapped_table import WrappedTable
 
 if TYPE_CHECKING:
     from hwkd.api.profile_data import ModelProfile
+    from hwkd.core.choices import LimitName
     from hwkd.core.limits import LimitFit
     from hwkd.core.measure import CostEstimate
     from hwkd.core.memory_stage import MemoryStage
-    from hwkd.core.trial import LimitName
     from hwkd.cost.energy import EnergyBand
     from hwkd.cost.on_device_training import TrainingCost
 

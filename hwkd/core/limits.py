@@ -10,13 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 from sys import maxsize
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from hwkd.core.choices import Risk
+from hwkd.core.choices import LimitName, Risk
 from hwkd.core.device import Device
 from hwkd.core.measure import CostEstimate, Profile
 from hwkd.core.strict_model import STORED
-from hwkd.core.trial import LimitName, ViolationRecord
+
+if TYPE_CHECKING:
+    from hwkd.core.trial import ViolationRecord
 
 FitAnswer: TypeAlias = Literal["fits", "over", "unknown"]
 
@@ -174,6 +176,8 @@ class Fit:
     @property
     def violations(self) -> tuple[ViolationRecord, ...]:
         """Every limit that is exceeded, worst first; an unknown need exceeds none."""
+        from hwkd.core.trial import ViolationRecord  # all that is known of a trial comes with it
+
         found = [
             ViolationRecord(limit_name=entry.name, needed=entry.needed, limit=entry.limit)
             for entry in self.limits

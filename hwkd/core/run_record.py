@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from hwkd.core.basis import ESTIMATED, Basis
+from hwkd.core.choices import LimitName
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.finetune_record import FinetuneRecord
 from hwkd.core.ladder_record import CapacityRecord, CompressionRecord
@@ -27,7 +28,7 @@ from hwkd.core.old_records import (
 )
 from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.core.strict_model import StoredInt, StrictModel
-from hwkd.core.trial import LimitName, TrialRecord
+from hwkd.core.trial import TrialRecord
 
 RunStatus: TypeAlias = Literal["running", "finished", "interrupted", "stopped by timeout"]
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 from pydantic_core import from_json
 
+from hwkd.core.choices import LimitName
 from hwkd.core.measure import CostEstimate, Profile
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.old_records import cost_of_older_run, with_scores
@@ -18,7 +19,6 @@ from hwkd.core.strict_model import StoredInt, StrictModel, read_record, with_key
 from hwkd.core.student import StudentSpec
 
 TrialState: TypeAlias = Literal["completed", "rejected", "duplicate", "failed"]
-LimitName: TypeAlias = Literal["latency", "ram", "flash", "weights", "energy"]
 
 
 # SHA-256 in hexadecimal; it names a file, so nothing else may stand there.

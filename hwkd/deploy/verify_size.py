@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from hwkd.core.choices import LimitName
 from hwkd.core.errors import DoesNotFitError
 from hwkd.core.limits import Fit, Limits, Need
-from hwkd.core.trial import LimitName
 from hwkd.core.verification import Target
 from hwkd.deploy.to_c.flash import constant_bytes, predict_flash_bytes, predict_ram_bytes
 from hwkd.deploy.to_c.project import Project

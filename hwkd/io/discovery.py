@@ -18,12 +18,15 @@ from importlib.machinery import SourceFileLoader
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import CodeType
+from typing import TYPE_CHECKING
 
 from hwkd.core.catalog import SEARCH_SPACES, STEPS
 from hwkd.core.errors import ConfigError, HwkdError, typed_line
-from hwkd.core.head import OUTPUT_KINDS, OutputKind
 from hwkd.core.student import SearchSpace
 from hwkd.io.trusted_code import digest_of
+
+if TYPE_CHECKING:
+    from hwkd.core.head import OutputKind
 
 
 @cache
@@ -83,6 +86,8 @@ def output_kind(name: str) -> OutputKind:
     Raises:
         UnknownNameError: if no task is here that has such outputs.
     """
+    from hwkd.core.head import OUTPUT_KINDS
+
     discover("hwkd.tasks")
     return OUTPUT_KINDS.get(name)
 

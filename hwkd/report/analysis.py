@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from statistics import median
 
 from hwkd.core.best import judged_value, ranked_trials
+from hwkd.core.choices import LimitName
 from hwkd.core.pareto import FrontPoint
 from hwkd.core.run_record import RunRecord
 from hwkd.core.score_interval import ScoreInterval, score_intervals
-from hwkd.core.trial import LimitName, TrialRecord, TrialState
+from hwkd.core.trial import TrialRecord, TrialState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

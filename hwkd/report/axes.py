@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
 
+from hwkd.core.choices import LimitName
 from hwkd.core.run_record import LimitRecord, RunRecord
-from hwkd.core.trial import LimitName, TrialRecord
+from hwkd.core.trial import TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.latency import Latency
 

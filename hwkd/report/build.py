@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hwkd.core.choices import LimitName
 from hwkd.core.limits import Fit
 from hwkd.core.measure import CostEstimate
 from hwkd.core.pareto import pareto_front
 from hwkd.core.run_record import RunRecord
-from hwkd.core.trial import LimitName, TrialRecord
+from hwkd.core.trial import TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.analysis import best_record, count_state, intervals_on_test
 from hwkd.report.document import Headline, Report

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hwkd.core.choices import LimitName
 from hwkd.core.limits import LIMIT_LABELS, LimitFit
 from hwkd.core.measure import LatencyEstimate
 from hwkd.core.metric import Metric, Scores
-from hwkd.core.trial import LimitName
 
 UNKNOWN = "–"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from hwkd.core.choices import LimitName
 from hwkd.core.pareto import FrontPoint
 from hwkd.core.run_record import RunRecord
-from hwkd.core.trial import LimitName, TrialRecord, ViolationRecord
+from hwkd.core.trial import TrialRecord, ViolationRecord
 from hwkd.report import figures
 from hwkd.report import format as fmt
 from hwkd.report.analysis import (

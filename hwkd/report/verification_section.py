@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from hwkd.core.choices import LimitName
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.limits import Fit
 from hwkd.core.metric import primary_text
 from hwkd.core.run_record import RunRecord
-from hwkd.core.trial import LimitName
 from hwkd.core.verification import Verification, VerificationRecord
 from hwkd.report import format as fmt
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table

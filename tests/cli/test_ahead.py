@@ -17,6 +17,6 @@ from hwkd.api import ahead
 )
 def test_commands_with_workers_begin_early(monkeypatch, words, begins):
     begun = []
-    monkeypatch.setattr(ahead, "import_ahead", lambda: begun.append(True))
+    monkeypatch.setattr("hwkd.engine.arms.children.import_ahead", lambda: begun.append(True))
     ahead.begin_early(words)
     assert bool(begun) is begins

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hwkd.core.trial import LimitName, ViolationRecord
+from hwkd.core.choices import LimitName
+from hwkd.core.trial import ViolationRecord
 
 
 def violation(name: LimitName, factor: float) -> ViolationRecord:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from random import Random
 
+from hwkd.core.choices import LimitName
 from hwkd.core.measure import CostEstimate, LatencyEstimate, OpCost, OpShare, Profile
 from hwkd.core.student import StudentSpec
-from hwkd.core.trial import (
-    LimitName,
-    ViolationRecord,
-)
+from hwkd.core.trial import ViolationRecord
 
 CLOCK_HZ = 216e6
 CODE_BYTES = 41_000

@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hwkd.core.choices import Risk
+from hwkd.core.choices import LimitName, Risk
 from hwkd.core.errors import ConfigError, UnknownNameError
 from hwkd.core.limits import LIMIT_FIELDS, NO_LIMITS, Fit, Limits
 from hwkd.core.measure import CostEstimate
 from hwkd.core.metric import Metric
-from hwkd.core.trial import LimitName
 from hwkd.core.units import parse_bytes, parse_duration_s, parse_energy_j, times_text
 
 SCORE = "accuracy"

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from hwkd.core.choices import LimitName
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.errors import DoesNotFitError
-from hwkd.core.trial import LimitName, ViolationRecord
+from hwkd.core.trial import ViolationRecord
 from hwkd.engine.setup.references import ReferenceSurvey, relaxation_factor
 from hwkd.engine.setup.screening import Screen, sample_candidate
 

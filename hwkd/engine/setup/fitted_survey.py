@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from hwkd.core.choices import LimitName
 from hwkd.core.limits import LIMIT_FIELDS
-from hwkd.core.trial import LimitName, ViolationRecord
+from hwkd.core.trial import ViolationRecord
 from hwkd.engine.setup.references import ReferenceSurvey, survey_references
 from hwkd.engine.setup.rooms import fit_spaces
 from hwkd.engine.setup.screening import Screen
