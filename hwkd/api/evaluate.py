@@ -1,5 +1,6 @@
 """`hwkd.evaluate`: a run, a student or any ONNX model, scored on data by the metrics of a task."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,8 +9,10 @@ from hwkd.api.common import DataOption, DtypeOption, TaskOption
 from hwkd.api.option import Here, Option, declares_options
 
 if TYPE_CHECKING:
+    from hwkd.core.decision_record import Confusion
     from hwkd.core.metric import Metric, Scores
     from hwkd.core.progress import Progress
+    from hwkd.core.score_interval import ScoreInterval
 
 
 _SEEN = (
@@ -23,7 +26,10 @@ class EvaluateOutcome:
     """Scores of one network on data.
 
     Attributes:
-        metrics: of the task that were computed, the first is the primary one.
+        metrics: of the task that were computed, the first is the one that the network was chosen
+            by, or the task's primary one where no record says that.
+        intervals: how far the scores may be from those on endlessly many such examples, by metric.
+        confusion: how often each of `classes` was taken for which; none where there are too many.
         prepared: whether raw values went through the preprocessing of the training.
         note: what a reader of the scores must know; None if nothing.
         reported: of the same file on the test split of its own data; None where no record says so.
@@ -38,13 +44,21 @@ class EvaluateOutcome:
     prepared: bool
     reported: "Scores | None" = None
     note: str | None = None
+    intervals: "Mapping[str, ScoreInterval]"
+    confusion: "Confusion" = ()
+    classes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return {
             "model": self.model, "data": self.data, "task": self.task, "examples": self.examples,
-            "scores": dict(self.scores), "prepared": self.prepared, "reported": self.reported,
+            "scores": {metric.name: self.scores[metric.name] for metric in self.metrics},
+            "prepared": self.prepared, "reported": self.reported,
             "note": self.note,
+            "intervals": {
+                name: interval.model_dump(mode="json") for name, interval in self.intervals.items()
+            },
+            "classes": list(self.classes), "confusion": [list(row) for row in self.confusion],
         }  # fmt: skip
 
 
@@ -79,7 +93,9 @@ def evaluate(
     """
     from hwkd.api.subject import subject_of
     from hwkd.core.errors import DataError
+    from hwkd.core.metric import led_by
     from hwkd.core.progress import silent
+    from hwkd.core.score_interval import score_intervals
     from hwkd.io.stored_arrays import path_of_data
 
     tell = progress or silent
@@ -96,15 +112,23 @@ def evaluate(
     outputs = subject.answer(prepared).reshape(len(labels), -1)
     tell("answer", 2, 2)
     head = subject.head(labels, outputs.shape[1])
-    scores = head.scores(outputs, head.targets(labels, prepared), given.wholes)
+    targets = head.targets(labels, prepared)
+    scores = head.scores(outputs, targets, given.wholes)
+    metrics = tuple(metric for metric in head.metrics if metric.name in scores)
+    if subject.judged_by in scores:
+        metrics = led_by(metrics, subject.judged_by, task=subject.task.name)
+    confusion = head.confusion(outputs, targets)
     return EvaluateOutcome(
         model=str(model),
         data=str(place),
         task=subject.task.name,
         examples=len(labels),
-        metrics=tuple(metric for metric in head.metrics if metric.name in scores),
+        metrics=metrics,
         scores=scores,
         prepared=subject.record is not None,
         reported=subject.reported,
         note=_SEEN if subject.has_seen(given.inputs) else None,
+        intervals=score_intervals(metrics, scores, len(labels), confusion),
+        confusion=confusion,
+        classes=(head.kind.answers or head.names) if confusion else (),
     )

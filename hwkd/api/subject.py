@@ -36,6 +36,7 @@ class Subject:
     Attributes:
         reported: its scores on the test split of its own data; None where no record says so.
         content: `DataRecord.content_fingerprint` of its own data; None where no record says so.
+        judged_by: name of the metric that it was chosen by; None where no record says so.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Subject:
     answers: "AnswerFacts | None" = None
     reported: "Scores | None" = None
     content: str | None = None
+    judged_by: str | None = None
 
     @property
     def raw_shape(self) -> tuple[int, ...]:
@@ -207,6 +209,7 @@ def _of_file(path: Path, task: str | None) -> Subject:
         record=None if facts is None else facts.preprocessing,
         rate_hz=None if facts is None else facts.data.sample_rate_hz,
         answers=None if facts is None else facts.answer,
+        judged_by=facts.measured.metrics[0].name if facts and facts.measured.metrics else None,
     )
 
 
@@ -256,4 +259,5 @@ def _of_folder(folder: Path, dtype: str, task: str | None) -> Subject:
         answers=AnswerFacts.model_validate(student_facts(student.record)["answer"]),
         reported=tested,
         content=run.data.content_fingerprint,
+        judged_by=run.data.metric.name,
     )

@@ -9,20 +9,25 @@ from hwkd.cli.command import Command
 
 if TYPE_CHECKING:
     from hwkd.api.evaluate import EvaluateOutcome
+    from hwkd.core.metric import Metric
+
+# Classes of which a table fits beside each other.
+_MOST_IN_TERMINAL = 12
 
 
 def _show(found: EvaluateOutcome) -> None:
     from rich.console import Console
 
+    from hwkd.report.answer_tables import confusion_table
     from hwkd.report.document import Headline
-    from hwkd.report.tables import headline_view
+    from hwkd.report.tables import headline_view, table_view
 
     how = "prepared as in training" if found.prepared else "values as they are"
     lines = [
         Headline(
             label=metric.name[:1].upper() + metric.name[1:],
             value=metric.text(metric.of(found.scores)),
-            detail="" if number else f"{found.examples:,} examples of {found.data}, {how}",
+            detail=_detail(found, metric, f"{found.data}, {how}" if number == 0 else ""),
             basis="measured",
         )
         for number, metric in enumerate(found.metrics)
@@ -39,8 +44,19 @@ def _show(found: EvaluateOutcome) -> None:
         )
     console = Console()
     console.print(headline_view(lines))
+    if 0 < len(found.confusion) <= _MOST_IN_TERMINAL:
+        what = f"Examples of {found.data}."
+        console.print(table_view(confusion_table(found.confusion, found.classes, note=what)))
     if found.note is not None:
         console.print(f"Note: {found.note}.")
+
+
+def _detail(found: EvaluateOutcome, metric: Metric, first: str) -> str:
+    """Return interval and number of examples; after the `first` score, of what."""
+    interval = found.intervals.get(metric.name)
+    if interval is not None:
+        return f"{interval.text(metric)}{' of ' if first else ''}{first}"
+    return f"{found.examples:,} examples of {first}" if first else ""
 
 
 COMMANDS = (

@@ -139,6 +139,8 @@ class ReachedRecord(StrictModel):
 
     Attributes:
         epochs: passes over the data, rounded.
+        epochs_judged: those before it learned from validation, which its scores there are of; None
+            if it never did, and in records of older versions.
         scores: of the float32 and the int8 ONNX file; on validation from before it learned from it.
         confusion: of the int8 file on test, by class; none where outputs are no classes or many.
         worst_texts: those of test that the int8 file reads worst; none where inputs are no texts.
@@ -161,6 +163,7 @@ class ReachedRecord(StrictModel):
     exits: ExitsRecord | None = None
     lifelong: LifelongRecord | None = None
     all_examples: StoredInt | None = None
+    epochs_judged: StoredInt | None = None
 
     def reached(self) -> dict[str, Any]:
         """Return what one training reached, by name, without what else its record knows."""

@@ -101,6 +101,12 @@ class _DataFacts(StrictModel):
     sample_rate_hz: float | None = Field(default=None, gt=0)
 
 
+class _MeasuredFacts(StrictModel):
+    model_config = _READ
+
+    metrics: tuple[Metric, ...] = ()
+
+
 class ModelFacts(StrictModel):
     """What a model file says of itself, as far as it is needed to run the network."""
 
@@ -109,6 +115,7 @@ class ModelFacts(StrictModel):
     preprocessing: PipelineRecord
     data: _DataFacts
     answer: AnswerFacts
+    measured: _MeasuredFacts = _MeasuredFacts()
 
 
 def read_facts(text: str, *, where: str) -> ModelFacts | None:

@@ -10,6 +10,7 @@ from hwkd.core.best import judged_value, ranked_trials
 from hwkd.core.choices import LimitName
 from hwkd.core.pareto import FrontPoint
 from hwkd.core.run_record import RunRecord
+from hwkd.core.score_interval import ScoreInterval, score_intervals
 from hwkd.core.trial import TrialRecord, TrialState
 
 
@@ -48,6 +49,15 @@ class LimitRejections:
     nearest_ratio: float
     median_ratio: float
     largest_ratio: float
+
+
+def intervals_on_test(run: RunRecord) -> dict[str, ScoreInterval]:
+    """Return how far the int8 scores on test may be off, by metric; none where that is unknown."""
+    if run.final is None:
+        return {}
+    examples = sum(split.samples for split in run.data.splits if split.name == "test")
+    final = run.final
+    return score_intervals(run.data.metrics, final.scores.test_int8, examples, final.confusion)
 
 
 def count_state(records: Sequence[TrialRecord], state: TrialState) -> int:

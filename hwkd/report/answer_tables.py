@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hwkd.core.decision_record import (
     Confusion,
@@ -14,16 +14,25 @@ from hwkd.core.errors import RunFolderError
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.metric import Metric
 from hwkd.core.run_record import DataRecord
+from hwkd.core.score_interval import ScoreInterval
 from hwkd.io.discovery import output_kind
 from hwkd.report import format as fmt
 from hwkd.report.document import Block, Cell, Column, Facts, Pictures, Table
 
 _WHAT = "of the int8 file on the test split"
+_COUNTED = "Examples on the test split, int8."
 
 
-def answer_tables(final: FinalRecord, data: DataRecord) -> tuple[Block, ...]:
-    """Return what is known of the answers; nothing of runs that recorded one metric."""
-    blocks: list[Block] = [_metric_table(final, data)] if len(data.metrics) > 1 else []
+def answer_tables(
+    final: FinalRecord, data: DataRecord, intervals: Mapping[str, ScoreInterval]
+) -> tuple[Block, ...]:
+    """Return what is known of the answers; nothing of runs that recorded one metric.
+
+    Args:
+        intervals: of int8 scores on test, by metric, as far as they are known.
+    """
+    is_told = len(data.metrics) > 1 or intervals
+    blocks: list[Block] = [_metric_table(final, data, intervals)] if is_told else []
     if final.decision is not None:
         found = final.decision
         amount = Metric(name=found.rate, unit=found.unit, direction="min").text
@@ -40,7 +49,7 @@ def answer_tables(final: FinalRecord, data: DataRecord) -> tuple[Block, ...]:
         if {len(names)} != {len(final.confusion), *map(len, final.confusion)}:
             raise _of_other_classes(names)
         blocks.append(class_table(final.confusion, names))
-        blocks.append(confusion_table(final.confusion, names))
+        blocks.append(confusion_table(final.confusion, names, note=_COUNTED))
     if final.worst_texts:
         labels = [label for one in final.worst_texts for label in (one.label, one.named)]
         if not 0 <= min(labels) <= max(labels) < len(data.class_names):
@@ -115,20 +124,24 @@ def text_table(texts: Sequence[ReadTextRecord], names: tuple[str, ...]) -> Table
     )
 
 
-def confusion_table(confusion: Confusion, names: tuple[str, ...]) -> Table:
-    """Show which class was taken for which."""
+def confusion_table(confusion: Confusion, names: tuple[str, ...], *, note: str) -> Table:
+    """Show which class was taken for which.
+
+    Args:
+        note: what was counted.
+    """
     most = max(map(max, confusion))
     return Table(
         title="Which class was taken for which",
         columns=(
             Column(title="is"),
-            *(Column(title=f"named {name}", basis="measured", is_number=True) for name in names),
+            *(Column(title=n, basis="measured", is_number=True, under="named") for n in names),
         ),
         rows=tuple(
             (Cell(name), *(Cell(fmt.integer(n), n / most if most else None) for n in row))
             for name, row in zip(names, confusion, strict=True)
         ),
-        note=f"Examples {_WHAT[len('of the int8 file ') :]}, int8.",
+        note=note,
         is_long=len(names) > 12,
     )
 
@@ -142,10 +155,13 @@ def _worst_pictures(pictures: Sequence[SeenPictureRecord]) -> Pictures:
     )
 
 
-def _metric_table(final: FinalRecord, data: DataRecord) -> Table:
+def _metric_table(
+    final: FinalRecord, data: DataRecord, intervals: Mapping[str, ScoreInterval]
+) -> Table:
     scores = final.scores
+    before = "" if final.all_examples is None else " before it learned these"
     columns = {
-        "validation, int8": scores.validation_int8,
+        f"validation{before}, int8": scores.validation_int8,
         "test, int8": scores.test_int8,
         "test, float32": scores.test_float,
     }
@@ -154,6 +170,11 @@ def _metric_table(final: FinalRecord, data: DataRecord) -> Table:
         columns=(
             Column(title="metric"),
             *(Column(title=title, basis="measured", is_number=True) for title in columns),
+            *(
+                [Column(title="95 % interval of test, int8", basis="measured", is_number=True)]
+                if intervals
+                else []
+            ),
         ),
         rows=tuple(
             (
@@ -162,7 +183,26 @@ def _metric_table(final: FinalRecord, data: DataRecord) -> Table:
                     Cell(fmt.score_text(metric, s if s and metric.name in s else None))
                     for s in columns.values()
                 ),
+                *([Cell(_ends(metric, intervals.get(metric.name)))] if intervals else []),
             )
             for metric in data.metrics
         ),
+        note=_interval_note(intervals),
+    )
+
+
+def _ends(metric: Metric, interval: ScoreInterval | None) -> str:
+    if interval is None:
+        return fmt.UNKNOWN
+    return f"{metric.text(interval.low)} to {metric.text(interval.high)}"
+
+
+def _interval_note(intervals: Mapping[str, ScoreInterval]) -> str:
+    if not intervals:
+        return ""
+    known = next(iter(intervals.values()))
+    return (
+        f"On endlessly many such examples the score lies between the two ends with "
+        f"{100 * known.confidence:.0f} % confidence; {fmt.integer(known.examples)} were answered. "
+        "Accuracy by Wilson's formula, means over classes by answers drawn anew."
     )

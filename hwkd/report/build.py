@@ -11,7 +11,7 @@ from hwkd.core.pareto import pareto_front
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.report import format as fmt
-from hwkd.report.analysis import best_record, count_state
+from hwkd.report.analysis import best_record, count_state, intervals_on_test
 from hwkd.report.document import Headline, Report
 from hwkd.report.drawn import drawn_note, drawn_trials
 from hwkd.report.host_section import host_section
@@ -101,7 +101,9 @@ def _score_headlines(run: RunRecord, best: TrialRecord | None) -> list[Headline]
     final, metric = run.final, run.data.metric
     if final is not None:
         in_float = fmt.score_text(metric, final.scores.test_float)
-        detail = f"float {in_float}; test split read once"
+        interval = intervals_on_test(run).get(metric.name)
+        detail = "" if interval is None else f"{interval.text(metric)}; "
+        detail += f"float {in_float}; test split read once"
         value = fmt.score_text(metric, final.scores.test_int8)
         lines.append(
             Headline(

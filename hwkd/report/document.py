@@ -26,11 +26,13 @@ class Column:
     Attributes:
         title: heading without the basis.
         is_number: aligned right.
+        under: heading that neighbours share, which says the basis once for all; empty for none.
     """
 
     title: str
     basis: Basis = None
     is_number: bool = False
+    under: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,24 @@ class Table:
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(f"{self.title}: {len(row)} cells, {len(self.columns)} columns")
+
+    @property
+    def spans(self) -> tuple[tuple[Column, ...], ...]:
+        """The columns, those together that share a heading."""
+        runs: list[list[Column]] = []
+        for column in self.columns:
+            if column.under and runs and runs[-1][0].under == column.under:
+                runs[-1].append(column)
+            else:
+                runs.append([column])
+        return tuple(map(tuple, runs))
+
+    @property
+    def flat_title(self) -> str:
+        """The title, with shared headings where a renderer has no cells that span columns."""
+        shared = [run[0] for run in self.spans if run[0].under]
+        said = (c.under if c.basis is None else f"{c.under}, {c.basis}" for c in shared)
+        return self.title + "".join(f" ({text})" for text in said)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,8 @@ _LEGEND = {
     "traceorder": "normal",
 }
 _MARGIN = {"l": 60, "r": 20, "t": 48, "b": 56}
-_TOP_WITHOUT_LEGEND = 16
+# Room for the toolbar, which lies over what is drawn there.
+_TOP_WITHOUT_LEGEND = 32
 _EACH_HAS_A_TICK = 12
 
 

@@ -12,7 +12,7 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -210,7 +210,7 @@ def _pictures(block: Pictures) -> str:
 
 
 def _table(table: Table) -> str:
-    head = "".join(_heading(column) for column in table.columns)
+    head = _head(table)
     rows = "".join(
         f"<tr{' class=marked' if index in table.marked else ''}>"
         + "".join(_cell(cell, column) for cell, column in zip(row, table.columns, strict=True))
@@ -220,7 +220,7 @@ def _table(table: Table) -> str:
     note = f'<p class="note">{_prose(table.note)}</p>' if table.note else ""
     body = (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.title)}">'
-        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
         f"</div>{note}"
     )
     title = escape(table.title)
@@ -229,11 +229,28 @@ def _table(table: Table) -> str:
     return f"<h3>{title}</h3>{body}"
 
 
-def _heading(column: Column) -> str:
+def _head(table: Table) -> str:
+    if not any(column.under for column in table.columns):
+        return f"<tr>{''.join(_heading(column) for column in table.columns)}</tr>"
+    first, second = "", ""
+    for columns in table.spans:
+        shared = columns[0]
+        if not shared.under:
+            first += _heading(shared, ' rowspan="2"')
+            continue
+        first += (
+            f'<th class="span" colspan="{len(columns)}" scope="colgroup">{escape(shared.under)}'
+            f"{_badge(shared.basis)}</th>"
+        )
+        second += "".join(_heading(replace(column, basis=None)) for column in columns)
+    return f"<tr>{first}</tr><tr>{second}</tr>"
+
+
+def _heading(column: Column, rows: str = "") -> str:
     if not column.title and column.basis is None:
-        return "<td></td>"  # a corner, which heads nothing
+        return f"<td{rows}></td>"  # a corner, which heads nothing
     kind = ' class="number"' if column.is_number else ""
-    return f"<th{kind}>{escape(column.title)}{_badge(column.basis)}</th>"
+    return f"<th{kind}{rows}>{escape(column.title)}{_badge(column.basis)}</th>"
 
 
 def _cell(cell: Cell, column: Column) -> str:

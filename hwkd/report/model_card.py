@@ -14,6 +14,7 @@ from hwkd.core.trial import TrialRecord
 from hwkd.io.discovery import output_kind
 from hwkd.io.student_folder import DESCRIPTION_FILE, FLOAT_FILE, INT8_FILE
 from hwkd.report import format as fmt
+from hwkd.report.analysis import intervals_on_test
 from hwkd.report.answer_tables import answer_tables
 from hwkd.report.document import Block, Facts, Pictures, Table
 from hwkd.report.latency import Latency
@@ -49,9 +50,14 @@ def model_card(run: RunRecord, record: TrialRecord) -> str:
         _input(run, final),
         f"## {run.data.metric.name.capitalize()}",
         _score_sentence(final, record),
+        *_how_sure(own),
         *(() if final is None else map(inline, final.verdict.sentences)),
         _table(score_table(own, record)),
-        *(() if final is None else map(_block, answer_tables(final, run.data))),
+        *(
+            ()
+            if final is None
+            else map(_block, answer_tables(final, run.data, intervals_on_test(run)))
+        ),
         "## Cost on the device",
         _cost_sentence(run),
         _facts(cost_facts(cost, run.device)),
@@ -149,6 +155,14 @@ def _score_sentence(final: FinalRecord | None, record: TrialRecord) -> str:
     )
 
 
+def _how_sure(run: RunRecord) -> Iterable[str]:
+    metric = run.data.metric
+    interval = intervals_on_test(run).get(metric.name)
+    if interval is None:
+        return ()
+    return (f"The test score of the int8 file: {interval.text(metric)}.",)
+
+
 def _cost_sentence(run: RunRecord) -> str:
     latency, sizes = Latency(run.device), run.device.basis.sizes
     if latency.is_timed:
@@ -206,7 +220,10 @@ def _quantisation(final: FinalRecord | None) -> str:
         rows.append(("output", output))
     facts = _facts(Facts(title="", rows=tuple(rows)))
     choice = final.quantisation_choice
-    return facts if choice is None else f"{facts}\n\n{_table(quantisation_table(choice))}"
+    if choice is None:
+        return facts
+    table = quantisation_table(choice, learns_all=final.all_examples is not None)
+    return f"{facts}\n\n{_table(table)}"
 
 
 def _versions(run: RunRecord) -> str:
@@ -226,12 +243,12 @@ def _block(block: Block) -> str:
     if isinstance(block, Facts):
         return f"{block.title}:\n\n{_facts(block)}"
     assert isinstance(block, Table)
-    return f"{block.title}:\n\n{_table(block)}"
+    return f"{block.flat_title}:\n\n{_table(block)}"
 
 
 def _table(table: Table) -> str:
     head = [
-        column.title if column.basis is None else f"{column.title} ({column.basis})"
+        column.title if column.basis is None or column.under else f"{column.title} ({column.basis})"
         for column in table.columns
     ]
     lines = [

@@ -15,10 +15,15 @@ _NOTE = "Chosen on validation; the test split took no part."
 _TRAINED_NOTE = (
     " The int8 file has weights of its own, which quantising student.onnx again does not give."
 )
+_BEFORE_NOTE = " Scores are from before the student learned the validation examples."
 
 
-def quantisation_table(choice: QuantisationChoiceRecord) -> Table:
-    """List what each form reached on the validation split, by which the int8 file was chosen."""
+def quantisation_table(choice: QuantisationChoiceRecord, *, learns_all: bool = False) -> Table:
+    """List what each form reached on the validation split, by which the int8 file was chosen.
+
+    Args:
+        learns_all: the student learned from that split afterwards.
+    """
     how = ", ".join((_RANGES[choice.calibration], *choice.corrections))
     rows = [
         _row("float32", "", choice.validation_float, choice),
@@ -37,7 +42,13 @@ def quantisation_table(choice: QuantisationChoiceRecord) -> Table:
             Column(title="verdict"),
         ),
         rows=tuple(rows),
-        note=_NOTE + _TRAINED_NOTE if choice.ships == "qat" else _NOTE,
+        note="".join(
+            (
+                _NOTE,
+                _TRAINED_NOTE if choice.ships == "qat" else "",
+                _BEFORE_NOTE if learns_all else "",
+            )
+        ),
     )
 
 

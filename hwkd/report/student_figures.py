@@ -286,7 +286,9 @@ def _levels(cost: CostEstimate, device: DeviceRecord) -> dict[str, Any]:
     ]
     annotations = [_label(at, text, colour) for at, text, colour, _ in levels]
     if note:
-        annotations.append({**_label(1.0, note, LIMIT_COLOUR), "yref": "paper"})
+        # Below the toolbar, and left of what the peak says.
+        place = {"yref": "paper", "yanchor": "top", "x": 0.0, "xanchor": "left"}
+        annotations.append({**_label(1.0, note, LIMIT_COLOUR), **place})
     return {
         "shapes": shapes,
         "annotations": annotations,

@@ -14,6 +14,7 @@ from hwkd.core.student import Layer
 from hwkd.core.trial import TrialRecord
 from hwkd.core.verdict_record import ArmRecord
 from hwkd.report import format as fmt
+from hwkd.report.analysis import intervals_on_test
 from hwkd.report.answer_tables import answer_tables
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
 from hwkd.report.exit_table import exit_tables
@@ -53,7 +54,7 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
         blocks.append(Note(lines=run.final.verdict.sentences))
     blocks.append(score_table(run, best))
     if run.final is not None:
-        blocks += answer_tables(run.final, run.data)
+        blocks += answer_tables(run.final, run.data, intervals_on_test(run))
         if run.final.decision is not None and run.final.decision.curve:
             blocks.append(trade_off_chart(run.final.decision))
         blocks += pair_tables(run.final)
@@ -61,7 +62,11 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
         blocks += ladder_tables(run)
         blocks += exit_tables(run.final.exits)
     if run.final is not None and run.final.quantisation_choice is not None:
-        blocks.append(quantisation_table(run.final.quantisation_choice))
+        blocks.append(
+            quantisation_table(
+                run.final.quantisation_choice, learns_all=run.final.all_examples is not None
+            )
+        )
     cost = run.cost_of(best)
     if cost is not None:
         blocks += [fit_table(cost, run.device), cost_facts(cost, run.device)]
@@ -264,9 +269,17 @@ def _final_rows(final: FinalRecord, metric: Metric) -> list[tuple[Cell, ...]]:
     rows = [
         _row(metric, what, "float32", "test", final.scores.test_float),
         _row(metric, what, "int8", "test", final.scores.test_int8),
-        _row(metric, what, "int8", "validation", final.scores.validation_int8),
+        _row(metric, _judged(final, what), "int8", "validation", final.scores.validation_int8),
     ]
     return rows + [_arm_row(metric, arm) for arm in final.verdict.arms]
+
+
+def _judged(final: FinalRecord, what: str) -> str:
+    """Return which weights the score on validation is of: those that ship may have learned it."""
+    if final.all_examples is None:
+        return what
+    known = "" if final.epochs_judged is None else f", {_passes(final.epochs_judged)}"
+    return f"before it learned the validation examples, {final.verdict.ships}{known}"
 
 
 def _passes(epochs: int) -> str:

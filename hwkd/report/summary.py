@@ -7,7 +7,7 @@ from typing import Any
 
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.metric import Metric, Scores, ScoresRecord
-from hwkd.report.analysis import count_state, passes_made
+from hwkd.report.analysis import count_state, intervals_on_test, passes_made
 from hwkd.report.document import Report
 from hwkd.report.latency import Latency
 
@@ -93,6 +93,10 @@ def _best(report: Report) -> dict[str, Any] | None:
         f"validation_{metric.key}_int8_brief": _value(metric, brief.validation_int8),
         f"test_{metric.key}_float": _value(metric, scores.test_float),
         f"test_{metric.key}_int8": _value(metric, scores.test_int8),
+        "test_int8_intervals": {
+            name: interval.model_dump(mode="json")
+            for name, interval in intervals_on_test(report.run).items()
+        },
         "scores": scores.model_dump(mode="json"),
         "verdict": _verdict(final),
         "latency_s": Latency(report.run.device).shown_s(cost, profile),

@@ -64,7 +64,7 @@ def feasibility_view(run: RunRecord) -> RenderableType:
 def table_view(table: Table) -> RenderableType:
     """Show any table of a report."""
     view = WrappedTable(
-        title=Text(table.title, style="bold"),
+        title=Text(table.flat_title, style="bold"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -82,6 +82,6 @@ def table_view(table: Table) -> RenderableType:
 
 def _heading(column: Column) -> Text:
     heading = Text(column.title)
-    if column.basis is not None:
+    if column.basis is not None and not column.under:
         heading.append(f"\n{column.basis}", style="dim")
     return heading

@@ -23,8 +23,9 @@ from hwkd.core.head import (
     OutputKind,
 )
 from hwkd.core.likeliest import likeliest
-from hwkd.core.metric import ACCURACY, Metric, Scores
+from hwkd.core.metric import ACCURACY, BALANCED_ACCURACY, MACRO_F1, Metric, Scores
 from hwkd.core.reading import Reading
+from hwkd.core.score_interval import balanced_accuracy, macro_f1
 from hwkd.tasks.classes_out import ClassesOut
 from hwkd.tasks.hearing import FALSE_ACCEPTS, FALSE_REJECTS, Hearing, Hears
 from hwkd.tasks.raw import RawData
@@ -38,12 +39,10 @@ _CHANCE_DEVIATIONS = 3.0
 _MOST_SHOWN = 20
 # A name that is a whole number as Python writes it, "7" and not "07", and fits an integer.
 _NUMBER = re.compile("0|-?[1-9][0-9]{0,15}")
-_BALANCED = Metric(name="balanced accuracy", unit="ratio", direction="max")
-_MACRO_F1 = Metric(name="macro F1", unit="ratio", direction="max")
 _VOTED = Metric(name="recording accuracy", unit="ratio", direction="max")
-CLASS_METRICS = (ACCURACY, _BALANCED, _MACRO_F1)
-WAKE_METRICS = (FALSE_REJECTS, FALSE_ACCEPTS, ACCURACY, _BALANCED)
-VOTED_METRICS = (ACCURACY, _VOTED, _BALANCED, _MACRO_F1)
+CLASS_METRICS = (ACCURACY, BALANCED_ACCURACY, MACRO_F1)
+WAKE_METRICS = (FALSE_REJECTS, FALSE_ACCEPTS, ACCURACY, BALANCED_ACCURACY)
+VOTED_METRICS = (ACCURACY, _VOTED, BALANCED_ACCURACY, MACRO_F1)
 # A table of more is read by nobody, and a record would hold the square of them.
 _MOST_IN_TABLE = 50
 _ANSWER = CAnswer(
@@ -166,14 +165,10 @@ class ClassesHead(ClassesOut):
         be missed, and wrong answers count in the classes that they were given for.
         """
         counts = self._counts(outputs, targets)
-        given, named = counts.sum(axis=1), counts.sum(axis=0)
-        is_given = given > 0
-        f1 = 2 * counts.diagonal()[is_given] / (given + named)[is_given]
-        wrong = _wrong(outputs, targets)
         found = {
-            ACCURACY.name: 1.0 - float(wrong.mean()),
-            _BALANCED.name: _balanced(wrong, targets),
-            _MACRO_F1.name: float(f1.mean()),
+            ACCURACY.name: 1.0 - float(_wrong(outputs, targets).mean()),
+            BALANCED_ACCURACY.name: float(balanced_accuracy(counts)),
+            MACRO_F1.name: float(macro_f1(counts)),
         }
         if self.hears is not None:
             found |= self.hears.scores(outputs, targets, wholes, self.decision)
@@ -223,7 +218,7 @@ class ClassesHead(ClassesOut):
         errors = _wrong(outputs, targets)
         if self.metrics[0] == ACCURACY:
             return errors
-        if self.metrics[0] == _MACRO_F1:
+        if self.metrics[0] == MACRO_F1:
             return errors * self._f1_lost(outputs, targets)
         present, places, counts = np.unique(targets, return_inverse=True, return_counts=True)
         weighted: Doubles = errors * (len(targets) / (len(present) * counts))[places]
@@ -249,7 +244,7 @@ class ClassesHead(ClassesOut):
             return 1.0
         counts = np.bincount(targets)
         share, present = float(counts.max()) / len(targets), int(np.count_nonzero(counts))
-        if self.metrics[0] == _MACRO_F1:
+        if self.metrics[0] == MACRO_F1:
             return 1.0 - 2.0 * share / (1.0 + share) / present
         return 1.0 - (share if self.metrics[0] == ACCURACY else 1.0 / present)
 
@@ -264,8 +259,8 @@ class ClassesHead(ClassesOut):
         chance = 1.0 / len(counts)
         deviation = math.sqrt(float(np.sum(chance * (1.0 - chance) / counts))) / len(counts)
         return Knowledge(
-            what=_BALANCED.name,
-            value=_balanced(_wrong(outputs, targets), targets),
+            what=BALANCED_ACCURACY.name,
+            value=float(balanced_accuracy(self._counts(outputs, targets))),
             needed=min(chance + _CHANCE_DEVIATIONS * deviation, (1.0 + chance) / 2),
             least=chance - _CHANCE_DEVIATIONS * deviation,
         )
@@ -345,7 +340,7 @@ def _weights_power(metric: Metric, reading: Reading) -> float:
     they gain (docs/decisions/own-networks.md).
     """
     if reading.class_weights == "auto":
-        return {_BALANCED.name: 1.0, _MACRO_F1.name: 0.5}.get(metric.name, 0.0)
+        return {BALANCED_ACCURACY.name: 1.0, MACRO_F1.name: 0.5}.get(metric.name, 0.0)
     return 1.0 if reading.class_weights == "balanced" else 0.0
 
 
@@ -389,7 +384,3 @@ def _voted_accuracy(outputs: Floats, targets: Ints, wholes: Ints | None) -> floa
     likely = np.zeros((len(first), outputs.shape[1]))
     np.add.at(likely, places, softmax(outputs.astype(np.float64), axis=1))
     return float((likeliest(likely) == targets[first]).mean())
-
-
-def _balanced(errors: Doubles, targets: Ints) -> float:
-    return float(np.mean([1.0 - errors[targets == label].mean() for label in np.unique(targets)]))

@@ -1,5 +1,6 @@
 """Networks on further data: a foreign file against scikit-learn, and what is refused."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,14 +8,20 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from scipy.stats import binomtest
 from sklearn.linear_model import LinearRegression
-from sklearn.metrics import accuracy_score, mean_absolute_error
+from sklearn.metrics import accuracy_score, confusion_matrix, mean_absolute_error
 
 import hwkd
 from hwkd.api.subject import Subject
+from hwkd.cli.app import main
 from hwkd.core.errors import HwkdError, ModelFileError
+from hwkd.core.metric import MACRO_F1
 from hwkd.core.reading import AS_USUAL
+from hwkd.deploy.student_facts import METADATA_KEY
 from hwkd.tasks.repeats import content_fingerprint
+
+STEP = {"kind": "normalise", "formula": "", "values": {"mean": [0.0] * 4, "std": [1.0] * 4}}
 
 
 def write_linear(path, weights, bias):
@@ -52,6 +59,30 @@ def test_a_foreign_network_of_classes_is_scored_on_values_as_they_are(values, tm
     assert found.scores["accuracy"] == pytest.approx(expected)
     assert (found.task, found.examples, found.prepared) == ("classify", 90, False)
     assert [metric.name for metric in found.metrics] == list(found.scores)
+    table = confusion_matrix(labels, values[:, :3].argmax(axis=1))
+    assert found.as_dict()["confusion"] == table.tolist()
+    ends = binomtest(table.trace(), 90).proportion_ci(method="wilson")
+    said = found.as_dict()["intervals"]["accuracy"]
+    assert (said["low"], said["high"]) == pytest.approx((ends.low, ends.high))
+
+
+def test_the_metric_that_a_file_was_chosen_by_comes_first(values, tmp_path, capsys):
+    path = write_linear(tmp_path / "m.onnx", np.eye(4)[:, :3], np.zeros(3))
+    np.savez(tmp_path / "d.npz", x_test=values, y_test=np.arange(90) % 3)
+    pipeline = {"steps": [STEP], "raw_shape": [4, 1], "raw_dtype": "float32",
+                "raw_low": -9.0, "raw_high": 9.0}  # fmt: skip
+    answer = {"kind": "classes", "labels": ["0", "1", "2"], "mean": [], "std": []}
+    model = onnx.load(path)
+    said = {"preprocessing": pipeline, "data": {"task": "classify"}, "answer": answer,
+            "measured": {"metrics": [MACRO_F1.model_dump()], "scores": {}}}  # fmt: skip
+    helper.set_model_props(model, {METADATA_KEY: json.dumps(said)})
+    onnx.save(model, path)
+    found = hwkd.evaluate(path, data=tmp_path / "d.npz")
+    assert [metric.name for metric in found.metrics][:2] == ["macro F1", "accuracy"]
+    assert next(iter(found.as_dict()["scores"])) == "macro F1"
+    main(["evaluate", str(path), "--data", str(tmp_path / "d.npz")])
+    shown = capsys.readouterr().out
+    assert shown.index("Macro F1") < shown.index("Accuracy") < shown.index("taken for which")
 
 
 def test_a_foreign_network_of_values_is_scored_in_their_unit(values, tmp_path):

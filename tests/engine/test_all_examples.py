@@ -71,6 +71,7 @@ def test_a_chosen_student_ships_weights_that_learned_more_with_the_scores_it_was
     found = train_arm(order, context, tmp_path)
     assert alone.all_examples is None
     assert found.all_examples == len(context.data.train) + len(context.data.validation)
+    assert (alone.epochs_judged, found.epochs_judged) == (None, alone.epochs)
     assert found.scores.validation_int8 == alone.scores.validation_int8
     assert found.objective == alone.objective
     assert found.epochs > alone.epochs

@@ -39,9 +39,15 @@ def test_a_shorter_full_training_competes_only_where_it_is_better_or_goes_on(
     )  # fmt: skip
     order: Any = SimpleNamespace(
         name="labels", spec=spec, arm="labels alone", epochs=2, budget_s=None,
-        goes_on=goes_on,
+        goes_on=goes_on, trial=0, repetition=0,
     )  # fmt: skip
-    result: Any = SimpleNamespace(samples_seen=samples, objective=terms(error), varied_error=None)
+    result: Any = SimpleNamespace(
+        epochs=2,
+        epochs_judged=None,
+        samples_seen=samples,
+        objective=terms(error),
+        varied_error=None,
+    )
     found = contenders([brief], {"labels": (order, result)}, context_of(), GOAL)
     assert [one.weights for one in found] == ["brief", *["full"] * competes]
 
@@ -69,9 +75,12 @@ def context_of(methods=(), scheme=None) -> Any:
 def test_a_full_training_is_taught_where_a_teacher_takes_part(methods, scheme, arm, taught):
     found = scheme and configured_scheme(scheme, (), ("a", "b"), named=scheme == "multi_teacher")
     order: Any = SimpleNamespace(
-        spec=SimpleNamespace(key="k"), arm=arm, epochs=2, budget_s=None, goes_on="",
+        spec=SimpleNamespace(key="k"), arm=arm, epochs=2, budget_s=None, goes_on="", trial=0,
+        repetition=0,
     )  # fmt: skip
-    result: Any = SimpleNamespace(samples_seen=500, objective=terms(0.1), varied_error=None)
+    result: Any = SimpleNamespace(
+        epochs=2, epochs_judged=None, samples_seen=500, objective=terms(0.1), varied_error=None
+    )
     (one,) = contenders([], {"one": (order, result)}, context_of(methods, found), GOAL)
     assert one.is_taught == taught
 

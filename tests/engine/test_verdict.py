@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.made_records import SPEC
 
-from hwkd.engine.arms.contest import ahead_on_plain_alone
+from hwkd.core.metric import ScoresRecord
+from hwkd.core.trial import ObjectiveRecord
+from hwkd.engine.arms.contest import told
+from hwkd.engine.arms.left_behind import ahead_by_luck, ahead_on_plain_alone
+from hwkd.engine.arms.orders import ArmOrder, ArmResult
 from hwkd.engine.arms.verdict import Contender, expected_luck, shipping
 
 
@@ -63,15 +68,45 @@ def test_the_mean_over_seeds_decides_between_networks_and_the_best_seed_ships():
 
 
 def test_full_trainings_are_compared_on_more_examples_where_all_have_answered_them():
-    lucky = replace(full("a", 0.100), steadier=0.131)
-    better = replace(full("b", 0.103), steadier=0.118)
+    lucky = replace(full("a", 0.100), steadier=0.131, error=0.090, told="trial 14, 384 passes")
+    better = replace(full("b", 0.103), steadier=0.118, error=0.093)
     assert shipping([lucky, better]) == better
     assert shipping([lucky, replace(better, steadier=None)]) == lucky
     (said,) = ahead_on_plain_alone([lucky, better, brief("c", 0.2)], better)
-    assert lucky.name in said
-    assert "0.003 better on validation" in said
-    assert "0.013 worse on varied copies" in said
+    assert said == (
+        "trial 14, 384 passes: its validation error was 0.003 lower than that of the weights that "
+        "ship, and on varied copies of the same examples 0.013 higher; those are more examples and "
+        "decide"
+    )
+    (weighted,) = ahead_on_plain_alone([replace(lucky, error=0.08), better], better)
+    assert "its objective on validation was 0.003 lower" in weighted
     assert ahead_on_plain_alone([lucky, better], lucky) == ()
+
+
+def test_brief_weights_left_behind_are_named_with_the_luck_that_explains_them():
+    lucky = replace(brief("a", 0.1), error=0.1, told="trial 3, its brief training")
+    ships = replace(full("b", 0.108), error=0.108)
+    (said,) = ahead_by_luck([lucky, brief("c", 0.2), ships], ships, 0.0095)
+    assert said == (
+        "trial 3, its brief training: its validation error was 0.008 lower than that of the "
+        "weights that ship; the best of 2 brief trainings looks 0.0056 better than it is"
+    )
+    assert ahead_by_luck([brief("c", 0.2), ships], ships, 0.0095) == ()
+
+
+def test_a_training_is_told_by_trial_way_and_the_passes_that_its_score_is_of():
+    order = ArmOrder(
+        name="labels-alone0-14", trial=14, spec=SPEC, repetition=0, arm="labels alone",
+        processes=1, epochs=794,
+    )  # fmt: skip
+    reached = ArmResult(
+        seed=1, epochs=384, scores=ScoresRecord(),
+        objective=ObjectiveRecord(task_error=0.2, divergence=0.0, latency_overrun=0.0, value=0.2),
+    )  # fmt: skip
+    assert told(order, reached) == "trial 14, labels alone, 384 passes"
+    again = order.model_copy(update={"repetition": 1, "goes_on": "what was there"})
+    judged = reached.model_copy(update={"epochs_judged": 1})
+    assert told(again, judged) == "trial 14, labels alone, repetition 1, 1 more pass"
 
 
 def test_one_lucky_seed_does_not_beat_a_network_with_more():

@@ -21,6 +21,7 @@ def shown(confusion=((3, 1), (0, 4)), label=1):
             decision=None, confusion=confusion, worst_texts=(text,), worst_pictures=()
         ),
         DATA,
+        {},
     )
 
 
@@ -44,9 +45,18 @@ def test_pictures_are_shown_with_what_is_there_and_hold_nothing_but_a_picture():
     final = FinalRecord.model_construct(
         decision=None, confusion=(), worst_texts=(), worst_pictures=(seen,)
     )
-    (block,) = answer_tables(final, DATA)
+    (block,) = answer_tables(final, DATA, {})
     page = render_page("t", [Section(key="s", title="s", blocks=(block,))], kind="run")
     assert 'src="data:image/png;base64,iVBORw0KGgo="' in page
     assert "1 x &lt;cat&gt;; error 0.5" in page
     with pytest.raises(ValueError, match="png"):
         SeenPictureRecord(given="", error=0.0, png='x" onload="')
+
+
+def test_what_every_column_shares_is_said_once_above_them():
+    _, of_pairs, _ = shown()
+    page = render_page("t", [Section(key="s", title="s", blocks=(of_pairs,))], kind="run")
+    assert page.count('badge measured">measured<') == 1
+    assert '<th rowspan="2">is</th><th class="span" colspan="2" scope="colgroup">named' in page
+    assert '<th class="number">a</th><th class="number">b</th>' in page
+    assert of_pairs.flat_title == "Which class was taken for which (named, measured)"

@@ -230,3 +230,8 @@ def test_every_rejected_and_failed_trial_is_listed_with_its_reason():
 def test_a_row_of_another_length_than_the_headings_is_a_defect():
     with pytest.raises(ValueError, match="1 cells, 2 columns"):
         Table(title="t", columns=(Column(title="a"), Column(title="b")), rows=((Cell("1"),),))
+
+
+def test_no_chart_draws_under_its_toolbar():
+    for chart in _charts(build_report(*make_run())):
+        assert chart.figure["layout"]["margin"]["t"] >= 32, chart.key  # plotly's buttons end at 28

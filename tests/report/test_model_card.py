@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from scipy.stats import binomtest
 from support.synthetic_run import make_run
 
+from hwkd.report.build import build_report
+from hwkd.report.html import render_html
 from hwkd.report.model_card import model_card
+from hwkd.report.summary import summary_json
 
 
 def test_the_card_of_the_final_student_states_what_firmware_needs():
@@ -67,3 +71,31 @@ def test_names_from_users_do_not_become_markup():
     assert "<b>" not in card
     assert "\n# title" not in card
     assert "| data | a\\|b \\# title |" in card
+
+
+def test_a_score_of_few_examples_says_how_far_it_may_be_off_everywhere(tmp_path):
+    run, records = make_run()
+    assert run.final is not None
+    examples = next(split.samples for split in run.data.splits if split.name == "test")
+    accuracy = (run.final.scores.test_int8 or {})["accuracy"]
+    ends = binomtest(round(accuracy * examples), examples).proportion_ci(method="wilson")
+    report = build_report(run, records)
+    found = summary_json(report, tmp_path)["best"]["test_int8_intervals"]["accuracy"]
+    assert (found["low"], found["high"]) == pytest.approx((ends.low, ends.high), abs=2e-3)
+    assert found["examples"] == examples
+    said = f"95 % interval {100 * found['low']:.2f} % to {100 * found['high']:.2f} %"
+    assert said in next(line.detail for line in report.headlines if line.label.startswith("Test"))
+    assert f"{said}, {examples:,} examples." in model_card(run, records[run.final.trial])
+    assert said in render_html(report)
+
+
+@pytest.mark.parametrize(("judged", "said"), [(230, ", 230 epochs"), (None, "")])
+def test_a_score_on_validation_examples_that_were_learned_later_says_so_itself(judged, said):
+    run, records = make_run()
+    assert run.final is not None
+    final = run.final.model_copy(update={"all_examples": 1680, "epochs_judged": judged})
+    card = model_card(run.model_copy(update={"final": final}), records[final.trial])
+    row = f"| before it learned the validation examples, {final.verdict.ships}{said} | int8 |"
+    assert f"{row} validation |" in card
+    assert "Scores are from before the student learned the validation examples." in card
+    assert "before it learned" not in model_card(run, records[final.trial])

@@ -17,7 +17,6 @@ from hwkd.engine.arms.orders import NOT_SEARCHED, ArmOrder, ArmResult, finished_
 from hwkd.engine.arms.recipes import Arm, arms_of, known_arms
 from hwkd.engine.arms.verdict import (
     Contender,
-    expected_luck,
     gain_over_controls,
     shipping,
 )
@@ -91,6 +90,8 @@ def contenders(
             weights="brief",
             arm=BRIEF,
             value=judged_value(goal, record.objective),
+            error=record.objective.task_error,
+            told=f"trial {record.number}, its brief training",
         )
         for record in ranked
         if record.spec is not None and record.objective is not None
@@ -113,6 +114,8 @@ def contenders(
                 value=value,
                 steadier=_steadier(scores, goal),
                 is_taught=_arm(job.arm, known).is_taught,
+                error=scores.objective.task_error,
+                told=told(job, scores),
             )
         )
     return found
@@ -141,35 +144,14 @@ def standard_error(
     return error_weight(goal) * float(errors.std()) / math.sqrt(len(errors))
 
 
-def ahead_by_luck(
-    competing: Sequence[Contender], winner: Contender, deviation: float
-) -> tuple[str, ...]:
-    """Name brief weights that looked better than what ships, by no more than luck explains."""
-    brief = [contender for contender in competing if contender.weights == "brief"]
-    best = min(brief, key=lambda contender: contender.value, default=winner)
-    ahead = winner.value - best.value
-    if ahead <= 0.0:
-        return ()
-    luck = expected_luck(len(brief), deviation)
-    return (
-        f"the brief weights of {best.name}: they were {ahead:.3g} better on validation than the "
-        f"full weights that ship, and the best of {len(brief)} looks {luck:.3g} better than it is",
-    )
-
-
-def ahead_on_plain_alone(competing: Sequence[Contender], winner: Contender) -> tuple[str, ...]:
-    """Name full weights that looked better than what ships until varied copies were asked."""
-    rivals = [c for c in competing if c.weights == "full" and c.value < winner.value]
-    best = min(rivals, key=lambda contender: contender.value, default=None)
-    if best is None or best.steadier is None or winner.steadier is None:
-        return ()
-    if best.steadier < winner.steadier:
-        return ()  # more seeds decided, which the table of trainings shows
-    return (
-        f"the full weights {best.name}: they were {winner.value - best.value:.3g} better on "
-        f"validation than those that ship, and {best.steadier - winner.steadier:.3g} worse on "
-        "varied copies of it, which are more examples and decide",
-    )
+def told(order: ArmOrder, reached: ArmResult) -> str:
+    """Return what a training was, for people: its trial, way and passes over the examples."""
+    parts = [order.arm] if order.trial == NOT_SEARCHED else [f"trial {order.trial}", order.arm]
+    if order.repetition:
+        parts.append(f"repetition {order.repetition}")
+    made = reached.epochs if reached.epochs_judged is None else reached.epochs_judged
+    begun = " more" if order.goes_on else ""
+    return ", ".join((*parts, f"{made}{begun} pass{'' if made == 1 else 'es'}"))
 
 
 def _steadier(scores: ArmResult, goal: ObjectiveConfig) -> float | None:

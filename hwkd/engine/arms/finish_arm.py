@@ -234,6 +234,7 @@ def _gone_on(
         update={
             "epochs": max(1, round(student.epochs_made + training.epochs_made)),
             "all_examples": examples,
+            "epochs_judged": result.epochs,
         }
     )
     further, files = replace(student, module=module), student_files(folder, found)

@@ -36,6 +36,8 @@ class Contender:
         value: the run's own objective on validation, int8; smaller is better.
         steadier: the same with the error on more examples, varied ones; None if it is not known.
         is_taught: of a full training, whether a teacher took part.
+        error: the validation error in `value`, 0 to 1; None where it is not known apart.
+        told: what it is, for people.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Contender:
     value: float
     steadier: float | None = None
     is_taught: bool = False
+    error: float | None = None
+    told: str = ""
 
 
 def expected_luck(compared: int, deviation: float) -> float:

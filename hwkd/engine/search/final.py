@@ -19,12 +19,11 @@ from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.conclude import conclude
 from hwkd.engine.arms.contest import (
     Contest,
-    ahead_by_luck,
-    ahead_on_plain_alone,
     held_contest,
     judged,
 )
 from hwkd.engine.arms.jobs import run_orders
+from hwkd.engine.arms.left_behind import ahead_by_luck, ahead_on_plain_alone
 from hwkd.engine.arms.orders import ArmOrder, ArmResult
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.brief_weights import BriefWeights
