@@ -235,3 +235,15 @@ def test_a_row_of_another_length_than_the_headings_is_a_defect():
 def test_no_chart_draws_under_its_toolbar():
     for chart in _charts(build_report(*make_run())):
         assert chart.figure["layout"]["margin"]["t"] >= 32, chart.key  # plotly's buttons end at 28
+
+
+def test_the_label_of_a_limit_off_scale_lies_inside_the_plot():
+    run, records = make_run()
+    limits = [
+        limit.model_copy(update={"value": 1e9}) if limit.name == "ram" else limit
+        for limit in run.device.limits
+    ]
+    wide = run.model_copy(update={"device": run.device.model_copy(update={"limits": limits})})
+    (chart,) = (c for c in _charts(build_report(wide, records)) if c.key == "memory")
+    (label,) = (a for a in chart.figure["layout"]["annotations"] if "off scale" in a["text"])
+    assert (label["yanchor"], label["xanchor"], label["x"]) == ("top", "left", 0.0)
