@@ -9,10 +9,13 @@ from hwkd.api.common import DataOption, DtypeOption, TaskOption
 from hwkd.api.option import Here, Option, declares_options
 
 if TYPE_CHECKING:
+    from hwkd.api.subject import Subject
+    from hwkd.core.arrays import AnyArray, Floats
     from hwkd.core.decision_record import Confusion
     from hwkd.core.metric import Metric, Scores
     from hwkd.core.progress import Progress
     from hwkd.core.score_interval import ScoreInterval
+    from hwkd.tasks.raw import RawSplit
 
 
 _SEEN = (
@@ -93,9 +96,7 @@ def evaluate(
     """
     from hwkd.api.subject import subject_of
     from hwkd.core.errors import DataError
-    from hwkd.core.metric import led_by
     from hwkd.core.progress import silent
-    from hwkd.core.score_interval import score_intervals
     from hwkd.io.stored_arrays import path_of_data
 
     tell = progress or silent
@@ -111,6 +112,21 @@ def evaluate(
     tell("answer", 1, 2)
     outputs = subject.answer(prepared).reshape(len(labels), -1)
     tell("answer", 2, 2)
+    return _scored(subject, given, prepared, outputs, str(model), str(place))
+
+
+def _scored(
+    subject: "Subject",
+    given: "RawSplit",
+    prepared: "AnyArray",
+    outputs: "Floats",
+    model: str,
+    data: str,
+) -> EvaluateOutcome:
+    from hwkd.core.metric import led_by
+    from hwkd.core.score_interval import score_intervals
+
+    labels = given.labels
     head = subject.head(labels, outputs.shape[1])
     targets = head.targets(labels, prepared)
     scores = head.scores(outputs, targets, given.wholes)
@@ -119,8 +135,8 @@ def evaluate(
         metrics = led_by(metrics, subject.judged_by, task=subject.task.name)
     confusion = head.confusion(outputs, targets)
     return EvaluateOutcome(
-        model=str(model),
-        data=str(place),
+        model=model,
+        data=data,
         task=subject.task.name,
         examples=len(labels),
         metrics=metrics,

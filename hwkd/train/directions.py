@@ -16,12 +16,11 @@ from torch.nn import functional
 
 from hwkd.train.dataset import LabelledArrays
 from hwkd.train.kept_class import KeptClass
-from hwkd.train.seen import SMALLEST_SIDE, Seen, fitted
+from hwkd.train.seen import SMALLEST_SIDE, Seen, drawn, fitted
 
 # Of fewer, no answer about directions is sure enough.
 _FEWEST_TO_TURN = 200
 _TURNED_EXAMPLES = 600
-_LARGEST_SIDE = 32
 _KNOWN, _ASKED = slice(0, None, 2), slice(1, None, 2)
 _QUARTERS, _ANY_ANGLE = 4, 32
 # Both are between pixels, so that neither is told by being smoother.
@@ -40,8 +39,7 @@ def directions_of(data: LabelledArrays, kept: KeptClass) -> int:
     height, width = data.inputs.shape[2:]
     if len(data.labels) < _FEWEST_TO_TURN or min(height, width) < SMALLEST_SIDE:
         return 1
-    step = max(1, min(height, width) // _LARGEST_SIDE)
-    inputs, labels = _drawn(data.inputs[..., ::step, ::step], data.labels)
+    inputs, labels = drawn(data.inputs, data.labels, most=2 * _TURNED_EXAMPLES)
     seen = Seen(inputs[_KNOWN])
     turns = (2, 1) if height == width else (2,)
     directions = 1
@@ -65,17 +63,10 @@ def may_be_inverted(data: LabelledArrays) -> bool:
     """
     if len(data.labels) < _FEWEST_TO_TURN or data.inputs.shape[-1] < SMALLEST_SIDE:
         return False
-    inputs, labels = _drawn(data.inputs[:, :, np.newaxis], data.labels)
+    signals = data.inputs[:, :, np.newaxis]
+    inputs, labels = drawn(signals, data.labels, most=2 * _TURNED_EXAMPLES)
     seen = Seen(inputs[_KNOWN], sees_offsets=True)
     return not _is_told(seen, inputs, -inputs, labels, of_any_class=True)
-
-
-def _drawn(
-    inputs: NDArray[np.float32], labels: NDArray[np.integer]
-) -> tuple[Tensor, NDArray[np.int64]]:
-    drawn = np.random.default_rng(0).permutation(len(labels))[: 2 * _TURNED_EXAMPLES]
-    numbers = np.unique(labels[drawn], return_inverse=True)[1]
-    return torch.from_numpy(np.ascontiguousarray(inputs[drawn])), numbers
 
 
 def _in_disc(pictures: Tensor, angle: float) -> Tensor:

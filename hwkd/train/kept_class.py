@@ -14,15 +14,16 @@ import torch
 from torch import Tensor
 
 from hwkd.core.likeliest import likeliest
+from hwkd.core.score_interval import balanced_accuracy
 from hwkd.train.dataset import LabelledArrays
-from hwkd.train.seen import SMALLEST_SIDE, Seen, fitted
+from hwkd.train.seen import SMALLEST_SIDE, Seen, drawn, fitted
 
 # Flipped pictures keep so much of the accuracy above chance (2026-11-30), left and right, up and
 # down: digits .23, .35; Fashion-MNIST .64 (its shoes point one way, yet ten epochs reach .930 with
 # mirroring and .924 without), .22; weld seams under one light .63, .64; arrows to the left and to
 # the right -.75, .74.
 _KEEPS_RATIO = 0.5
-_EXAMPLES, _LARGEST_SIDE, _DEVIATIONS = 2_000, 32, 3.0
+_EXAMPLES, _DEVIATIONS = 2_000, 3.0
 
 
 class KeptClass:
@@ -34,19 +35,14 @@ class KeptClass:
         Args:
             data: pictures of shape [n, channels, height, width] and the indices of their classes.
         """
-        # Drawn at random: files are often sorted by class, and every second may be of one class.
-        drawn = np.random.default_rng(0).permutation(len(data.labels))[: 2 * _EXAMPLES]
-        step = max(1, min(data.inputs.shape[2:]) // _LARGEST_SIDE)
-        pictures = torch.from_numpy(np.ascontiguousarray(data.inputs[drawn, :, ::step, ::step]))
-        classes, numbers = np.unique(data.labels[drawn], return_inverse=True)
+        pictures, numbers = drawn(data.inputs, data.labels, most=2 * _EXAMPLES)
         self._asked, self._numbers = pictures[1::2], numbers[1::2]
-        self._chance = 1.0 / len(classes)
-        self._plain = 0.0
-        if min(data.inputs.shape[2:]) < SMALLEST_SIDE or len(classes) < 2 or len(drawn) < 2:
+        self._classes, self._plain = int(numbers.max()) + 1, 0.0
+        if min(data.inputs.shape[2:]) < SMALLEST_SIDE or self._classes < 2 or len(numbers) < 2:
             return
-        answers = torch.from_numpy(np.eye(len(classes), dtype=np.float32)[numbers])
-        self._seen, self._shares = Seen(pictures[::2]), answers[::2].mean(0)
-        self._says = fitted(self._seen.features(pictures[::2]), answers[::2] - self._shares)
+        answers = torch.from_numpy(np.eye(self._classes, dtype=np.float32)[numbers[::2]])
+        self._seen, self._shares = Seen(pictures[::2]), answers.mean(0)
+        self._says = fitted(self._seen.features(pictures[::2]), answers - self._shares)
         self._plain = self._above_chance(self._asked)
 
     def by(self, change: Callable[[Tensor], Tensor]) -> bool | None:
@@ -55,7 +51,8 @@ class KeptClass:
         Args:
             change: of pictures, shape [n, channels, height, width].
         """
-        luck = math.sqrt(self._chance * (1.0 - self._chance) / max(1, len(self._asked)))
+        chance = 1.0 / self._classes
+        luck = math.sqrt(chance * (1.0 - chance) / max(1, len(self._asked)))
         if self._plain < _DEVIATIONS * luck or not self._plain:
             return None
         return self._above_chance(change(self._asked)) >= _KEEPS_RATIO * self._plain
@@ -63,6 +60,6 @@ class KeptClass:
     def _above_chance(self, pictures: Tensor) -> float:
         """Return the balanced accuracy less that of guessing."""
         given = self._says(self._seen.features(pictures)) + self._shares
-        is_right = likeliest(given).numpy() == self._numbers
-        own = [float(is_right[self._numbers == one].mean()) for one in np.unique(self._numbers)]
-        return float(np.mean(own)) - self._chance
+        counts = np.zeros((self._classes, self._classes), dtype=np.int64)
+        np.add.at(counts, (self._numbers, likeliest(given).numpy()), 1)
+        return float(balanced_accuracy(counts)) - 1.0 / self._classes

@@ -4,13 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-SMALLEST_SIDE = 6
+SMALLEST_SIDE, _LARGEST_SIDE = 6, 32
 _PATCHES, _PATCH, _PARTS, _CHUNK = 48, SMALLEST_SIDE - 1, 3, 256
 _RIDGE = 0.1
+
+
+def drawn(
+    inputs: NDArray[np.float32], labels: NDArray[np.integer], *, most: int
+) -> tuple[Tensor, NDArray[np.int64]]:
+    """Return a sample of examples, pictures thinned out, and their classes numbered from 0.
+
+    Drawn at random: files are often sorted by class, and every second may be of one class.
+
+    Args:
+        inputs: shape [n, channels, height, width].
+        labels: shape [n].
+        most: examples.
+    """
+    rows = np.random.default_rng(0).permutation(len(labels))[:most]
+    step = max(1, min(inputs.shape[2:]) // _LARGEST_SIDE)
+    numbers = np.unique(labels[rows], return_inverse=True)[1]
+    return torch.from_numpy(np.ascontiguousarray(inputs[rows, :, ::step, ::step])), numbers
 
 
 class Seen:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from hwkd.core.catalog import SCHEMES
 from hwkd.core.errors import ConfigError
 from hwkd.core.head import OutputKind
 from hwkd.core.signals import Signal
@@ -151,6 +152,11 @@ def method_tables(given: Sequence[str | Mapping[str, Any]]) -> list[dict[str, An
     return [entry.table() for entry in parse_methods(given)]
 
 
+def _schemes_of_stages() -> str:
+    *names, last = (name for name in SCHEMES if teaches_stages(SCHEMES.get(name)().phases()))
+    return f"{', '.join(names)} or {last}"
+
+
 def require_meaningful(config: SearchConfig) -> None:
     """Refuse options that would do nothing with the methods that were named.
 
@@ -169,8 +175,7 @@ def require_meaningful(config: SearchConfig) -> None:
         if not teaches_stages(scheme.phases()):
             raise ConfigError(
                 f"--importance hardware: weighs what stages are taught and scheme {scheme.name} "
-                "teaches none by itself; leave it out or take byot, dna, early_exit, "
-                "information_flow or sad"
+                f"teaches none by itself; leave it out or take {_schemes_of_stages()}"
             )
         return
     has_layers = any(entry.method.paired_signals for entry in methods or ())
