@@ -49,10 +49,12 @@ def check_prepared(
         for folder in folders:
             folder.mkdir()
         host = build_host_once(whole, folders[0], find_host_compiler(), traces=True)
-        sizes = {"flash_bytes": target.flash_bytes - VECTOR_BYTES, "ram_bytes": target.ram_bytes}
-        core = build_firmware(whole, folders[1], target.core, tools, **sizes).traced
+        programs = build_firmware(
+            whole, folders[1], target.core, tools,
+            flash_bytes=target.flash_bytes - VECTOR_BYTES, ram_bytes=target.ram_bytes,
+        )  # fmt: skip
         stored = np.ascontiguousarray(values, _stored_type(raw.c_type))
-        on_core = run_firmware(core, whole, stored, target.core, tools)
+        on_core = run_firmware(programs.traced, whole, stored, target.core, tools)
         here, there = run_host(host, whole, stored).features, on_core.features
         assert here is not None
         assert there is not None
