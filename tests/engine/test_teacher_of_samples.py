@@ -31,7 +31,7 @@ def test_it_answers_about_the_samples_of_the_example_whose_features_it_is_asked_
     file = write_onnx(tmp_path / "t.onnx", shape=_SHAPE)
     teacher, ours = _opened(data, sources=(str(file),), inputs=("raw",))
     found = teacher.logits(ours.train.inputs)
-    # A clip of 0.4 s lies in the middle of a second; samples have 256 steps a deviation, silence too.
+    # A clip of 0.4 s lies in the middle of a second; a deviation has 256 steps, silence is one.
     clips = [wavfile.read(path)[1] for path in sorted(data.glob("*/*.wav"))]
     wide = np.stack([np.pad(clip, (RATE_HZ - len(clip)) // 2) for clip in clips])
     wanted = wide.astype(np.float64) @ np.resize(WEIGHT, (RATE_HZ, 3))
