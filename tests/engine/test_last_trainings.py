@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 
 import pytest
 from support.made_records import completed
 from support.tiny_search import make_run
 
 from hwkd.core.chooser import RandomChooser
+from hwkd.core.metric import Metric
 from hwkd.core.objective import ObjectiveConfig
-from hwkd.engine.search.ending import Ending, rounds_in
+from hwkd.engine.search.ending import Ending, is_hard, rounds_in
 from hwkd.engine.search.last_trainings import last_trainings
 
 GOAL = ObjectiveConfig(mode="weighted", alpha=1.0, beta=0.0, gamma=0.0, target_latency_s=1.0)
-BRIEF_PASSES = 4.0
-
-
 BRIEF_PASSES, PASS_S = 4.0, 1.0
 
 
@@ -69,6 +68,15 @@ def test_a_training_of_what_errs_much_sees_twice_as_many_samples_before_the_next
     # Of so many passes 500,000 samples are made in a time in which four trainings follow.
     left_s = 4 * 500_000 / len(context.data.train) * PASS_S
     assert [rounds_in(one, context, left_s, orders=20) for one in of_each] == [4, 2]
+
+
+@pytest.mark.parametrize("name, hard", [("mean IoU", True), ("mAP@50", True), ("RMSE", False)])
+def test_much_is_wrong_of_shares_alone(run, name, hard):
+    context = run.runner().context
+    unit, direction = ("ratio", "max") if hard else ("", "min")
+    head = replace(context.data.head, metrics=(Metric(name=name, unit=unit, direction=direction),))
+    judged = replace(context, data=replace(context.data, head=head))
+    assert is_hard(completed(0, error=0.68), judged) is hard
 
 
 @pytest.mark.parametrize("more", [{"left_s": 8 * PASS_S}, {"left_s": 100 * PASS_S, "seeds": 2}])

@@ -94,7 +94,7 @@ def sample_s(record: TrialRecord, context: SearchContext) -> float:
 def is_hard(best: TrialRecord, context: SearchContext) -> bool:
     """Tell whether so much is wrong after a brief training that a longer one decides the most."""
     error = 0.0 if best.objective is None else best.objective.task_error
-    return context.data.head.kind.of_classes and error > _MUCH
+    return context.data.head.metrics[0].is_share and error > _MUCH
 
 
 def rounds_in(best: TrialRecord, context: SearchContext, left_s: float, *, orders: int) -> int:

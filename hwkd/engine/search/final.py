@@ -78,7 +78,7 @@ def finish_students(
         The record of the student that ships, its files, and what was given up for lack of time.
     """
     started_s = time.monotonic()
-    if context.data.head.kind.of_classes:
+    if context.data.head.metrics[0].is_share:
         ranked = finalists(
             ranked, ending.goal, validation_samples=len(context.data.validation.labels)
         )
