@@ -55,9 +55,10 @@ def pixel_loss(
 
 def _in_squares(targets: Tensor, grid: Sequence[int]) -> Iterable[Tensor]:
     """Return the targets of the upper left position of each square of a grid, of the next, ..."""
-    height, width = (size // cells for size, cells in zip(targets.shape[1:], grid, strict=True))
-    squares = targets.unflatten(1, (grid[0], height)).unflatten(3, (grid[1], width))
-    return squares.permute(2, 4, 0, 1, 3).flatten(0, 1).contiguous().unbind()
+    (rows, columns), (count, height, width) = grid, targets.shape
+    parts = targets.view(count, rows, height // rows, columns, width // columns)
+    squares: Tensor = parts.permute(2, 4, 0, 1, 3).reshape(-1, count, rows, columns)
+    return squares.unbind()
 
 
 def rarer_count_more(targets: AnyArray, classes: int) -> tuple[float, ...]:
