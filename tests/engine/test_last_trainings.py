@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from support.made_records import completed
 from support.tiny_search import make_run
 
 from hwkd.core.chooser import RandomChooser
-from hwkd.core.metric import Metric
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.engine.search.ending import Ending, is_hard, rounds_in
 from hwkd.engine.search.last_trainings import last_trainings
+from hwkd.tasks.boxes_head import boxes_head
+from hwkd.tasks.maps_head import MapsHead
+from hwkd.tasks.reconstruction_head import ReconstructionHead
 
 GOAL = ObjectiveConfig(mode="weighted", alpha=1.0, beta=0.0, gamma=0.0, target_latency_s=1.0)
+
+
 BRIEF_PASSES, PASS_S = 4.0, 1.0
 
 
@@ -59,6 +63,19 @@ def test_where_much_is_wrong_two_networks_share_all_the_time(run):
     assert epochs_of(run, left_s=100 * PASS_S, error=0.3) == [(0, 2000), (1, 2000)]
 
 
+def test_much_may_be_wrong_with_shares_of_classes_maps_and_things_alone():
+    heads = {
+        "maps": MapsHead(names=("a", "b"), grid=(8, 8)),
+        "boxes": boxes_head(("a", "b")),
+        "anomalies": ReconstructionHead(names=("a", "b")),
+    }
+    wrong = {
+        name: is_hard(completed(0, error=0.6), SimpleNamespace(data=SimpleNamespace(head=head)))
+        for name, head in heads.items()
+    }
+    assert wrong == {"maps": True, "boxes": True, "anomalies": False}
+
+
 def test_a_training_of_what_errs_much_sees_twice_as_many_samples_before_the_next(run):
     context, (easy, hard) = run.runner().context, (completed(0, error=e) for e in (0.1, 0.3))
     of_each = [
@@ -68,15 +85,6 @@ def test_a_training_of_what_errs_much_sees_twice_as_many_samples_before_the_next
     # Of so many passes 500,000 samples are made in a time in which four trainings follow.
     left_s = 4 * 500_000 / len(context.data.train) * PASS_S
     assert [rounds_in(one, context, left_s, orders=20) for one in of_each] == [4, 2]
-
-
-@pytest.mark.parametrize("name, hard", [("mean IoU", True), ("mAP@50", True), ("RMSE", False)])
-def test_much_is_wrong_of_shares_alone(run, name, hard):
-    context = run.runner().context
-    unit, direction = ("ratio", "max") if hard else ("", "min")
-    head = replace(context.data.head, metrics=(Metric(name=name, unit=unit, direction=direction),))
-    judged = replace(context, data=replace(context.data, head=head))
-    assert is_hard(completed(0, error=0.68), judged) is hard
 
 
 @pytest.mark.parametrize("more", [{"left_s": 8 * PASS_S}, {"left_s": 100 * PASS_S, "seeds": 2}])
