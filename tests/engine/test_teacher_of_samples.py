@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 from scipy.io import wavfile
+from support.spoken import RATE_HZ, write_spoken
+from support.teachers import WEIGHT, write_onnx
 
 from hwkd.core.errors import DataError, TeacherError
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.resolve import load_data
 from hwkd.engine.setup.teacher import open_teachers
-from tests.support.spoken import RATE_HZ, write_spoken
-from tests.support.teachers import WEIGHT, write_onnx
 
 _SHAPE = (1, RATE_HZ)
 
