@@ -88,7 +88,7 @@ def _taught(
     teacher, out = folder / "speech.onnx", folder / "taught"
     reached = make_speech_teacher(data, teacher)
     made = hwkd.distill(
-        str(run), teachers=[teacher], teacher_sees="samples", teacher_inputs=["raw"],
+        str(run), teachers=[str(teacher)], teacher_sees="samples", teacher_inputs=["raw"],
         attribution=True, epochs=epochs, seed=seeds.start, seeds=len(seeds), workers=1, out=out,
     )  # fmt: skip
     if made.best is None:

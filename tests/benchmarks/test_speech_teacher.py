@@ -9,7 +9,7 @@ from onnx import helper, numpy_helper
 from tools.speech_teacher import _Head, _with_head
 
 
-def test_the_file_says_what_embedding_and_head_say_one_after_the_other(tmp_path):
+def test_the_file_says_what_embedding_and_head_say_one_after_the_other() -> None:
     random = np.random.default_rng(0)
     kernel = random.normal(size=(4, 1, 20, 1)).astype(np.float32)
     nodes = [
