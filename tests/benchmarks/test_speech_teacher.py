@@ -13,7 +13,7 @@ def test_the_file_says_what_embedding_and_head_say_one_after_the_other() -> None
     random = np.random.default_rng(0)
     kernel = random.normal(size=(4, 1, 20, 1)).astype(np.float32)
     nodes = [
-        helper.make_node("Unsqueeze", ["samples", "last"], ["columns"]),
+        helper.make_node("Unsqueeze", ["samples", "axis"], ["columns"]),
         helper.make_node("Conv", ["columns", "kernel"], ["embedded"], strides=[20, 1]),
     ]
     graph = helper.make_graph(
@@ -23,7 +23,7 @@ def test_the_file_says_what_embedding_and_head_say_one_after_the_other() -> None
         [helper.make_tensor_value_info("embedded", onnx.TensorProto.FLOAT, None)],
         [
             numpy_helper.from_array(kernel, "kernel"),
-            numpy_helper.from_array(np.array([3]), "last"),
+            numpy_helper.from_array(np.array([3]), "axis"),
         ],
     )
     samples = random.normal(size=(30, 1, 100)).astype(np.float32)
