@@ -71,6 +71,8 @@ class OutputKind:
         of_classes: they are logits of classes: what smooths, softens or compares classes has a
             meaning.
         of_maps: an output is a map of the picture, and targets move with their pictures.
+        of_squares: the loss takes outputs that are yet to be repeated in squares, too, to the same
+            result in less time.
         cell_pixels: side of the square of the picture that a position of such a map is for.
         mirror_swaps: two outputs that change places in a mirror image, as left and right.
         edges: how many outputs, the last, are edges of things, whose boxes are the targets; None
@@ -100,6 +102,7 @@ class OutputKind:
     python: str = ""
     answers: tuple[str, ...] = ()
     of_maps: bool = False
+    of_squares: bool = False
     cell_pixels: int = 1
     mirror_swaps: tuple[int, int] | None = None
     edges: int | None = None
