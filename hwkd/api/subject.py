@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from hwkd.core.pipeline_record import PipelineRecord
     from hwkd.core.reading import Reading
     from hwkd.deploy.student_facts import AnswerFacts
+    from hwkd.inference.lite_rt import LiteRtModel
 
 
 def subject_of(model: Path, *, dtype: str = "int8", task: str | None = None) -> "Subject":
-    """Return a run, a student's folder or an ONNX file.
+    """Return a run, a student's folder, an ONNX or a .tflite file.
 
     Args:
         dtype: which file of a folder.
-        task: of an ONNX file that does not say it.
+        task: of a file that does not say it.
 
     Raises:
         HwkdError: in one line, if there is no such network, or it does not say enough.
@@ -37,6 +38,7 @@ class Subject:
         reported: its scores on the test split of its own data; None where no record says so.
         content: `DataRecord.content_fingerprint` of its own data; None where no record says so.
         judged_by: name of the metric that it was chosen by; None where no record says so.
+        lite: runs a .tflite file; None of ONNX.
     """
 
     name: str
@@ -50,12 +52,15 @@ class Subject:
     reported: "Scores | None" = None
     content: str | None = None
     judged_by: str | None = None
+    lite: "LiteRtModel | None" = None
 
     @property
     def raw_shape(self) -> tuple[int, ...]:
         """Of one raw input, without batch."""
         if self.record is not None:
             return tuple(self.record.raw_shape)
+        if self.lite is not None:
+            return self.lite.input_shape
         return tuple(size for size in self._session.get_inputs()[0].shape[1:])
 
     @cached_property
@@ -122,7 +127,10 @@ class Subject:
         from hwkd.deploy.sessions import predict
 
         try:
-            outputs = predict(self._session, prepared)
+            if self.lite is not None:
+                outputs = self.lite.predict(_as_shaped(prepared, self.lite.input_shape))
+            else:
+                outputs = predict(self._session, prepared)
         except ModelFileError as error:
             raise ModelFileError(f"{self.name}: {error}") from None
         if np.isnan(outputs).any():
@@ -180,23 +188,22 @@ def _task_named(name: str) -> Any:
 
 
 def _of_file(path: Path, task: str | None) -> Subject:
-    """Return an ONNX file with what it says of itself, if hwkd exported it."""
-    import onnx
-
+    """Return an ONNX or .tflite file with what it says of itself, if hwkd exported it."""
     from hwkd.core.choices import TASK
-    from hwkd.core.errors import ModelFileError, first_line
+    from hwkd.core.errors import ModelFileError
     from hwkd.core.reading import AS_USUAL
     from hwkd.deploy.student_facts import METADATA_KEY, read_facts
-    from hwkd.trace.onnx_whole import take_in_weights
+    from hwkd.inference.lite_rt import LiteRtModel, is_tflite
 
     try:
-        content = path.read_bytes()
-        model = onnx.load_from_string(content)
-    except Exception as error:  # onnx raises what protobuf raises
-        raise ModelFileError(f"{path}: no ONNX model ({first_line(error)})") from error
-    if take_in_weights(model, path):
-        content = model.SerializeToString(deterministic=True)
-    said = {prop.key: prop.value for prop in model.metadata_props}
+        content, lite = path.read_bytes(), None
+    except OSError as error:
+        raise ModelFileError(f"{path}: {error.strerror or error}; give a file to read") from error
+    if is_tflite(content):
+        lite = LiteRtModel(content, name=str(path))
+        said = lite.metadata()
+    else:
+        content, said = _whole_onnx(path, content)
     facts = read_facts(said.get(METADATA_KEY, "{}"), where=str(path))
     if facts is not None:
         _require_pipeline(facts.preprocessing, path)
@@ -210,7 +217,24 @@ def _of_file(path: Path, task: str | None) -> Subject:
         rate_hz=None if facts is None else facts.data.sample_rate_hz,
         answers=None if facts is None else facts.answer,
         judged_by=facts.measured.metrics[0].name if facts and facts.measured.metrics else None,
+        lite=lite,
     )
+
+
+def _whole_onnx(path: Path, content: bytes) -> tuple[bytes, dict[str, str]]:
+    """Return an ONNX file with its weights in it, and what it says of itself."""
+    import onnx
+
+    from hwkd.core.errors import ModelFileError, first_line
+    from hwkd.trace.onnx_whole import take_in_weights
+
+    try:
+        model = onnx.load_from_string(content)
+    except Exception as error:  # onnx raises what protobuf raises
+        raise ModelFileError(f"{path}: no ONNX model ({first_line(error)})") from error
+    if take_in_weights(model, path):
+        content = model.SerializeToString(deterministic=True)
+    return content, {prop.key: prop.value for prop in model.metadata_props}
 
 
 def _require_pipeline(record: "PipelineRecord", path: Path) -> None:
@@ -233,7 +257,7 @@ def _of_folder(folder: Path, dtype: str, task: str | None) -> Subject:
     from hwkd.io.run_files import CONFIG_FILE
     from hwkd.io.student_folder import FLOAT_FILE, INT8_FILE, read_student
 
-    require_there(folder, "a run, a student's folder or an .onnx file")
+    require_there(folder, "a run, a student's folder, an .onnx or .tflite file")
     if task is not None:
         raise ConfigError(f"--task {task}: the run says its task; leave it out")
     student = read_student(folder)

@@ -19,7 +19,6 @@ from hwkd.tasks.maps_head import MapsHead
 from hwkd.tasks.reconstruction_head import ReconstructionHead
 
 GOAL = ObjectiveConfig(mode="weighted", alpha=1.0, beta=0.0, gamma=0.0, target_latency_s=1.0)
-BRIEF_PASSES = 4.0
 
 
 BRIEF_PASSES, PASS_S = 4.0, 1.0

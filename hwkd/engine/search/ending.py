@@ -93,13 +93,19 @@ def sample_s(record: TrialRecord, context: SearchContext) -> float:
     return trained_s(record) / max(1, samples_seen(record, context))
 
 
+def judged_by_share(context: SearchContext) -> bool:
+    """Tell whether an error is the share of answers that is wrong, which training lowers.
+
+    One that is no share, or of how anomalies rank, says nothing about what is left to learn.
+    """
+    head = context.data.head
+    return head.metrics[0].is_share and (head.kind.of_classes or head.kind.of_maps)
+
+
 def is_hard(best: TrialRecord, context: SearchContext) -> bool:
     """Tell whether so much is wrong after a brief training that a longer one decides the most."""
     error = 0.0 if best.objective is None else best.objective.task_error
-    head = context.data.head
-    # An error that is no share, or of how anomalies rank, says nothing about what is left to learn.
-    is_share = head.metrics[0].unit == "ratio" and (head.kind.of_classes or head.kind.of_maps)
-    return is_share and error > _MUCH
+    return judged_by_share(context) and error > _MUCH
 
 
 def rounds_in(best: TrialRecord, context: SearchContext, left_s: float, *, orders: int) -> int:
