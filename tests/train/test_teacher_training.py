@@ -13,6 +13,7 @@ from hwkd.tasks.classes_head import ClassesHead
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.train.augment import Augmentation
+from hwkd.train.teacher_maps import ClassMapNet
 from hwkd.train.teacher_net import MirrorAveraged, TeacherNetConfig, build_teacher_net
 from hwkd.train.teacher_trained import TeacherTraining, train_or_load_teacher
 
@@ -236,6 +237,7 @@ def test_the_network_takes_any_input_and_costs_little_more_for_a_large_one(shape
 def test_a_teacher_of_masks_names_a_class_at_each_position_of_any_picture(shape):
     kind = output_kind("class maps")
     net = build_teacher_net(shape, 5, TeacherNetConfig(width=8), kind=kind).eval()
+    assert isinstance(net, ClassMapNet)
     inputs = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         outputs, before = net(inputs), net.before_repeats(inputs)
