@@ -56,7 +56,7 @@ def pixel_loss(
 def _in_squares(targets: Tensor, grid: Sequence[int]) -> Iterable[Tensor]:
     """Return the targets of the upper left position of each square of a grid, of the next, ..."""
     (rows, columns), (count, height, width) = grid, targets.shape
-    parts = targets.view(count, rows, height // rows, columns, width // columns)
+    parts = targets.reshape(count, rows, height // rows, columns, width // columns)
     squares: Tensor = parts.permute(2, 4, 0, 1, 3).reshape(-1, count, rows, columns)
     return squares.unbind()
 
