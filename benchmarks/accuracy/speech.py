@@ -80,20 +80,20 @@ def _searched(data: Path, out: Path, seed: int, effort: dict[str, Any]) -> dict[
 def _taught(
     data: Path, run: Path, folder: Path, seeds: range, epochs: int | None
 ) -> dict[str, float]:
-    """Return the same of what a run found, taught by an embedding of speech, and how good that is.
+    """Return the same of what a run found, taught by an embedding of speech.
 
     Controls are trained on labels alone, with and without their smoothing, and with the transform
     of the method.
     """
     teacher, out = folder / "speech.onnx", folder / "taught"
-    reached = make_speech_teacher(data, teacher)
+    make_speech_teacher(data, teacher)
     made = hwkd.distill(
         str(run), teachers=[str(teacher)], teacher_sees="samples", teacher_inputs=["raw"],
         attribution=True, epochs=epochs, seed=seeds.start, seeds=len(seeds), workers=1, out=out,
     )  # fmt: skip
     if made.best is None:
         raise RuntimeError("no student was taught")
-    found = {"teacher on validation": reached, **_found(out, data, made.best.verdict)}
+    found = _found(out, data, made.best.verdict)
     print("taught: " + ", ".join(f"{name} {value:.4f}" for name, value in found.items()))
     return found
 
