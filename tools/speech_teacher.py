@@ -76,6 +76,11 @@ def make_speech_teacher(
     onnx.save(_with_head(embedding, head), out)
 
 
+def as_teacher(file: Path) -> dict[str, Any]:
+    """Return what `hwkd.search` and `hwkd.distill` take for one that was written."""
+    return {"teachers": [str(file)], "teacher_sees": "samples", "teacher_inputs": ["raw"]}
+
+
 class _Head(nn.Module):
     """Answers of the embedding, [n, 96, answers] -> classes."""
 

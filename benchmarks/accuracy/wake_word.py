@@ -15,13 +15,12 @@ import argparse
 import statistics
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import hwkd
 from benchmarks.lib.effort import add_effort, effort_of
 from benchmarks.lib.verdict import Target, report
 from tools.make_task_data import make_task_data
-from tools.speech_teacher import make_speech_teacher
+from tools.speech_teacher import as_teacher, make_speech_teacher
 
 _WINDOW_S = 1.5
 
@@ -37,7 +36,9 @@ def main() -> int:
         data = arguments.data or make_task_data("wake-word", Path(folder) / "hey")
         effort = effort_of(arguments)
         if arguments.taught:
-            effort |= _teacher(data, Path(folder) / "speech.onnx")
+            file = Path(folder) / "speech.onnx"
+            make_speech_teacher(data, file, task="wake-word", window_s=_WINDOW_S)
+            effort |= as_teacher(file)
         found = hwkd.search(
             "cortex-m4", task="wake-word", data=data, window=f"{_WINDOW_S}s",
             max_false_accepts="0.5/h", seed=arguments.seed, workers=1,
@@ -60,12 +61,6 @@ def main() -> int:
         ],
         {"ways of training": arms},
     )
-
-
-def _teacher(data: Path, file: Path) -> dict[str, Any]:
-    """Write the teacher; return what `hwkd.search` takes."""
-    make_speech_teacher(data, file, task="wake-word", window_s=_WINDOW_S)
-    return {"teachers": [str(file)], "teacher_sees": "samples", "teacher_inputs": ["raw"]}
 
 
 if __name__ == "__main__":
