@@ -29,7 +29,7 @@ from torch import nn
 from torch.nn import functional
 
 from hwkd.core.catalog import TASKS
-from hwkd.core.reading import Reading
+from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.core.teacher_input import TeacherInput
 from hwkd.core.units import parse_duration_s
 from hwkd.io.discovery import discover
@@ -48,18 +48,19 @@ _HIDDEN, _DROPOUT, _STEPS, _RATE, _DECAY = 64, 0.3, 1500, 0.003, 0.02
 
 
 def make_speech_teacher(
-    data: Path, out: Path, *, task: str = "keyword", window_s: float | None = None, seed: int = 0
+    data: Path, out: Path, *, task: str = "keyword", reading: Reading = AS_USUAL, seed: int = 0
 ) -> None:
     """Train the head and write the teacher.
 
     Args:
-        window_s: length of a clip; None is as the task has it.
+        reading: choices on the data, without features.
 
     Raises:
         ValueError: if the package cannot be had.
     """
     discover("hwkd.tasks")
-    words: TaskData = TASKS.get(task).data(data, Reading(features=RAW, window_s=window_s))
+    samples = reading.model_copy(update={"features": RAW})
+    words: TaskData = TASKS.get(task).data(data, samples)
     raw = seen_input(TeacherInput.parse("raw"), words.pipeline.record())
     embedding = _embedding(words.input_shape[1])
     session = onnxruntime.InferenceSession(embedding.SerializeToString())
@@ -217,7 +218,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     window_s = None if given.window is None else parse_duration_s(given.window, option="--window")
-    make_speech_teacher(given.data, given.out, task=given.task, window_s=window_s, seed=given.seed)
+    reading = Reading(window_s=window_s)
+    make_speech_teacher(given.data, given.out, task=given.task, reading=reading, seed=given.seed)
     print(f"written: {given.out}")
     return 0
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import hwkd
 from benchmarks.lib.effort import add_effort, effort_of
 from benchmarks.lib.verdict import Target, report
+from hwkd.core.reading import Reading
 from tools.make_task_data import make_task_data
 from tools.speech_teacher import as_teacher, make_speech_teacher
 
@@ -37,7 +38,7 @@ def main() -> int:
         effort = effort_of(arguments)
         if arguments.taught:
             file = Path(folder) / "speech.onnx"
-            make_speech_teacher(data, file, task="wake-word", window_s=_WINDOW_S)
+            make_speech_teacher(data, file, task="wake-word", reading=Reading(window_s=_WINDOW_S))
             effort |= as_teacher(file)
         found = hwkd.search(
             "cortex-m4", task="wake-word", data=data, window=f"{_WINDOW_S}s",
