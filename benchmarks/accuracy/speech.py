@@ -5,9 +5,9 @@ python -m benchmarks.accuracy.speech [--data DIGITS] [--timeout 30min | --trials
 
 Data comes from `tools.make_task_data keyword`; an existing folder of it is not made again. The
 search keeps to the task's budget of weights, 50 kB. Of several seeds, medians are judged, and what
-a teacher gained over the control that was best on validation, on all voices of the test: that of
-the search, or with --taught an embedding of speech (`tools.speech_teacher`), which then teaches
-the network of the first seed as often as there are seeds, beside controls of the same length.
+a teacher gained over the control that was best on validation, on all voices of the test. With
+--taught the teacher is an embedding of speech (`tools.speech_teacher`), else one that is trained
+here; its head hears the voices that students hear.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from typing import Any
 import hwkd
 from benchmarks.lib.effort import add_effort, effort_of
 from benchmarks.lib.verdict import Target, report
-from hwkd.core.verdict_record import Verdict
 from tools.make_task_data import make_task_data
-from tools.speech_teacher import make_speech_teacher
+from tools.speech_teacher import as_teacher, make_speech_teacher
 
 # The real voice has ten recordings: differences under .1 are noise.
 WANTED = {"piper_joe": 0.95, "flite_slt": 0.70, "real_allison": 0.65}
@@ -42,13 +41,11 @@ def main() -> int:
         folder = Path(temporary)
         data = arguments.data or make_task_data("keyword", folder / "digits")
         seeds = range(arguments.seed, arguments.seed + arguments.seeds)
-        found = [
-            _searched(data, folder / f"run{seed}", seed, effort_of(arguments)) for seed in seeds
-        ]
-        taught = None
+        effort = effort_of(arguments)
         if arguments.taught:
-            first = folder / f"run{arguments.seed}"
-            taught = _taught(data, first, folder, seeds, arguments.full_epochs)
+            make_speech_teacher(data, folder / "speech.onnx")
+            effort |= as_teacher(folder / "speech.onnx")
+        found = [_searched(data, folder / f"run{seed}", seed, effort) for seed in seeds]
     targets = [
         Target(
             f"{voice}, digits said by it alone in the test",
@@ -58,11 +55,10 @@ def main() -> int:
         )
         for voice, wanted in WANTED.items()
     ]
-    gains = [each[_GAIN] for each in (*found, taught or {}) if _GAIN in each]
+    gains = [each[_GAIN] for each in found if _GAIN in each]
     if gains:
         targets.append(Target(_GAIN, statistics.mean(gains), WANTED_GAIN, at_least=True))
-    values: dict[str, Any] = {"seeds": dict(zip(map(str, seeds), found, strict=True))}
-    return report(targets, values | ({} if taught is None else {"taught": taught}))
+    return report(targets, {"seeds": dict(zip(map(str, seeds), found, strict=True))})
 
 
 def _searched(data: Path, out: Path, seed: int, effort: dict[str, Any]) -> dict[str, float]:
@@ -72,40 +68,15 @@ def _searched(data: Path, out: Path, seed: int, effort: dict[str, Any]) -> dict[
     )
     if made.best is None:
         raise RuntimeError(f"seed {seed}: no student was found")
-    found = _found(out, data, made.best.verdict)
-    print(f"seed {seed}: " + ", ".join(f"{name} {value:.4f}" for name, value in found.items()))
-    return found
-
-
-def _taught(
-    data: Path, run: Path, folder: Path, seeds: range, epochs: int | None
-) -> dict[str, float]:
-    """Return the same of what a run found, taught by an embedding of speech, and how good that is.
-
-    Controls are trained on labels alone, with and without their smoothing, and with the transform
-    of the method.
-    """
-    teacher, out = folder / "speech.onnx", folder / "taught"
-    reached = make_speech_teacher(data, teacher)
-    made = hwkd.distill(
-        str(run), teachers=[str(teacher)], teacher_sees="samples", teacher_inputs=["raw"],
-        attribution=True, epochs=epochs, seed=seeds.start, seeds=len(seeds), workers=1, out=out,
-    )  # fmt: skip
-    if made.best is None:
-        raise RuntimeError("no student was taught")
-    found = {"teacher on validation": reached, **_found(out, data, made.best.verdict)}
-    print("taught: " + ", ".join(f"{name} {value:.4f}" for name, value in found.items()))
-    return found
-
-
-def _found(run: Path, data: Path, verdict: Verdict) -> dict[str, float]:
     found = {
-        voice: hwkd.evaluate(run, data=data / "_tests" / voice).scores["accuracy"]
+        voice: hwkd.evaluate(out, data=data / "_tests" / voice).scores["accuracy"]
         for voice in WANTED
     }
+    verdict = made.best.verdict
     found |= {arm.name: statistics.mean(arm.test_int8) for arm in verdict.arms}
     if verdict.gain is not None and verdict.is_taught:
         found[_GAIN] = verdict.gain.mean
+    print(f"seed {seed}: " + ", ".join(f"{name} {value:.4f}" for name, value in found.items()))
     return found
 
 

@@ -58,9 +58,17 @@ def main() -> int:
 
 
 def _timed(command: list[str], cache: Path) -> dict[str, float]:
-    """Run a command and return what it took of the clock and of processors."""
+    """Run a command and return what it took of the clock and of processors.
+
+    Raises:
+        SystemExit: with the command's exit code if it failed.
+    """
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(command, env=search_environment(cache), check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run(
+        command, env=search_environment(cache), check=False, stdout=subprocess.DEVNULL
+    )
+    if done.returncode:
+        sys.exit(done.returncode)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"wall s": time.perf_counter() - started, "processor s": spent_s}

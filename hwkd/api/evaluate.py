@@ -111,7 +111,7 @@ def evaluate(
     subject.require_like_training(given.inputs, where=str(place))
     prepared = subject.prepare(given.inputs)
     tell("answer", 1, 2)
-    outputs = subject.answer(prepared).reshape(len(labels), -1)
+    outputs = subject.answer(prepared)
     tell("answer", 2, 2)
     return _scored(subject, given, prepared, outputs, str(model), str(place))
 

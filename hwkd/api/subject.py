@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hwkd.core.head import Head
+    from hwkd.core.head import Head, OutputKind
     from hwkd.core.metric import Scores
     from hwkd.core.pipeline_record import PipelineRecord
     from hwkd.core.reading import Reading
@@ -56,11 +56,12 @@ class Subject:
 
     @property
     def raw_shape(self) -> tuple[int, ...]:
-        """Of one raw input, without batch."""
+        """Of one raw input, without batch; channels first where they are pictures."""
         if self.record is not None:
             return tuple(self.record.raw_shape)
         if self.lite is not None:
-            return self.lite.input_shape
+            shape = self.lite.input_shape
+            return (shape[-1], *shape[:-1]) if len(shape) == 3 else shape
         return tuple(size for size in self._session.get_inputs()[0].shape[1:])
 
     @cached_property
@@ -116,10 +117,10 @@ class Subject:
         return inputs.astype(np.float32)
 
     def answer(self, prepared: "NDArray[np.float32]") -> "NDArray[np.float32]":
-        """Return the network's outputs.
+        """Return the network's outputs as its head takes them, see `hwkd.core.head.Head`.
 
         Raises:
-            ModelFileError: if it cannot be run on them, or gives what is no number.
+            ModelFileError: if it cannot be run on them, or gives what is no number or no map.
         """
         import numpy as np
 
@@ -135,7 +136,23 @@ class Subject:
             raise ModelFileError(f"{self.name}: {error}") from None
         if np.isnan(outputs).any():
             raise ModelFileError(f"{self.name}: gives NaN; a score of that would say nothing")
-        return outputs
+        if not self._kind.of_maps:
+            return outputs.reshape(len(outputs), -1)
+        # A .tflite file has channels last.
+        maps = np.moveaxis(outputs, -1, 1) if self.lite is not None else outputs
+        expected = tuple(side // self._kind.cell_pixels for side in prepared.shape[2:])
+        if maps.shape[2:] != expected:
+            raise ModelFileError(
+                f"{self.name}: gives outputs of shape {outputs.shape[1:]} for an input; expected "
+                f"{self._kind.name}, maps of height and width {expected}"
+            )
+        return maps
+
+    @property
+    def _kind(self) -> "OutputKind":
+        from hwkd.io.discovery import output_kind
+
+        return output_kind(self.task.kind if self.answers is None else self.answers.kind)
 
     def head(self, labels: "NDArray[Any]", outputs: int) -> "Head":
         """Return what the outputs mean; of a foreign file, as many as the data has classes."""
@@ -143,22 +160,20 @@ class Subject:
 
         from hwkd.core.errors import DataError
         from hwkd.core.head import OutputForm
-        from hwkd.io.discovery import output_kind
 
         if self.answers is not None:
             return self.answers.head()
-        kind = self.task.kind
-        if not output_kind(kind).of_classes:
+        if not self._kind.of_classes:
             names = tuple(f"value {number}" for number in range(1, outputs + 1))
             plain = OutputForm(names=names, mean=(0.0,) * outputs, std=(1.0,) * outputs)
-            return output_kind(kind).head(plain)
+            return self._kind.head(plain)
         names = tuple(str(name) for name in np.unique(labels))
         if len(names) != outputs:
             raise DataError(
                 f"{self.name}: has {outputs} outputs and the data {len(names)} classes "
                 f"({', '.join(names[:6])}); give data of the classes that it tells apart"
             )
-        return output_kind(kind).head(OutputForm(names=names))
+        return self._kind.head(OutputForm(names=names))
 
 
 def _as_shaped(inputs: "NDArray[Any]", shape: tuple[int, ...]) -> "NDArray[Any]":

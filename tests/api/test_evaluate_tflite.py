@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from support.boxed import write_coco
+from support.scenes import write_scenes
 
 import hwkd
 from benchmarks.lib.c_networks import NetworkBuilder, quantise
@@ -36,6 +38,24 @@ def test_a_tflite_file_answers_as_the_onnx_file_that_it_was_made_of(files):
     differing = np.abs(np.array(found.confusion) - np.array(expected.confusion)).sum()
     assert differing <= 4
     assert (found.task, found.examples, found.prepared) == ("classify", 60, False)
+
+
+@pytest.mark.parametrize(("task", "outputs"), [("detect", 6), ("count", 2)])
+def test_maps_of_a_tflite_file_are_read_with_channels_last(task, outputs, tmp_path):
+    net = NetworkBuilder((1, 32, 32))
+    net.conv(8, (3, 3), stride=(2, 2), pads=(1, 1, 1, 1))
+    net.conv(8, (3, 3), stride=(2, 2), pads=(1, 1, 1, 1))
+    net.conv(outputs, (3, 3), stride=(2, 2), pads=(1, 1, 1, 1), relu="")
+    onnx_file = quantise(net, tmp_path, "net")
+    lite = tmp_path / "net.tflite"
+    lite.write_bytes(write_tflite(read_qdq(onnx_file), metadata={}))
+    data = write_coco(tmp_path / "boxed", examples=20)
+    expected, found = (hwkd.evaluate(path, data=data, task=task) for path in (onnx_file, lite))
+    assert expected.scores["count error"] > 0
+    assert found.scores == pytest.approx(expected.scores, rel=0.1, abs=0.03)
+    scenes = write_scenes(tmp_path / "scenes", examples=9)
+    with pytest.raises(ModelFileError, match=r"gives outputs of shape .*; expected class maps, "):
+        hwkd.evaluate(onnx_file, data=scenes, task="segment")
 
 
 def test_texts_in_the_file_are_read(files):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.io import wavfile
-from support.spoken import RATE_HZ, write_spoken
+from support.spoken import RATE_HZ, write_spoken, write_wake_word
 from support.teachers import WEIGHT, write_onnx
 
 from hwkd.core.errors import DataError, TeacherError
@@ -15,10 +15,10 @@ from hwkd.engine.setup.teacher import open_teachers
 _SHAPE = (1, RATE_HZ)
 
 
-def _opened(data, **teacher):
+def _opened(data, task="keyword", **teacher):
     reading = teacher.pop("reading", {})
     config = SearchConfig(
-        device="host", task="keyword", data=str(data), reading=reading,
+        device="host", task=task, data=str(data), reading=reading,
         teacher={"sees": "samples", **teacher},
     )  # fmt: skip
     _, ours = load_data(config)
@@ -41,6 +41,16 @@ def test_it_answers_about_the_samples_of_the_example_whose_features_it_is_asked_
     assert (apart.min(axis=1) < 0.1 * np.abs(wanted).max()).all()
     assert len(set(apart.argmin(axis=1).tolist())) == len(found)
     assert "sees samples" in teacher.description
+
+
+def test_windows_of_continuous_audio_are_those_that_students_see(tmp_path):
+    data = write_wake_word(tmp_path / "beeps", seconds=40)
+    reading = {"window_s": 0.3, "max_false_accepts_per_hour": 1000}
+    shape = (1, round(0.3 * RATE_HZ))
+    file = write_onnx(tmp_path / "t.onnx", shape=shape, classes=2)
+    teacher, ours = _opened(data, "wake-word", reading=reading, sources=(str(file),))
+    assert teacher.logits(ours.test.inputs).shape == (len(ours.test.labels), 2)
+    assert np.array_equal(teacher.theirs.test.wholes, ours.test.wholes)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ from hwkd.engine.setup.transfer import Half, TransferSet, read_unlabelled
 from hwkd.language.text_classifier import TextClassifier
 from hwkd.signals.features import RAW
 from hwkd.tasks.base import TaskData
+from hwkd.tasks.classes_head import ClassesHead
+from hwkd.tasks.hearing import Hearing
 from hwkd.train.logit_cache import cached_logits, logits_of_copies
 from hwkd.train.teacher import Teacher, TeacherKind, require_knowledge
 from hwkd.train.teacher_detector import DetectorTeacher
@@ -96,7 +98,7 @@ def _data_of_teachers(
         other = {"half": "teacher"}
     else:
         _require_features(data, has_teacher=bool(wanted.sources))
-        other = {"features": RAW, "scaling": None, "fitted": ()}
+        other = {"features": RAW, "scaling": None, "fitted": (), **_stride_of(data)}
     reading = config.reading.model_copy(update=other)
     _, seen = load_data(config.model_copy(update={"reading": reading}), progress=progress)
     return data, seen
@@ -217,6 +219,12 @@ def _require_features(data: TaskData, *, has_teacher: bool) -> None:
             f"--teacher-sees samples: students of {data.source} see no features of a signal; leave "
             "it out, or say with --features what they see"
         )
+
+
+def _stride_of(data: TaskData) -> dict[str, object]:
+    """Return where the next window of continuous audio begins, which follows from the features."""
+    hears = data.head.hears if isinstance(data.head, ClassesHead) else None
+    return {"stride_s": hears.stride_s} if isinstance(hears, Hearing) else {}
 
 
 def judge_teacher(
