@@ -67,9 +67,9 @@ def main() -> int:
             model=folder, data=given.data, part="decoder", keep=given.keep,
             states=read_states(given.states),
             divergence=TokenDivergence.parse(given.divergence), label_weight=0.3, top=64,
-            length=LENGTH, batch=BATCH, rate=RATE, steps=None, begun=time.monotonic(),
+            length=LENGTH, batch=BATCH, rate=RATE, steps=None, begun=time.process_time(),
             seconds=60.0 * (4 if given.states else 3) * given.minutes, controls=True,
-            calibration=64, seed=seed,
+            calibration=64, seed=seed, clock=time.process_time,
         )  # fmt: skip
         record = prune_decoder(order, progress=silent).record
         small = record.small.parameters / record.whole.parameters
@@ -121,18 +121,22 @@ def write_teacher(folder: Path, data: Path, seconds: float) -> None:
     model: Any = new_model(config, seed=0)
     recipe = Recipe(rate=3 * RATE, batch=BATCH)
     course = train_decoder(
-        model, splits["train"], recipe, Budget(seconds=seconds), lesson=None, seed=0,
+        model, splits["train"], recipe, _budget(seconds), lesson=None, seed=0,
     )  # fmt: skip
     nats = nats_per_token(model, splits["validation"], batch=BATCH)
     print(f"the whole: {course.steps:,} steps, {nats:.3f} nats a token on validation", flush=True)
     model.save_pretrained(folder)
 
 
+def _budget(seconds: float) -> Budget:
+    return Budget(seconds=seconds, clock=time.process_time)
+
+
 def _from_scratch(config: Any, splits: Mapping[str, Windows], seconds: float, seed: int) -> float:
     """Return the test perplexity of a new decoder that had this time."""
     model = new_model(config, seed=seed)
     train_decoder(
-        model, splits["train"], Recipe(rate=3 * RATE, batch=BATCH), Budget(seconds=seconds),
+        model, splits["train"], Recipe(rate=3 * RATE, batch=BATCH), _budget(seconds),
         lesson=None, seed=seed,
     )  # fmt: skip
     return math.exp(nats_per_token(model, splits["test"], batch=BATCH))
