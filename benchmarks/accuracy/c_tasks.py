@@ -134,9 +134,7 @@ def _checked(task: str, run: Path, place: Path, inputs: int) -> Row:
         + found.mismatches.onnxruntime
         + found.mismatches.host_c,
         layers=sum(layer.values or 0 for layer in layers),
-        layers_other=sum(
-            (layer.differing or 0) + layer.averages_within_bound for layer in layers
-        ),
+        layers_other=sum((layer.differing or 0) + layer.averages_within_bound for layer in layers),
         features=0 if features is None else features.values + features.core_values,
         features_other=0 if features is None else features.differing + features.core_differing,
         answers=wanted.size,

@@ -61,8 +61,8 @@ def _searched(data: Path, out: Path, seed: int, trials: int, epochs: int) -> dic
     """Return the scores of the student that ships, and what its program takes."""
     begun = time.process_time()
     found = hwkd.search(
-        "cortex-m7", runtime="hwkd-c", task="text", data=data, max_flash=f"{_FLASH_KB}kB", trials=trials,
-        full_epochs=epochs, workers=1, seed=seed, out=out,
+        "cortex-m7", runtime="hwkd-c", task="text", data=data, max_flash=f"{_FLASH_KB}kB",
+        trials=trials, full_epochs=epochs, workers=1, seed=seed, out=out,
     )  # fmt: skip
     if found.best is None or found.best.scores.test_int8 is None:
         raise RuntimeError(f"seed {seed}: no student was tested")

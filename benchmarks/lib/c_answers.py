@@ -1,4 +1,4 @@
-"""Answers that exported C gives on an emulated Cortex-M: its network and `model_answer` together."""
+"""Answers of exported C on an emulated Cortex-M: the network and `model_answer` together."""
 
 from __future__ import annotations
 
