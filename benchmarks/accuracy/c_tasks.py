@@ -4,7 +4,7 @@ python -m benchmarks.accuracy.c_tasks [--runs FOLDER] [--inputs 128] [--epochs 4
     [--only detect|segment|text | --quick]
 
 One student of each task is searched for, briefly and on few scenes (`tools.scene_data`) and news
-(`tools.text_data`); with --runs, a folder with a run called as each task, those are taken. On an
+(`tools.text_data`); runs that lie in --runs, called as the tasks, are taken as they are. On an
 emulated Cortex-M7, for examples of the test split:
 
 1. `hwkd verify`: outputs, every layer, and the features of texts;
@@ -75,9 +75,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         rows = []
         for task in [given.only] if given.only else ANSWERS:
-            place = Path(folder) / task
-            run = given.runs / task if given.runs else _searched(task, place, given.epochs)
-            rows.append(_checked(task, run, place, inputs))
+            runs = given.runs or Path(folder) / "runs"
+            if not (run := runs / task).exists():
+                _search(task, runs / "data" / task, run, given.epochs)
+            rows.append(_checked(task, run, Path(folder) / task, inputs))
             print(rows[-1], flush=True)
     targets = [
         count(f"{row.task}: of {total:,} {what}, other", other, 0)
@@ -93,9 +94,9 @@ def main() -> int:
     return report(targets, {"inputs of each": inputs})
 
 
-def _searched(task: str, place: Path, epochs: int) -> Path:
-    """Return the folder of a search for one student."""
-    data, out = place / "data", place / "run"
+def _search(task: str, data: Path, out: Path, epochs: int) -> None:
+    """Search for one student, on data that is made."""
+    data.parent.mkdir(parents=True, exist_ok=True)
     if task == "text":
         make_task_data(task, data)
     else:
@@ -104,12 +105,10 @@ def _searched(task: str, place: Path, epochs: int) -> Path:
         _CORE, runtime="hwkd-c", task=task, data=data, methods=["none"], trials=1,
         full_epochs=epochs, workers=1, out=out,
     )  # fmt: skip
-    return out
 
 
-def _checked(task: str, run: Path, place: Path, inputs: int) -> Row:
+def _checked(task: str, run: Path, exported: Path, inputs: int) -> Row:
     found = hwkd.verify(run, device=_CORE, inputs=inputs).verification
-    exported = place / "c"
     hwkd.export(run, target="c", out=exported)
     student = hwkd.open(run).best
     assert student is not None

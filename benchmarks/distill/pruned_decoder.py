@@ -2,13 +2,13 @@
 
 python -m benchmarks.distill.pruned_decoder --data FOLDER --work FOLDER [--teacher-minutes 20]
     [--minutes 3] [--seeds 3] [--keep depth:4,width:0.5] [--divergence forward] [--times 4]
-    [--states attention,values]
+    [--states attention,values]      (minutes of the processor)
 
 FOLDER of --data is that of `python -m tools.make_task_data language`. A decoder of Llama's blocks
 and a tokenizer of 2,048 tokens are trained on it once and kept in --work. Every seed prunes it as
 `hwkd prune` does: distilled, pruned weights on the text alone, and the same sizes from scratch have
-the same time each, --minutes less a third of what reading and judging take; the last also has
---times as much. Perplexities are of the test text. Fails
+the same processor time each, --minutes less a third of what reading and judging take; the last also
+has --times as much. Perplexities are of the test text. Fails
 if the mean of the distilled one is not below that of the one from scratch for the same time.
 """
 
@@ -33,7 +33,7 @@ from hwkd.language.decoder_folder import open_decoder
 from hwkd.language.inner_states import read_states
 from hwkd.language.kept_parts import kept_sizes, sizes_of
 from hwkd.language.model_folder import TOKENIZER_FILE
-from hwkd.language.prune import SCRATCH, WHOLE, prune_decoder
+from hwkd.language.prune import SCRATCH, prune_decoder
 from hwkd.language.prune_order import PruneOrder
 from hwkd.language.shrink import new_model, small_config
 
@@ -90,7 +90,7 @@ def main() -> int:
         Target("perplexity of the distilled one over that without teacher, as long",
                means[DISTILLED] / means[LABELS_ALONE], 1.0, scale=1.0, unit=" x"),
     ]  # fmt: skip
-    values = {"whole": means[WHOLE], "seeds": rows}
+    values = {"mean perplexities": means, "seeds": rows}
     return report(targets, values)
 
 
