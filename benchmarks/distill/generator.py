@@ -1,11 +1,12 @@
 """Draws clothes of outlines at a quarter of the work: taught by the whole generator, and alone.
 
-All three are trained with a discriminator on the same pairs (`tools.picture_data`), the one that is
-alone for twice as many passes, which is about the time of the taught one. What they draw of the test split is compared with the clothes themselves: by
-the Frechet distance in the features of a classifier of the same clothes, which is trained here, and
-by the mean absolute error in levels. In float.
-
     python -m benchmarks.distill.generator [--pairs 6000] [--epochs 10] [--seeds 3]
+
+All three are trained with a discriminator on the same pairs (`tools.picture_data`), the one that is
+alone for twice as many passes, which is about the time of the taught one. What they draw of the
+test split is compared with the clothes themselves: by the Frechet distance in the features of a
+classifier of the same clothes, which is trained here, and by the mean absolute error in levels. In
+float.
 """
 
 from __future__ import annotations
