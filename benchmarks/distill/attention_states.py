@@ -95,14 +95,14 @@ class Transformer(nn.Module):
     def __init__(self, layers: int, channels: int, classes: int) -> None:
         super().__init__()
         self.words = nn.Embedding(WORDS, channels, padding_idx=0)
-        self.places = nn.Parameter(0.02 * torch.randn(LENGTH, channels))
+        self.positions = nn.Parameter(0.02 * torch.randn(LENGTH, channels))
         self.blocks = nn.ModuleList(_Block(channels) for _ in range(layers))
         self.last, self.named = nn.LayerNorm(channels), nn.Linear(channels, classes)
 
     def forward(self, numbers: Tensor) -> Tensor:
         """Return logits, shape [texts, classes]."""
         is_word = numbers > 0
-        states = self.words(numbers.long()) + self.places
+        states = self.words(numbers.long()) + self.positions
         for block in self.blocks:
             states = block(states, is_word)
         states = self.last(states) * is_word[..., None]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+from hwkd.core.catalog import SEARCH_SPACES
+from hwkd.core.chooser import RandomChooser
 from hwkd.core.errors import ConfigError
 from hwkd.core.signals import Signal
 from hwkd.core.student import Layer, Layers
 from hwkd.distill.taps import Places, Taps, discover_places, student_places
-from hwkd.io.discovery import output_kind
+from hwkd.io.discovery import discover, output_kind
 from hwkd.nn.build import build_module
 from hwkd.train.teacher_net import MirrorAveraged, TeacherNetConfig, build_teacher_net
 
@@ -182,3 +186,58 @@ def test_features_of_a_teacher_that_averages_mirror_images_are_of_the_picture_as
         (found,), (expected,) = (taps.read(inputs).features for taps in (averaged, plain))
         assert torch.equal(found, expected)
         assert not torch.equal(found, plain.read(inputs.flip(-1)).features[0])
+
+
+class Attending(nn.Module):
+    """One layer of softmax attention over rows of a picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights, self.values, self.named = nn.Softmax(-1), nn.Identity(), nn.Linear(4, 4)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        values = self.values(pictures)
+        mixed = self.weights(pictures @ pictures.transpose(-1, -2)) @ values
+        return self.named(mixed.mean((1, 2)))
+
+
+def test_softmax_attention_of_any_network_is_found() -> None:
+    network, inputs = Attending(), torch.randn(2, 3, 6, 4)
+    places = discover_places(network, inputs)
+    assert places.attention == ("weights",)
+    assert "weights" not in places.features
+    views = Taps(network, places, frozenset({Signal.ATTENTION})).read(inputs)
+    torch.testing.assert_close(views.attention[0].sum(-1), torch.ones(2, 3, 6))
+
+
+def test_a_network_may_say_itself_where_its_signals_are() -> None:
+    network = Attending()
+    network.places = Places(attention=("weights",), values=("values",))
+    assert discover_places(network, torch.randn(2, 3, 6, 4)) is network.places
+
+
+@pytest.mark.parametrize("window", [2, 8])
+def test_students_with_softmax_attention_show_it_and_the_values_that_it_mixes(window: int) -> None:
+    discover("hwkd.search_spaces")
+    space = SEARCH_SPACES.get("local_attention")
+    spec = space.suggest(RandomChooser(0), input_shape=(1, 16, 16), num_outputs=4)
+    spec = replace(spec, params={**spec.params, "window": window})
+    layers = space.layers(spec)
+    module, places = build_module(layers, seed=0), student_places(layers)
+    needs = frozenset({Signal.ATTENTION, Signal.VALUES})
+    views = Taps(module, places, needs).read(torch.randn(2, 1, 16, 16))
+    blocks = int(spec.params["blocks"])
+    assert len(views.attention) == len(views.values) == blocks
+    (tokens,) = {tuple(values.shape[2:3]) for values in views.values}
+    for weights, values, number in zip(
+        views.attention, views.values, range(1, blocks + 1), strict=True
+    ):
+        torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:3]))
+        assert weights.shape[1:] == (values.shape[1], *tokens, *tokens)
+        mixed = getattr(module.steps, f"block{number}_mixed")
+        seen: list[Tensor] = []
+        handle = mixed.register_forward_hook(lambda *passed, seen=seen: seen.append(passed[-1]))
+        again = Taps(module, places, needs).read(torch.ones(2, 1, 16, 16))
+        handle.remove()
+        expected = again.attention[number - 1] @ again.values[number - 1]
+        torch.testing.assert_close(seen[0], expected.transpose(-1, -2))
