@@ -20,7 +20,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +118,9 @@ def _checked(task: str, run: Path, exported: Path, inputs: int) -> Row:
     _, data = load_data(SearchConfig.from_toml(RunFolder(run).config_path))
     chosen = np.random.default_rng(0).permutation(len(data.test))[:inputs]
     prepared = data.test.inputs[chosen]
-    raw = project.raw is not None and data.raw_test is not None
-    given = data.raw_test[chosen] if raw else to_c_inputs(project, prepared)
+    if data.raw_test is None:  # what is compared begins with the network's input
+        project = replace(project, raw=None)
+    given = to_c_inputs(project, prepared) if data.raw_test is None else data.raw_test[chosen]
     outputs, answers = answers_on_core(exported, project, given, task=task, core_name=_CORE)
     expected = reference_outputs(folder.model_path, project, prepared)
     wanted = _wanted(task, student, data, prepared)
