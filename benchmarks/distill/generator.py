@@ -1,6 +1,7 @@
 """Draws clothes of outlines at a quarter of the work: taught by the whole generator, and alone.
 
     python -m benchmarks.distill.generator [--pairs 6000] [--epochs 10] [--seeds 3]
+        [--original 16,32,56] [--student 8,16,24]
 
 All three are trained with a discriminator on the same pairs (`tools.picture_data`), the one that is
 alone for twice as many passes, which is about the time of the taught one. What they draw of the
@@ -47,16 +48,12 @@ from hwkd.train.loop import predict_logits, train_module
 from tools.picture_data import clothes, outline
 
 ORIGINAL, ALONE, TAUGHT = "original", "alone", "taught"
-_WIDE, _NARROW = (16, 32, 56), (8, 16, 24)
+_WIDE, _NARROW = "16,32,56", "8,16,24"
 # A discriminator alone: looks at no teacher.
 _JUDGED = "gan_compression:distill=0,ahead=0"
-# Widths, method, and passes over those asked for: a teacher that is run takes as long as the
-# network beside it, so that one is alone for twice as many.
-GENERATORS = {
-    ORIGINAL: (_WIDE, _JUDGED, 1),
-    ALONE: (_NARROW, _JUDGED, 2),
-    TAUGHT: (_NARROW, "gan_compression", 1),
-}
+# Method, and passes over those asked for: a teacher that is run takes as long as the network beside
+# it, so that one is alone for twice as many.
+GENERATORS = {ORIGINAL: (_JUDGED, 1), ALONE: (_JUDGED, 2), TAUGHT: ("gan_compression", 1)}
 _RATE = 0.004
 _FAR, _BETTER = 1.2, 0.8
 
@@ -132,6 +129,8 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=6_000, help="to learn from")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--original", type=_widths, default=_WIDE, help="channels of its levels")
+    parser.add_argument("--student", type=_widths, default=_NARROW)
     given = parser.parse_args()
     torch.set_num_threads(1)
     made = clothes()
@@ -139,7 +138,10 @@ def main() -> int:
     print("| seed | generator | MMACs | Frechet distance | mean absolute error | processor [s] |")
     print("|--:|---|--:|--:|--:|--:|")
     for seed in range(given.seeds):
-        rows += drawn(made, pairs=given.pairs, epochs=given.epochs, seed=seed)
+        rows += drawn(
+            made, wide=given.original, narrow=given.student, pairs=given.pairs,
+            epochs=given.epochs, seed=seed,
+        )  # fmt: skip
     whole, alone, taught = (
         statistics.mean(row["frechet distance"] for row in rows if row["generator"] == name)
         for name in (ORIGINAL, ALONE, TAUGHT)
@@ -151,9 +153,13 @@ def main() -> int:
     return report(targets, {"generators": rows})
 
 
+def _widths(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(",")))
+
+
 def drawn(
     made: Mapping[str, tuple[NDArray[np.uint8], NDArray[np.int64]]],
-    *, pairs: int, epochs: int, seed: int,
+    *, wide: tuple[int, ...], narrow: tuple[int, ...], pairs: int, epochs: int, seed: int,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Train all three with one seed and say how what they draw of the test split is."""
     real, labels = made["train"][0][:pairs], made["train"][1][:pairs]
@@ -170,10 +176,13 @@ def drawn(
     known = head.standardised(tested[:, None])
     rows: list[dict[str, Any]] = []
     original: StudentModule | None = None
-    for name, (widths, method, times) in GENERATORS.items():
+    for name, (method, times) in GENERATORS.items():
         begun = time.process_time()
         passes = replace(config, epochs=times * epochs)
-        network = train(widths, method, original if name == TAUGHT else None, data, passes)
+        network = train(
+            wide if name == ORIGINAL else narrow, method, original if name == TAUGHT else None,
+            data, passes,
+        )  # fmt: skip
         taken_s = time.process_time() - begun
         original = original or network
         answers = predict_logits(network, outlines).numpy()
