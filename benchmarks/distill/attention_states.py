@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -52,11 +53,15 @@ LOGITS, ALL = list(ARMS)[1], list(ARMS)[-1]
 _WORD = re.compile(r"[^\W\d_]+")
 
 
+def _split(states: Tensor) -> Tensor:
+    return states.view(*states.shape[:-1], HEADS, -1).transpose(1, 2)
+
+
 class _Heads(nn.Module):
     """[texts, tokens, channels] -> [texts, heads, tokens, channels of one]."""
 
     def forward(self, states: Tensor) -> Tensor:
-        return states.unflatten(-1, (HEADS, -1)).transpose(1, 2)
+        return _split(states)
 
 
 class _Block(nn.Module):
@@ -74,19 +79,15 @@ class _Block(nn.Module):
 
     def forward(self, states: Tensor, is_word: Tensor) -> Tensor:
         given = self.norms[0](states)
-        queries, keys = (self.values_of(part, given) for part in self.parts[:2])
+        queries, keys = (_split(part(given)) for part in (self.parts[0], self.parts[1]))
         values = self.values(self.parts[2](given))
         scores = queries @ keys.transpose(-1, -2) / queries.shape[-1] ** 0.5
         heeded = self.weights(scores.masked_fill(~is_word[:, None, None], -1e4))
         mixed = (heeded @ values).transpose(1, 2).flatten(2)
         states = states + self.parts[3](mixed)
         grown = nn.functional.gelu(self.wide(self.norms[1](states)))
-        return states + self.narrow(grown)
-
-    @staticmethod
-    def values_of(part: nn.Module, given: Tensor) -> Tensor:
-        split: Tensor = part(given).unflatten(-1, (HEADS, -1)).transpose(1, 2)
-        return split
+        out: Tensor = states + self.narrow(grown)
+        return out
 
 
 class Transformer(nn.Module):
@@ -200,7 +201,7 @@ def main() -> int:
     teacher, _ = train(TEACHER, (), None, news, epochs=2 * given.epochs, seed=100)
     whole = accuracy(teacher, news, "test")
     print(f"teacher: {whole:.4f} on test", flush=True)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for seed in range(given.seeds):
         for name, methods in ARMS.items():
             weighed = [one if one == "kd" else f"{one}:weight={given.strength}" for one in methods]

@@ -186,7 +186,7 @@ def drawn(
         taken_s = time.process_time() - begun
         original = original or network
         answers = predict_logits(network, outlines).numpy()
-        row = {
+        row: dict[str, Any] = {
             "seed": seed,
             "generator": name,
             "macs": float(build_graph(network.layers).macs),

@@ -94,7 +94,7 @@ def answers_on_core(
     link = ["-nostartfiles", "-Tanswers.ld", "-lm", "-o", "answers.elf"]
     run_tool([tools.compiler, *flags, *sorted(sources), *link], folder=exported)
     inputs.tofile(exported / "inputs.bin")
-    emulated = [
+    emulated: list[str | Path] = [
         tools.emulator, "-M", core.machine, "-nographic", "-monitor", "none", "-serial", "none",
         "-semihosting-config", "enable=on,target=native", "-kernel", "answers.elf",
     ]  # fmt: skip
