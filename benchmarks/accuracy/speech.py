@@ -1,11 +1,13 @@
 """Ten spoken digits of voices never heard, learned from synthetic ones alone, in int8.
 
 python -m benchmarks.accuracy.speech [--data DIGITS] [--timeout 30min | --trials N | --quick]
-       [--full-epochs N] [--labels-alone] [--seed 0] [--seeds 1]
+       [--full-epochs N] [--labels-alone] [--taught] [--seed 0] [--seeds 1]
 
 Data comes from `tools.make_task_data keyword`; an existing folder of it is not made again. The
 search keeps to the task's budget of weights, 50 kB. Of several seeds, medians are judged, and what
-a teacher gained over the control that was best on validation, on all voices of the test.
+a teacher gained over the control that was best on validation, on all voices of the test. With
+--taught the teacher is an embedding of speech (`tools.speech_teacher`), else one that is trained
+here; its head hears the voices that students hear.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import hwkd
 from benchmarks.lib.effort import add_effort, effort_of
 from benchmarks.lib.verdict import Target, report
 from tools.make_task_data import make_task_data
+from tools.speech_teacher import as_teacher, make_speech_teacher
 
 # The real voice has ten recordings: differences under .1 are noise.
 WANTED = {"piper_joe": 0.95, "flite_slt": 0.70, "real_allison": 0.65}
@@ -30,6 +33,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path)
     add_effort(parser)
+    parser.add_argument("--taught", action="store_true", help="teach by an embedding of speech")
     parser.add_argument("--seed", type=int, default=0, help="the first")
     parser.add_argument("--seeds", type=int, default=1)
     arguments = parser.parse_args()
@@ -37,9 +41,11 @@ def main() -> int:
         folder = Path(temporary)
         data = arguments.data or make_task_data("keyword", folder / "digits")
         seeds = range(arguments.seed, arguments.seed + arguments.seeds)
-        found = [
-            _searched(data, folder / f"run{seed}", seed, effort_of(arguments)) for seed in seeds
-        ]
+        effort = effort_of(arguments)
+        if arguments.taught:
+            make_speech_teacher(data, folder / "speech.onnx")
+            effort |= as_teacher(folder / "speech.onnx")
+        found = [_searched(data, folder / f"run{seed}", seed, effort) for seed in seeds]
     targets = [
         Target(
             f"{voice}, digits said by it alone in the test",

@@ -289,8 +289,9 @@ StoredStudent: TypeAlias = Annotated[
 TeacherSeesOption: TypeAlias = Annotated[
     TeacherSees | None,
     Option(
-        "paired: arrays teacher_x_train and so on that lie beside x_train in an NPZ file: another "
-        "sensor, more channels, a finer picture. Default: as the run has it, else students.",
+        "samples: a signal before any features. paired: arrays teacher_x_train and so on that lie "
+        "beside x_train in an NPZ file: another sensor, more channels, a finer picture. Default: "
+        "as the run has it, else students.",
         panel=WHAT,
     ),
 ]

@@ -70,23 +70,24 @@ def evaluate(
     model: Annotated[
         str | Path,
         Option(
-            "Run folder of `hwkd search`, folder of a finished student, or an ONNX file.",
+            "Run folder of `hwkd search`, folder of a finished student, an ONNX or a .tflite file.",
             metavar="RUN|STUDENT|MODEL",
         ),
     ],
     *,
     data: Annotated[DataOption, Here("Its test split counts where it has one, else everything.")],
     task: Annotated[
-        TaskOption | None, Here("For an ONNX file that does not say it; default: classify.")
+        TaskOption | None, Here("For a file that does not say it; default: classify.")
     ] = None,
     dtype: Annotated[DtypeOption, Here("For a run or a student.")] = "int8",
     progress: "Progress | None" = None,
 ) -> EvaluateOutcome:
     """Score a network on further data by the metrics of its task.
 
-    A run, a student and an ONNX file that hwkd exported bring their preprocessing, labels and
-    threshold; the data is read as for the run. Any other ONNX file is given the values as they are,
-    channels first where its shape fits that, and its outputs are taken in the order of the classes.
+    A run, a student and a file that hwkd exported bring their preprocessing, labels and threshold;
+    the data is read as for the run. Any other file is given the values as they are, with the axes
+    in the order that fits its shape, and its outputs are taken in the order of the classes. A
+    .tflite file is run by LiteRT (`pip install "hwkd[tflite]"`).
 
     Args:
         progress: is told about every stage; None is silence.
@@ -110,7 +111,7 @@ def evaluate(
     subject.require_like_training(given.inputs, where=str(place))
     prepared = subject.prepare(given.inputs)
     tell("answer", 1, 2)
-    outputs = subject.answer(prepared).reshape(len(labels), -1)
+    outputs = subject.answer(prepared)
     tell("answer", 2, 2)
     return _scored(subject, given, prepared, outputs, str(model), str(place))
 

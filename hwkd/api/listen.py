@@ -245,7 +245,7 @@ def _heard(
     outputs, inputs = [], []
     for part in windows_of(signal, window, stride, most=_PART):
         inputs.append(subject.prepare(part))
-        outputs.append(subject.answer(inputs[-1]).reshape(len(part), -1))
+        outputs.append(subject.answer(inputs[-1]))
         progress("listen", min(count, _PART * len(outputs)), count)
     rule = replace(
         usual,

@@ -9,19 +9,20 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hwkd.core.head import Head
+    from hwkd.core.head import Head, OutputKind
     from hwkd.core.metric import Scores
     from hwkd.core.pipeline_record import PipelineRecord
     from hwkd.core.reading import Reading
     from hwkd.deploy.student_facts import AnswerFacts
+    from hwkd.inference.lite_rt import LiteRtModel
 
 
 def subject_of(model: Path, *, dtype: str = "int8", task: str | None = None) -> "Subject":
-    """Return a run, a student's folder or an ONNX file.
+    """Return a run, a student's folder, an ONNX or a .tflite file.
 
     Args:
         dtype: which file of a folder.
-        task: of an ONNX file that does not say it.
+        task: of a file that does not say it.
 
     Raises:
         HwkdError: in one line, if there is no such network, or it does not say enough.
@@ -37,6 +38,7 @@ class Subject:
         reported: its scores on the test split of its own data; None where no record says so.
         content: `DataRecord.content_fingerprint` of its own data; None where no record says so.
         judged_by: name of the metric that it was chosen by; None where no record says so.
+        lite: runs a .tflite file; None of ONNX.
     """
 
     name: str
@@ -50,12 +52,16 @@ class Subject:
     reported: "Scores | None" = None
     content: str | None = None
     judged_by: str | None = None
+    lite: "LiteRtModel | None" = None
 
     @property
     def raw_shape(self) -> tuple[int, ...]:
-        """Of one raw input, without batch."""
+        """Of one raw input, without batch; channels first where they are pictures."""
         if self.record is not None:
             return tuple(self.record.raw_shape)
+        if self.lite is not None:
+            shape = self.lite.input_shape
+            return (shape[-1], *shape[:-1]) if len(shape) == 3 else shape
         return tuple(size for size in self._session.get_inputs()[0].shape[1:])
 
     @cached_property
@@ -111,10 +117,10 @@ class Subject:
         return inputs.astype(np.float32)
 
     def answer(self, prepared: "NDArray[np.float32]") -> "NDArray[np.float32]":
-        """Return the network's outputs.
+        """Return the network's outputs as its head takes them, see `hwkd.core.head.Head`.
 
         Raises:
-            ModelFileError: if it cannot be run on them, or gives what is no number.
+            ModelFileError: if it cannot be run on them, or gives what is no number or no map.
         """
         import numpy as np
 
@@ -122,12 +128,31 @@ class Subject:
         from hwkd.deploy.sessions import predict
 
         try:
-            outputs = predict(self._session, prepared)
+            if self.lite is not None:
+                outputs = self.lite.predict(_as_shaped(prepared, self.lite.input_shape))
+            else:
+                outputs = predict(self._session, prepared)
         except ModelFileError as error:
             raise ModelFileError(f"{self.name}: {error}") from None
         if np.isnan(outputs).any():
             raise ModelFileError(f"{self.name}: gives NaN; a score of that would say nothing")
-        return outputs
+        if not self._kind.of_maps:
+            return outputs.reshape(len(outputs), -1)
+        # A .tflite file has channels last.
+        maps = np.moveaxis(outputs, -1, 1) if self.lite is not None else outputs
+        expected = tuple(side // self._kind.cell_pixels for side in prepared.shape[2:])
+        if maps.shape[2:] != expected:
+            raise ModelFileError(
+                f"{self.name}: gives outputs of shape {outputs.shape[1:]} for an input; expected "
+                f"{self._kind.name}, maps of height and width {expected}"
+            )
+        return maps
+
+    @property
+    def _kind(self) -> "OutputKind":
+        from hwkd.io.discovery import output_kind
+
+        return output_kind(self.task.kind if self.answers is None else self.answers.kind)
 
     def head(self, labels: "NDArray[Any]", outputs: int) -> "Head":
         """Return what the outputs mean; of a foreign file, as many as the data has classes."""
@@ -135,22 +160,20 @@ class Subject:
 
         from hwkd.core.errors import DataError
         from hwkd.core.head import OutputForm
-        from hwkd.io.discovery import output_kind
 
         if self.answers is not None:
             return self.answers.head()
-        kind = self.task.kind
-        if not output_kind(kind).of_classes:
+        if not self._kind.of_classes:
             names = tuple(f"value {number}" for number in range(1, outputs + 1))
             plain = OutputForm(names=names, mean=(0.0,) * outputs, std=(1.0,) * outputs)
-            return output_kind(kind).head(plain)
+            return self._kind.head(plain)
         names = tuple(str(name) for name in np.unique(labels))
         if len(names) != outputs:
             raise DataError(
                 f"{self.name}: has {outputs} outputs and the data {len(names)} classes "
                 f"({', '.join(names[:6])}); give data of the classes that it tells apart"
             )
-        return output_kind(kind).head(OutputForm(names=names))
+        return self._kind.head(OutputForm(names=names))
 
 
 def _as_shaped(inputs: "NDArray[Any]", shape: tuple[int, ...]) -> "NDArray[Any]":
@@ -180,23 +203,22 @@ def _task_named(name: str) -> Any:
 
 
 def _of_file(path: Path, task: str | None) -> Subject:
-    """Return an ONNX file with what it says of itself, if hwkd exported it."""
-    import onnx
-
+    """Return an ONNX or .tflite file with what it says of itself, if hwkd exported it."""
     from hwkd.core.choices import TASK
-    from hwkd.core.errors import ModelFileError, first_line
+    from hwkd.core.errors import ModelFileError
     from hwkd.core.reading import AS_USUAL
     from hwkd.deploy.student_facts import METADATA_KEY, read_facts
-    from hwkd.trace.onnx_whole import take_in_weights
+    from hwkd.inference.lite_rt import LiteRtModel, is_tflite
 
     try:
-        content = path.read_bytes()
-        model = onnx.load_from_string(content)
-    except Exception as error:  # onnx raises what protobuf raises
-        raise ModelFileError(f"{path}: no ONNX model ({first_line(error)})") from error
-    if take_in_weights(model, path):
-        content = model.SerializeToString(deterministic=True)
-    said = {prop.key: prop.value for prop in model.metadata_props}
+        content, lite = path.read_bytes(), None
+    except OSError as error:
+        raise ModelFileError(f"{path}: {error.strerror or error}; give a file to read") from error
+    if is_tflite(content):
+        lite = LiteRtModel(content, name=str(path))
+        said = lite.metadata()
+    else:
+        content, said = _whole_onnx(path, content)
     facts = read_facts(said.get(METADATA_KEY, "{}"), where=str(path))
     if facts is not None:
         _require_pipeline(facts.preprocessing, path)
@@ -210,7 +232,24 @@ def _of_file(path: Path, task: str | None) -> Subject:
         rate_hz=None if facts is None else facts.data.sample_rate_hz,
         answers=None if facts is None else facts.answer,
         judged_by=facts.measured.metrics[0].name if facts and facts.measured.metrics else None,
+        lite=lite,
     )
+
+
+def _whole_onnx(path: Path, content: bytes) -> tuple[bytes, dict[str, str]]:
+    """Return an ONNX file with its weights in it, and what it says of itself."""
+    import onnx
+
+    from hwkd.core.errors import ModelFileError, first_line
+    from hwkd.trace.onnx_whole import take_in_weights
+
+    try:
+        model = onnx.load_from_string(content)
+    except Exception as error:  # onnx raises what protobuf raises
+        raise ModelFileError(f"{path}: no ONNX model ({first_line(error)})") from error
+    if take_in_weights(model, path):
+        content = model.SerializeToString(deterministic=True)
+    return content, {prop.key: prop.value for prop in model.metadata_props}
 
 
 def _require_pipeline(record: "PipelineRecord", path: Path) -> None:
@@ -233,7 +272,7 @@ def _of_folder(folder: Path, dtype: str, task: str | None) -> Subject:
     from hwkd.io.run_files import CONFIG_FILE
     from hwkd.io.student_folder import FLOAT_FILE, INT8_FILE, read_student
 
-    require_there(folder, "a run, a student's folder or an .onnx file")
+    require_there(folder, "a run, a student's folder, an .onnx or .tflite file")
     if task is not None:
         raise ConfigError(f"--task {task}: the run says its task; leave it out")
     student = read_student(folder)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from hwkd.api.common import (
     DeviceOption,
@@ -104,14 +104,15 @@ def verify(
     exported = _exported(source, is_said=said)
     with without_float_tail(_int8_file(source, exported)) as (whole, left_out):
         raw = _raw_input(source, exported)
-        samples, score, origin = _samples(source, whole, raw, inputs, progress or silent)
+        given = _samples(source, whole, raw, inputs, progress or silent)
         found = verify_model(
-            whole, target, samples,
-            raw=raw, score=score, exported=exported, streaming=streaming, kernels=kernels,
+            whole, target, given.samples,
+            raw=raw, raw_values=given.raw_values, score=given.score, exported=exported,
+            streaming=streaming, kernels=kernels,
             rounding=None if rounding == "auto" else rounding,
             patches=None if patch is None else Patches.parse(patch), progress=progress or silent,
         )  # fmt: skip
-    return VerifyOutcome(verification=found, inputs_from=origin, notes=left_out)
+    return VerifyOutcome(verification=found, inputs_from=given.origin, notes=left_out)
 
 
 def _int8_file(source: Path, exported: "Exported | None") -> Path:
@@ -128,16 +129,17 @@ def _int8_file(source: Path, exported: "Exported | None") -> Path:
 
 
 def _raw_input(source: Path, exported: "Exported | None") -> "RawInput | None":
-    """Return what makes inputs of raw samples; None where it is not known or not in integers."""
+    """Return what makes inputs of raw samples; None where it is not known."""
     from hwkd.engine.arms.export import raw_input
     from hwkd.io.run_files import RUN_FILE
     from hwkd.io.student_folder import holds_student, read_student
 
-    raw = None if exported is None else exported.raw
-    if exported is None and (holds_student(source) or (source / RUN_FILE).is_file()):
-        run = read_student(source).record.run
-        raw = None if run is None else raw_input(run.data.pipeline)
-    return raw if raw is not None and raw.is_whole else None
+    if exported is not None:
+        return exported.raw
+    if not holds_student(source) and not (source / RUN_FILE).is_file():
+        return None
+    run = read_student(source).record.run
+    return None if run is None else raw_input(run.data.pipeline)
 
 
 def _exported(source: Path, *, is_said: bool) -> "Exported | None":
@@ -156,13 +158,28 @@ def _exported(source: Path, *, is_said: bool) -> "Exported | None":
     return exported
 
 
+class _Given(NamedTuple):
+    """Inputs to compare.
+
+    Attributes:
+        score: of answers, if labels are known.
+        origin: where the samples come from.
+        raw_values: what they are before they are brought to scale in floats; None if not known.
+    """
+
+    samples: "NDArray[Any]"
+    score: "Callable[[NDArray[np.float32]], Scores] | None"
+    origin: str
+    raw_values: "NDArray[Any] | None" = None
+
+
 def _samples(
     model: Path, path: Path, raw: "RawInput | None", count: int, progress: "Progress"
-) -> "tuple[NDArray[Any], Callable[[NDArray[np.float32]], Scores] | None, str]":
-    """Return inputs, what scores answers if labels are known, and where they come from.
+) -> _Given:
+    """Return what is compared.
 
     Args:
-        raw: takes raw samples, which are the inputs then.
+        raw: takes raw samples, which are the inputs where it does so in whole numbers.
     """
     import numpy as np
 
@@ -171,13 +188,14 @@ def _samples(
     from hwkd.signals.tried import tried_signals, tried_texts
 
     if not (model / RUN_FILE).is_file():
-        if raw is not None:
+        if raw is not None and raw.is_whole:
             channels, time = raw.shape
             if raw.is_text:
-                return tried_texts(count, time), None, "seeded words of many scripts and bytes"
+                words = tried_texts(count, time)
+                return _Given(words, None, "seeded words of many scripts and bytes")
             made = tried_signals(count, channels, time)
-            return made, None, "seeded noise, tones and steps as raw samples"
-        return seeded_samples(path, count), None, "seeded noise over the input's range"
+            return _Given(made, None, "seeded noise, tones and steps as raw samples")
+        return _Given(seeded_samples(path, count), None, "seeded noise over the input's range")
     from hwkd.engine.run.run_folder import RunFolder
     from hwkd.engine.setup.config import SearchConfig
     from hwkd.engine.setup.resolve import load_data
@@ -190,6 +208,7 @@ def _samples(
     # Files list their classes one after another: the first of them are no sample of the split.
     chosen = np.random.default_rng(0).permutation(len(test))[:count]
     score = partial(data.head.scores, targets=test.labels[chosen])
-    inputs = test.inputs if raw is None or data.raw_test is None else data.raw_test
+    raws = None if raw is None or data.raw_test is None else data.raw_test[chosen]
+    inputs = raws if raws is not None and raw is not None and raw.is_whole else test.inputs[chosen]
     shown = "" if len(chosen) == len(test) else f"{len(chosen):,} at random of the "
-    return inputs[chosen], score, f"{shown}test split of {data.source}"
+    return _Given(inputs, score, f"{shown}test split of {data.source}", raws)

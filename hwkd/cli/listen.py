@@ -67,9 +67,8 @@ def _events(found: ListenOutcome) -> list[str]:
 def _summary(found: ListenOutcome) -> str:
     stride = f"{found.stride / found.rate_hz:.3g} s" if found.rate_hz else f"{found.stride} samples"
     limit = "no threshold" if found.threshold is None else f"threshold {found.threshold:.3g}"
-    return (
-        f"{len(found.ends):,} inferences, one every {stride}; {limit}, smoothing {found.smoothing}"
-    )
+    count = "1 inference" if len(found.ends) == 1 else f"{len(found.ends):,} inferences"
+    return f"{count}, one every {stride}; {limit}, smoothing {found.smoothing}"
 
 
 COMMANDS = (

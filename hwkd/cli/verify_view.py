@@ -12,7 +12,7 @@ from hwkd.report import format as show
 from hwkd.report.wrapped_table import WrappedTable
 
 if TYPE_CHECKING:
-    from hwkd.core.verification import FeatureCheck, StreamCheck, Verification
+    from hwkd.core.verification import FeatureCheck, PreparedCheck, StreamCheck, Verification
 
 
 def print_verification(found: Verification, origin: str) -> None:
@@ -124,6 +124,20 @@ def _feature_rows(checked: FeatureCheck | None) -> tuple[tuple[str, str], ...]:
     )
 
 
+def _prepared_rows(checked: PreparedCheck | None) -> tuple[tuple[str, str], ...]:
+    if checked is None:
+        return ()
+    size = f", by up to {checked.max_lsb} LSB" if checked.max_lsb else ""
+    return (
+        (
+            "raw values brought to scale",
+            f"{checked.differing:,} of {checked.values:,} inputs differ from training's here, "
+            f"{checked.core_differing:,} on the core{size}",
+        ),
+        ("instructions of that, beside these", f"{checked.instructions:,}"),
+    )
+
+
 def _stream_rows(checked: StreamCheck | None) -> tuple[tuple[str, str], ...]:
     if checked is None:
         return ()
@@ -160,6 +174,7 @@ def _summary_table(found: Verification, origin: str) -> WrappedTable:
             for each in found.exits
         ),
         *_feature_rows(found.features),
+        *_prepared_rows(found.prepared),
         *_stream_rows(found.stream),
         ("flash, from the ELF", f"{found.flash_bytes:,} bytes"),
         ("flash, predicted", _bytes(found.flash_predicted_bytes)),

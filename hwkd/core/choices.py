@@ -24,7 +24,7 @@ Tracker: TypeAlias = Literal["tensorboard", "mlflow", "wandb"]
 ObjectiveMode: TypeAlias = Literal["weighted", "pareto"]
 QatMode: TypeAlias = Literal["auto", "on", "off"]
 Risk: TypeAlias = Literal["upper", "expected", "lower"]
-TeacherSees: TypeAlias = Literal["students", "paired"]
+TeacherSees: TypeAlias = Literal["students", "paired", "samples"]
 RoundingChoice: TypeAlias = Literal["auto", "float", "q31", "tflite"]
 
 # Weights of the objective: error (0 to 1), divergence from the teacher (about 0.05 to 0.5 nats,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.metric import Metric, Scores
@@ -71,6 +71,8 @@ class OutputKind:
         of_classes: they are logits of classes: what smooths, softens or compares classes has a
             meaning.
         of_maps: an output is a map of the picture, and targets move with their pictures.
+        of_squares: the loss takes outputs that are yet to be repeated in squares, too, to the same
+            result in less time.
         cell_pixels: side of the square of the picture that a position of such a map is for.
         mirror_swaps: two outputs that change places in a mirror image, as left and right.
         edges: how many outputs, the last, are edges of things, whose boxes are the targets; None
@@ -100,6 +102,7 @@ class OutputKind:
     python: str = ""
     answers: tuple[str, ...] = ()
     of_maps: bool = False
+    of_squares: bool = False
     cell_pixels: int = 1
     mirror_swaps: tuple[int, int] | None = None
     edges: int | None = None
@@ -117,6 +120,16 @@ class OutputKind:
 
 
 OUTPUT_KINDS: Registry[OutputKind] = Registry("kind of output")
+
+
+@runtime_checkable
+class WeighsClasses(Protocol):
+    """A head whose loss may count some classes more than others."""
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """What each class counts; none is 1 for all."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

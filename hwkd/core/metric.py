@@ -32,6 +32,11 @@ class Metric(StrictModel):
     unit: str
     direction: Literal["max", "min"]
 
+    @property
+    def is_share(self) -> bool:
+        """Whether it is a share of what there is, 0 to 1."""
+        return self.unit == "ratio"
+
     def of(self, scores: Scores) -> float:
         """Return this metric's value.
 
@@ -54,16 +59,16 @@ class Metric(StrictModel):
         """Return what was lost of a score: of a ratio the difference, else the share; 0 unknown."""
         if before is None or after is None:
             return 0.0
-        whole = 1.0 if self.unit == "ratio" else abs(self.of(before)) or 1.0
+        whole = 1.0 if self.is_share else abs(self.of(before)) or 1.0
         return self.gain(self.of(before), self.of(after)) / whole
 
     def signed(self, difference: float) -> str:
         """Return a difference without unit, a ratio's in points."""
-        return f"{100.0 * difference:+.2f}" if self.unit == "ratio" else f"{difference:+.4g}"
+        return f"{100.0 * difference:+.2f}" if self.is_share else f"{difference:+.4g}"
 
     def difference(self, difference: float) -> str:
         """Return a difference with its unit, for people; a ratio's is in points."""
-        unit = "points" if self.unit == "ratio" else self.unit
+        unit = "points" if self.is_share else self.unit
         return f"{self.signed(difference)} {unit}".rstrip()
 
     @property
@@ -73,7 +78,7 @@ class Metric(StrictModel):
 
     def text(self, value: float) -> str:
         """Return a value with its unit, for people."""
-        if self.unit == "ratio":
+        if self.is_share:
             return f"{100.0 * value:.2f} %"
         return f"{value:.4g} {self.unit}".rstrip()
 

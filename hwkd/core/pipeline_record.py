@@ -8,6 +8,9 @@ from hwkd.core.strict_model import StoredInt, StrictModel
 
 StepValue: TypeAlias = float | str | tuple[float, ...] | tuple[str, ...]
 
+# Bits behind the point of what the step "standardise" gives: a deviation has 256 steps.
+UNIT_BITS = 8
+
 
 class StepRecord(StrictModel):
     """One step.

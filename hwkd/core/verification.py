@@ -102,6 +102,28 @@ class FeatureCheck(StrictModel):
     table_bytes: StoredInt
 
 
+class PreparedCheck(StrictModel):
+    """Raw values that `model_run_raw` brings to scale in floats, through a program of its own.
+
+    Attributes:
+        values: int8 inputs of the network compared, here and on the core each.
+        differing: of them on this computer, from NumPy's.
+        core_differing: the same on the core.
+        max_lsb: largest of these differences.
+        answers_differing: outputs of the core's program that are not those of the network's C
+            for the int8 inputs that the core made.
+        instructions: executed by the core to bring one raw input to scale, the most; not in
+            `instructions_per_inference`, not a time.
+    """
+
+    values: StoredInt
+    differing: StoredInt
+    core_differing: StoredInt
+    max_lsb: StoredInt
+    answers_differing: StoredInt
+    instructions: StoredInt
+
+
 class StreamCheck(StrictModel):
     """A recording through the C that takes frames as they come, beside whole windows.
 
@@ -177,6 +199,8 @@ class Verification(StrictModel):
         scores: of the emulated core's answers; None without labels.
         features: of raw samples, where the network takes some; instructions per inference have
             theirs, too.
+        prepared: of raw values that become floats first; None where raw values stay in integers,
+            or none are known.
         stream: of the C that takes frames as they come; None where it was not asked for.
         seconds: wall time of the whole check.
     """
@@ -211,6 +235,7 @@ class Verification(StrictModel):
     fit: Fit | None = None
     scores: Scores | None = None
     features: FeatureCheck | None = None
+    prepared: PreparedCheck | None = None
     stream: StreamCheck | None = None
     seconds: float
     tools: dict[str, str] = Field(default_factory=dict)
@@ -250,6 +275,17 @@ def judged(found: Verification) -> Verification:
         faults.append(
             f"features of raw samples differ from those of training: {checked.differing:,} values "
             f"on this computer, {checked.core_differing:,} on the core"
+        )
+    prepared = found.prepared
+    if prepared is not None and prepared.max_lsb > _ALLOWED_LSB:
+        faults.append(
+            f"raw values become other inputs than in training: {prepared.differing:,} of "
+            f"{prepared.values:,} differ on this computer, {prepared.core_differing:,} on the "
+            f"core, by up to {prepared.max_lsb} steps"
+        )
+    if prepared is not None and prepared.answers_differing:
+        faults.append(
+            f"{prepared.answers_differing:,} outputs of model_run_raw differ from the network's"
         )
     stream = found.stream
     if stream is not None and stream.differing + stream.core_differing:

@@ -32,6 +32,7 @@ from hwkd.deploy.toolchain import Command, Tools, find_host_compiler, find_tools
 from hwkd.deploy.verify_exits import answers, exit_checks, outputs_taken, reached
 from hwkd.deploy.verify_layers import LayerComparison
 from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
+from hwkd.deploy.verify_prepared import check_prepared
 from hwkd.deploy.verify_run import (
     VECTOR_BYTES,
     BuildSizes,
@@ -71,6 +72,7 @@ def verify_model(
     samples: NDArray[Any],
     *,
     raw: RawInput | None = None,
+    raw_values: NDArray[Any] | None = None,
     score: Callable[[_Floats], Scores] | None = None,
     rounding: Rounding | None = None,
     kernels: Kernels = "hwkd",
@@ -83,9 +85,11 @@ def verify_model(
 
     Args:
         model_path: int8 ONNX file.
-        samples: normalised float inputs, shape [inputs, *input_shape]; raw ones where `raw` says
-            what makes inputs of them.
+        samples: normalised float inputs, shape [inputs, *input_shape]; raw ones where `raw` makes
+            inputs of them in whole numbers.
         raw: makes inputs of raw samples in the C, and in NumPy.
+        raw_values: some that `raw` brings to scale in floats, to compare that too; None where none
+            are known.
         score: of the core's answers, from its outputs as real numbers, shape [inputs, outputs].
         rounding: None takes the core's, or that of CMSIS-NN.
         patches: into which first layers are divided.
@@ -104,20 +108,22 @@ def verify_model(
         streaming = exported.streaming
     if exported is None or streaming:
         project = _built(model_path, target.core, rounding, kernels, patches)
-    # Files are compared as they are; what raw values become is checked where it is in integers.
-    project = replace(project, raw=raw)
+    # Files are compared as they are; a program of raw values is made where those are known.
+    project = replace(project, raw=raw if raw is not None and raw.is_whole else None)
     flowing = _flowing(model_path, project, target.core, kernels) if streaming else None
     require_fit(project, target)
     tools = find_tools()
     ran = _run(model_path, project, target, samples, tools=tools, progress=progress)
     scores = None if score is None else score(answers(project, ran.on_core.outputs, ran.taken))
-    stream = None
+    prepared = stream = None
+    if raw is not None and not raw.is_whole and raw_values is not None:
+        prepared = check_prepared(project, raw, target, raw_values[:TRACED_INPUTS])
     if flowing is not None:
         stream = check_stream(model_path, project, flowing, target, samples)
     found = _found(project, target, ran, seconds=time.perf_counter() - started)
     about = {
         "model": model_path.name, "kernels": kernels, "tools": dict(tools.versions),
-        "stream": stream,
+        "stream": stream, "prepared": prepared,
     }  # fmt: skip
     return judged(found.model_copy(update={**about, "scores": scores}))
 

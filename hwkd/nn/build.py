@@ -97,18 +97,36 @@ class StudentModule(nn.Module):
         Raises:
             KeyError: if a name is no layer.
         """
+        kept = self._computed(x, {*names, *self.layers.heads})
+        heads = tuple(kept[name] for name in self.layers.heads)
+        return alone_or_all(heads), {name: kept[name] for name in names}
+
+    def before_repeats(self, x: Tensor) -> Tensor | None:
+        """Return the output, small as it is before a last layer repeats it in squares.
+
+        None where the last layer does something else, or there are several outputs.
+        """
+        last = self.layers.layers[-1]
+        if last.kind != "upsample" or last.mode != "nearest" or self.layers.heads != (last.name,):
+            return None
+        (before,) = last.inputs
+        return self._computed(x, {before})[before]
+
+    def _computed(self, x: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
+        """Run the layers up to the last of those that are wanted."""
         values = {"input": x}
         kept: dict[str, Tensor] = {}
         for layer, step in zip(self.layers.layers, self.steps.values(), strict=True):
             inputs = [values[name] for name in layer.inputs]
             values[layer.name] = step(*inputs)
-            if layer.name in names or layer.name in self.layers.heads:
+            if layer.name in wanted:
                 kept[layer.name] = values[layer.name]
+                if len(kept) == len(wanted):
+                    break
             # Without gradients this frees memory as early as the device would.
             for name in self._last_uses[layer.name]:
                 del values[name]
-        heads = tuple(kept[name] for name in self.layers.heads)
-        return alone_or_all(heads), {name: kept[name] for name in names}
+        return kept
 
 
 class Weighted(nn.Module):

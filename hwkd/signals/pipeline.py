@@ -23,6 +23,7 @@ from hwkd.core.errors import RunFolderError, first_line
 from hwkd.core.pipeline_record import PipelineRecord, StepRecord
 from hwkd.core.strict_model import first_problem
 from hwkd.io.discovery import discover
+from hwkd.signals.fused import fused
 from hwkd.signals.source import PipelineC, array_source, signal_source
 from hwkd.signals.step import ArrayStep, RowStep, Shape, Step, StreamStep, TextStep
 from hwkd.signals.text_code import text_source
@@ -121,7 +122,9 @@ class Pipeline:
         if self.is_text:
             return text_source(self.steps, shapes, function=function, put=put)
         if self.is_signal:
-            return signal_source(self.steps, shapes, function=function, put=put)
+            steps = fused(self.steps)
+            shapes = shapes_of(steps, self.raw_shape)
+            return signal_source(steps, shapes, function=function, put=put)
         chosen = tuple(step for step in self.steps if isinstance(step, ArrayStep))
         return array_source(chosen, shapes, function=function, put=put, dtype=self.raw_dtype)
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from hwkd.signals.fused import fused
+from hwkd.signals.pipeline import shapes_of
 from hwkd.signals.step import RowStep, Shape, Step, StreamStep, TextStep
 
 # Per call of a step with a row, and per feature that is standardised, quantised and put.
@@ -54,6 +56,8 @@ def work_of(steps: Sequence[Step], shapes: Sequence[Shape]) -> dict[str, float]:
         shapes: before each and after the last.
     """
     found: dict[str, float] = defaultdict(float)
+    steps = fused(steps)
+    shapes = shapes_of(steps, shapes[0])
     for step, shape in zip(steps, shapes, strict=False):
         if isinstance(step, _COUNTED):
             for unit, amount in step.work(shape).items():
@@ -67,7 +71,7 @@ def work_of(steps: Sequence[Step], shapes: Sequence[Shape]) -> dict[str, float]:
 
 def kinds_of(steps: Sequence[Step]) -> tuple[str, ...]:
     """Return what code a pipeline has, by kind of step."""
-    return (BASE, *(step.kind for step in steps if isinstance(step, _COUNTED)))
+    return (BASE, *(step.kind for step in fused(steps) if isinstance(step, _COUNTED)))
 
 
 def on_core(steps: Sequence[Step], shapes: Sequence[Shape], core: str) -> CoreWork | None:

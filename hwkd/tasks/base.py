@@ -67,7 +67,7 @@ class TaskData:
             ships may learn from it in the end; False where the source brought it.
         validation_copies: of validation, varied as copies that train has of its own examples; None
             where it has none, or nothing may learn from validation.
-        raw_test: samples or bytes of the test split, where the pipeline takes whole numbers.
+        raw_test: of the test split as read, what the pipeline takes; None where nothing kept it.
         sample_rate_hz: samples per second of signals; None where the source does not say.
         texts: UTF-8 bytes of each split, shape [n, 1, bytes]; None where inputs are no texts.
         features: that were computed, as `--features` takes them.
@@ -91,7 +91,7 @@ class TaskData:
     notes: tuple[str, ...] = ()
     validation_from_train: bool = False
     validation_copies: Split | None = None
-    raw_test: NDArray[np.integer[Any]] | None = None
+    raw_test: NDArray[Any] | None = None
     sample_rate_hz: float | None = None
     texts: Mapping[SplitName, NDArray[np.uint8]] | None = None
     features: str = RAW

@@ -22,18 +22,17 @@ from hwkd.core.head import (
 from hwkd.core.likeliest import likeliest
 from hwkd.core.metric import Metric, Scores
 from hwkd.tasks.classes_out import ClassesOut
+from hwkd.tasks.maps_loss import UNLABELLED
 from hwkd.tasks.no_threshold import NoThreshold
 from hwkd.tasks.own_targets import NoCorrection, knowledge_of_its_own
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_UNLABELLED = -1
 IOU = Metric(name="mean IoU", unit="ratio", direction="max")
 _PIXELS = Metric(name="pixel accuracy", unit="ratio", direction="max")
 MAP_METRICS = (IOU, _PIXELS)
 _MOST_IN_TABLE = 50
-_MOST_WEIGHT = 10.0
 
 
 def _answer(form: OutputForm) -> CAnswer:
@@ -91,6 +90,7 @@ _MAPS = OutputKind(
     answer=_answer,
     head=_head,
     of_maps=True,
+    of_squares=True,
 )
 OUTPUT_KINDS.register(_MAPS.name)(_MAPS)
 
@@ -129,18 +129,16 @@ class MapsHead(NoCorrection, ClassesOut, NoThreshold):
         """Return the mean weighted cross-entropy of the positions with a class, in nats.
 
         A position counts as its class weighs, smoothed share included; see `ClassesHead.loss`.
-        """
-        from torch.nn import functional
 
-        classes = targets.long()
-        losses = functional.cross_entropy(
-            outputs, classes, ignore_index=_UNLABELLED, reduction="none", label_smoothing=smoothing
-        )
-        if self.weights:
-            losses = losses * outputs.new_tensor(self.weights)[classes.clamp(min=0)]
-        counted = targets.numel() if some_unlabelled else int((targets >= 0).sum())
-        total: Tensor = losses.sum() / max(1, counted)
-        return total
+        Args:
+            outputs: each for one position, or, if there are fewer, for a square or rectangle.
+        """
+        from hwkd.tasks.maps_loss import pixel_loss
+
+        return pixel_loss(
+            outputs, targets, weights=self.weights, smoothing=smoothing,
+            some_unlabelled=some_unlabelled,
+        )  # fmt: skip
 
     def scores(
         self,
@@ -236,7 +234,7 @@ class MapsHead(NoCorrection, ClassesOut, NoThreshold):
 
     def unlabelled(self, count: int) -> NDArray[np.int16]:
         """Return so many masks without a class."""
-        return np.full((count, *self.grid), _UNLABELLED, dtype=np.int16)
+        return np.full((count, *self.grid), UNLABELLED, dtype=np.int16)
 
 
 def _shared_and_either(counts: Ints) -> tuple[Ints, Ints]:
@@ -244,18 +242,3 @@ def _shared_and_either(counts: Ints) -> tuple[Ints, Ints]:
     shared = np.diagonal(counts, axis1=-2, axis2=-1)
     either = counts.sum(axis=-1) + counts.sum(axis=-2) - shared
     return shared, either
-
-
-def rarer_count_more(targets: AnyArray, classes: int) -> tuple[float, ...]:
-    """Return weights by the square root of how rare classes are, 1 on average over positions.
-
-    The mean IoU counts classes alike, and most positions show the ground: after 64,000 pictures of
-    composed scenes it is .300 with them and .264 without on test, .293 and .284 on validation (one
-    network, one seed). Whole balance would have
-    every edge of a thing drawn too far out. A class that no position has does not count, and none
-    counts more than ten times.
-    """
-    counts = np.bincount(targets[targets >= 0].astype(np.int64), minlength=classes)
-    weights = (counts > 0) / np.sqrt(np.maximum(counts, 1))
-    mean = float((counts * weights).sum()) / max(1, int(counts.sum()))
-    return tuple(np.minimum(weights / mean, _MOST_WEIGHT).tolist()) if mean > 0 else ()

@@ -94,7 +94,7 @@ def prepare(
         notes=(*data.notes, *on_scaling, *repeats(given), *uneven_classes(data, head, reading)),
         validation_from_train=data.validation_from_train,
         validation_copies=splits.get("copies"),
-        raw_test=data.given()["test"].inputs if is_whole else None,
+        raw_test=data.given()["test"].inputs,
         sample_rate_hz=data.sample_rate_hz,
         texts=_inputs(data) if pipeline.is_text else None,
         features=reading.features or RAW,

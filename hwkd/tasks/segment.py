@@ -11,7 +11,8 @@ from hwkd.core.metric import Metric
 from hwkd.core.progress import Progress
 from hwkd.core.reading import Reading
 from hwkd.tasks.base import Task
-from hwkd.tasks.maps_head import IOU, MAP_METRICS, MapsHead, rarer_count_more
+from hwkd.tasks.maps_head import IOU, MAP_METRICS, MapsHead
+from hwkd.tasks.maps_loss import rarer_count_more
 from hwkd.tasks.mask_folder import LAYOUT, read_mask_folder
 from hwkd.tasks.raw import RawData
 from hwkd.tasks.scene_task import SceneTask

@@ -45,6 +45,15 @@ class TakesTurns(Protocol):
         ...
 
 
+@runtime_checkable
+class RepeatsOutputs(Protocol):
+    """A module that may end by repeating its output in squares."""
+
+    def before_repeats(self, x: Tensor) -> Tensor | None:
+        """Return the output before it is repeated; None if it is not."""
+        ...
+
+
 class TaskLoss:
     """The labels alone: what a student learns without a teacher."""
 
@@ -58,9 +67,14 @@ class TaskLoss:
 
     def __call__(self, module: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Return the loss under the head's name for it."""
+        outputs = None
+        if self._head.kind.of_squares and isinstance(module, RepeatsOutputs):
+            outputs = module.before_repeats(batch.inputs)
+        if outputs is None:
+            outputs = module(batch.inputs)
         # The network may compute in half precision; the loss does not.
         loss = self._head.loss(
-            module(batch.inputs).float(),
+            outputs.float(),
             batch.labels,
             smoothing=self._label_smoothing,
             some_unlabelled=self._some_unlabelled,

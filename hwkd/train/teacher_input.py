@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hwkd.core.errors import TeacherError
-from hwkd.core.pipeline_record import PipelineRecord
+from hwkd.core.pipeline_record import UNIT_BITS, PipelineRecord, StepRecord
 from hwkd.core.teacher_input import TEACHER_INPUTS, TeacherInput
 
 # Of the pictures that most published image networks were trained on, at 0 to 1; as torchvision has
@@ -109,7 +109,8 @@ def seen_input(wanted: TeacherInput, pipeline: PipelineRecord) -> SeenInput:
         )
     if wanted.base == "normalised":
         return SeenInput(wanted=wanted, **_affine(np.ones(1), np.zeros(1), mean, std))
-    if len(pipeline.steps) > 1 or first.kind != "normalise":
+    kept = None if len(pipeline.steps) > 1 else _moments(first)
+    if kept is None:
         kinds = ", ".join(step.kind for step in pipeline.steps)
         raise TeacherError(
             f"--teacher-input {wanted.text}: raw values cannot be had back after the preprocessing "
@@ -118,9 +119,22 @@ def seen_input(wanted: TeacherInput, pipeline: PipelineRecord) -> SeenInput:
     if wanted.base == "imagenet":
         mean, std = _IMAGENET
     low, high = _range(wanted.base, pipeline)
-    kept_mean, kept_std = (np.array(cast(Any, first.values[n]), float) for n in ("mean", "std"))
-    scaled = _affine(kept_std / (high - low), (kept_mean - low) / (high - low), mean, std)
+    scaled = _affine(kept[1] / (high - low), (kept[0] - low) / (high - low), mean, std)
     return SeenInput(wanted=wanted, **scaled)
+
+
+def _moments(step: StepRecord) -> tuple[_Numbers, _Numbers] | None:
+    """Return what a step took off each channel and divided it by; None of steps that do more."""
+    given = {name: np.array(cast(Any, value), float) for name, value in step.values.items()}
+    if step.kind == "normalise":
+        return given["mean"], given["std"]
+    if step.kind == "standardise":
+        whole = 2.0 ** given["shifts"]
+        # Its offsets hold the half that rounds.
+        factors = np.maximum(given["factors"], 1.0)
+        mean = (np.floor(whole / 2) - given["offsets"]) / factors
+        return mean, 2.0**UNIT_BITS * whole / factors
+    return None
 
 
 def usual_inputs(pipeline: PipelineRecord) -> tuple[SeenInput, ...]:

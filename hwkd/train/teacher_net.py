@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hwkd.core.head import OutputKind
 from hwkd.core.signals import swapped
+from hwkd.train.teacher_blocks import ConvNorm, Residual
+from hwkd.train.teacher_maps import maps_net
 
 _LONGEST_SIDE_AFTER_STEM = 20
 _LONGEST_TIME_AFTER_STEM = 64
@@ -32,35 +33,6 @@ class TeacherNetConfig:
     blocks: tuple[int, int] = (1, 1)
 
 
-class _ConvNorm(nn.Sequential):
-    def __init__(
-        self, channels_in: int, channels_out: int, kernel: tuple[int, int], stride: tuple[int, int]
-    ) -> None:
-        super().__init__(
-            nn.Conv2d(
-                channels_in,
-                channels_out,
-                kernel,
-                stride,
-                padding=(kernel[0] // 2, kernel[1] // 2),
-                bias=False,
-            ),
-            nn.BatchNorm2d(channels_out),
-            nn.ReLU(inplace=True),
-        )
-
-
-class _Residual(nn.Module):
-    def __init__(self, channels: int, kernel: tuple[int, int]) -> None:
-        super().__init__()
-        self.first = _ConvNorm(channels, channels, kernel, (1, 1))
-        self.second = _ConvNorm(channels, channels, kernel, (1, 1))
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        outputs: Tensor = inputs + self.second(self.first(inputs))
-        return outputs
-
-
 class _TeacherNet(nn.Module):
     def __init__(self, body: nn.Sequential, channels: int, num_outputs: int) -> None:
         super().__init__()
@@ -72,63 +44,6 @@ class _TeacherNet(nn.Module):
         features = self.body(images)
         # Mean and maximum together: what an image is made of and what is in it somewhere.
         logits: Tensor = self.classifier(features.mean((2, 3)) + features.amax((2, 3)))
-        return logits
-
-
-class _MapNet(nn.Module):
-    """Down to a quarter of the height and width, and up again beside what was seen on the way."""
-
-    def __init__(self, channels: int, width: int, num_outputs: int) -> None:
-        super().__init__()
-        window, whole, half = (3, 3), (1, 1), (2, 2)
-        self.first = nn.Sequential(
-            _ConvNorm(channels, width, window, whole), _Residual(width, window)
-        )
-        self.second = nn.Sequential(
-            _ConvNorm(width, 2 * width, window, half), _Residual(2 * width, window)
-        )
-        self.third = nn.Sequential(
-            _ConvNorm(2 * width, 4 * width, window, half), _Residual(4 * width, window),
-            _ConvNorm(4 * width, 2 * width, window, whole),
-        )  # fmt: skip
-        self.up = _ConvNorm(2 * width, width, window, whole)
-        self.last = _ConvNorm(width, width, window, whole)
-        self.classifier = nn.Conv2d(width, num_outputs, 1)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        whole = self.first(inputs)
-        half = self.second(whole)
-        half = half + functional.interpolate(self.third(half), half.shape[2:])
-        whole = whole + functional.interpolate(self.up(half), whole.shape[2:])
-        logits: Tensor = self.classifier(self.last(whole))
-        return logits
-
-
-class _CellNet(nn.Module):
-    """Down to a sixteenth of the height and width, and up to an eighth beside what was seen there.
-
-    The step from an eighth on gives each cell a view of things that are larger than it.
-    """
-
-    def __init__(self, channels: int, width: int, num_outputs: int) -> None:
-        super().__init__()
-        window, whole, half = (3, 3), (1, 1), (2, 2)
-        self.eighth = nn.Sequential(
-            _ConvNorm(channels, width, window, half), _ConvNorm(width, width, window, half),
-            _Residual(width, window), _ConvNorm(width, 2 * width, window, half),
-            _Residual(2 * width, window),
-        )  # fmt: skip
-        self.sixteenth = nn.Sequential(
-            _ConvNorm(2 * width, 4 * width, window, half), _Residual(4 * width, window),
-            _Residual(4 * width, window), _ConvNorm(4 * width, 2 * width, whole, whole),
-        )  # fmt: skip
-        self.last = _ConvNorm(2 * width, 2 * width, window, whole)
-        self.classifier = nn.Conv2d(2 * width, num_outputs, 1)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        fine = self.eighth(inputs)
-        seen = fine + functional.interpolate(self.sixteenth(fine), fine.shape[2:])
-        logits: Tensor = self.classifier(self.last(seen))
         return logits
 
 
@@ -172,8 +87,7 @@ def build_teacher_net(
         kind: of the outputs, where they may be maps.
     """
     if kind is not None and kind.of_maps:
-        make = _CellNet if kind.cell_pixels > 1 else _MapNet
-        net = make(input_shape[0], config.width, num_outputs)
+        net = maps_net(input_shape, config.width, num_outputs, kind)
         kind.begin(net.classifier.bias)
         return _in_fast_layout(net)
     is_image = len(input_shape) == 3
@@ -189,10 +103,10 @@ def build_teacher_net(
 
     narrow, wide = config.width, 2 * config.width
     body = nn.Sequential(
-        _ConvNorm(input_shape[0], narrow, window(size), window(stride)),
-        *(_Residual(narrow, window(3)) for _ in range(config.blocks[0])),
-        _ConvNorm(narrow, wide, window(3), window(2)),
-        *(_Residual(wide, window(3)) for _ in range(config.blocks[1])),
+        ConvNorm(input_shape[0], narrow, window(size), window(stride)),
+        *(Residual(narrow, window(3)) for _ in range(config.blocks[0])),
+        ConvNorm(narrow, wide, window(3), window(2)),
+        *(Residual(wide, window(3)) for _ in range(config.blocks[1])),
     )
     return _in_fast_layout(_TeacherNet(body, wide, num_outputs))
 

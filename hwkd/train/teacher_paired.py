@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hwkd.core.choices import TeacherSees
 from hwkd.core.errors import DataError, TeacherError
 from hwkd.core.head import Head
 from hwkd.train.dataset import SPLITS, Dataset
@@ -16,12 +17,21 @@ from hwkd.train.known_rows import KnownRows
 from hwkd.train.teacher_answers import AnswersTeacher
 from hwkd.train.teacher_around import AroundTeacher, Network
 
+_SEEN: Mapping[TeacherSees, str] = {
+    "paired": "the other half of each pair", "samples": "samples, without their features",
+}  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class PairedTeacher(AroundTeacher):
-    """See `hwkd.train.teacher.Teacher`; asked about an example, it looks at its other half."""
+    """See `hwkd.train.teacher.Teacher`; asked about an example, it looks at its other half.
+
+    Attributes:
+        sees: what that half is.
+    """
 
     theirs: Dataset = field(repr=False)
+    sees: TeacherSees = "paired"
     rows: KnownRows = field(repr=False)
     further: NDArray[np.float32] | None = field(default=None, repr=False)
 
@@ -32,6 +42,7 @@ class PairedTeacher(AroundTeacher):
         theirs: Dataset,
         ours: Dataset,
         *,
+        sees: TeacherSees = "paired",
         further: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
     ) -> PairedTeacher:
         """Pair two data sets, example by example.
@@ -39,6 +50,7 @@ class PairedTeacher(AroundTeacher):
         Args:
             networks: one.
             theirs: what it sees.
+            sees: what that is beside what students see.
             ours: what students see.
             further: inputs without labels, those of the teacher and those of students.
 
@@ -49,21 +61,23 @@ class PairedTeacher(AroundTeacher):
         network = networks[0]
         if len(networks) > 1 or isinstance(network, AnswersTeacher):
             raise TeacherError(
-                "--teacher-sees paired: takes one teacher that runs; hwkd answers writes what it "
+                f"--teacher-sees {sees}: takes one teacher that runs; hwkd answers writes what it "
                 "says of pairs as a file, which then is about what students see"
             )
         for name in SPLITS:
             own, other = ours.split(name).labels, theirs.split(name).labels
             if not np.array_equal(own, other):
                 raise DataError(
-                    f"--teacher-sees paired: the {name} split has {len(own)} examples for students "
+                    f"--teacher-sees {sees}: the {name} split has {len(own)} examples for students "
                     f"and {len(other)} for the teacher, or in another order; give one of each pair "
                     "in the same place of both arrays"
                 )
         if further is None:
-            return cls(network=network, theirs=theirs, rows=KnownRows.of(ours))
+            return cls(network=network, theirs=theirs, sees=sees, rows=KnownRows.of(ours))
         known = [*(np.asarray(ours.split(name).inputs) for name in SPLITS), further[1]]
-        return cls(network=network, theirs=theirs, rows=KnownRows(known), further=further[0])
+        return cls(
+            network=network, theirs=theirs, sees=sees, rows=KnownRows(known), further=further[0]
+        )
 
     @property
     def identity(self) -> str:
@@ -76,7 +90,7 @@ class PairedTeacher(AroundTeacher):
     @property
     def description(self) -> str:
         """How it was made, and what it sees."""
-        return f"{self.network.description}; sees the other half of each pair"
+        return f"{self.network.description}; sees {_SEEN[self.sees]}"
 
     @property
     def head(self) -> Head:

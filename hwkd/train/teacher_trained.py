@@ -36,7 +36,7 @@ from hwkd.train.weights_file import tensors_digest
 __all__ = ["TeacherTraining", "train_or_load_teacher"]
 
 # Part of the cache key: raise it when the same configuration would train another teacher.
-_RECIPE_VERSION = 3
+_RECIPE_VERSION = 4
 # Also part of it: raise it when the file holds something else.
 _FILE_VERSION = 4
 

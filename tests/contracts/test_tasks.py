@@ -1,12 +1,15 @@
 """What every registered task promises: its metrics, its loss, its scores, its pipeline in C."""
 
+import json
 import shutil
 import subprocess
 from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from support.boxed import write_coco
 from support.drawn import write_drawn
 from support.recordings import write_recordings
@@ -14,11 +17,14 @@ from support.scenes import write_scenes
 from support.spoken import write_spoken, write_wake_word
 from support.texts import write_texts
 
+import hwkd
 from hwkd.core.box_targets import wanted_outputs
 from hwkd.core.boxes import CELL_PIXELS
 from hwkd.core.catalog import TASKS
 from hwkd.core.errors import ConfigError, UnknownNameError
+from hwkd.core.head import OUTPUT_KINDS
 from hwkd.core.reading import Reading
+from hwkd.deploy.student_facts import METADATA_KEY
 from hwkd.io.discovery import discover
 from hwkd.signals.pipeline import Pipeline
 
@@ -228,6 +234,73 @@ def test_every_number_of_a_step_is_in_the_fingerprint(data):
             known.add(replace(pipeline, steps=steps).fingerprint)
     known.add(replace(pipeline, raw_shape=(1, *pipeline.raw_shape)).fingerprint)
     assert len(known) >= 3
+
+
+def write_network(path, data, task):
+    """Write a network that multiplies the mean of its input, and what hwkd exports of it beside.
+
+    Returns the factor of each output.
+    """
+    shape = perfect(data)[:1].shape if task.kind != "repeated values" else (1, data.num_outputs)
+    factors = np.random.default_rng(0).normal(0, 3, shape).astype(np.float32)
+    nodes = [
+        helper.make_node("ReduceMean", ["x", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Reshape", ["mean", "shape"], ["one"]),
+        helper.make_node("Mul", ["one", "factors"], ["y"]),
+    ]
+    stored = [
+        numpy_helper.from_array(np.arange(1, 1 + len(data.input_shape)), "axes"),
+        numpy_helper.from_array(np.array([-1, *[1] * (factors.ndim - 1)]), "shape"),
+        numpy_helper.from_array(factors, "factors"),
+    ]
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", *data.input_shape])
+    graph = helper.make_graph(
+        nodes, "g", [given], [helper.make_empty_tensor_value_info("y")], stored
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    head = data.head
+    said = {
+        "preprocessing": data.pipeline.record().model_dump(mode="json"),
+        "data": {"task": task.name},
+        "answer": {"kind": head.kind.name, "labels": head.names, "mean": head.answer_mean,
+                   "std": head.answer_std},
+    }  # fmt: skip
+    helper.set_model_props(model, {METADATA_KEY: json.dumps(said)})
+    onnx.save(model, path)
+    return factors
+
+
+def write_examples(path, data):
+    """Write examples of a task that brings its own data."""
+    count = 60
+    labels = np.random.default_rng(0).normal(size=count).astype(np.float32)
+    if data.head.kind.name != "values":
+        labels = np.array(data.head.kind.answers or data.head.names)[np.arange(count) % 2]
+    inputs = raw_inputs(data.pipeline, count)
+    np.savez(path, x_train=inputs, y_train=labels, x_test=inputs, y_test=labels)
+    return path
+
+
+def test_a_file_with_outputs_of_every_kind_is_evaluated(task, source, data, tmp_path):
+    factors = write_network(tmp_path / "m.onnx", data, task)
+    given = source or write_examples(tmp_path / "d.npz", data)
+    found = hwkd.evaluate(tmp_path / "m.onnx", data=given)
+    judged = task.labelled(given, Reading(), raw_shape=data.pipeline.raw_shape)
+    prepared = data.pipeline.apply(judged.inputs.reshape(-1, *data.pipeline.raw_shape))
+    mean = prepared.mean(axis=tuple(range(1, prepared.ndim)))
+    outputs = mean.reshape(-1, *[1] * (factors.ndim - 1)) * factors
+    head = data.head.at(None)
+    expected = head.scores(outputs, head.targets(judged.labels, prepared), judged.wholes)
+    # Scores at a wanted rate are the data's alone.
+    same = expected.keys() & found.scores.keys()
+    assert found.examples == len(outputs)
+    assert same
+    for name in same:
+        assert found.scores[name] == pytest.approx(expected[name], rel=1e-3, abs=0.02)
+
+
+def test_every_kind_of_output_has_a_task():
+    assert {task.kind for task in map(TASKS.get, TASKS.names())} == set(OUTPUT_KINDS.names())
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")

@@ -183,7 +183,7 @@ def test_values_before_the_activation_are_found_in_a_teacher() -> None:
 
 def test_features_of_a_teacher_that_averages_mirror_images_are_of_the_picture_as_it_is() -> None:
     torch.manual_seed(0)
-    for kind, stage in ((None, "body"), (output_kind("class maps"), "second")):
+    for kind, stage in ((None, "body"), (output_kind("class maps"), "down.1")):
         net = build_teacher_net((1, 8, 8), 3, TeacherNetConfig(width=4), kind=kind).eval()
         inputs, needs = torch.randn(2, 1, 8, 8), frozenset({Signal.FEATURES})
         averaged = Taps(MirrorAveraged(net, kind), Places(features=(f"net.{stage}",)), needs)

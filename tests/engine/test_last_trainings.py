@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from types import SimpleNamespace
 
 import pytest
 from support.made_records import completed
@@ -11,11 +12,13 @@ from support.tiny_search import make_run
 
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.objective import ObjectiveConfig
-from hwkd.engine.search.ending import Ending, rounds_in
+from hwkd.engine.search.ending import Ending, is_hard, rounds_in
 from hwkd.engine.search.last_trainings import last_trainings
+from hwkd.tasks.boxes_head import boxes_head
+from hwkd.tasks.maps_head import MapsHead
+from hwkd.tasks.reconstruction_head import ReconstructionHead
 
 GOAL = ObjectiveConfig(mode="weighted", alpha=1.0, beta=0.0, gamma=0.0, target_latency_s=1.0)
-BRIEF_PASSES = 4.0
 
 
 BRIEF_PASSES, PASS_S = 4.0, 1.0
@@ -58,6 +61,19 @@ def test_the_best_network_is_also_trained_to_lengths_between_brief_and_whole(run
 
 def test_where_much_is_wrong_two_networks_share_all_the_time(run):
     assert epochs_of(run, left_s=100 * PASS_S, error=0.3) == [(0, 2000), (1, 2000)]
+
+
+def test_much_may_be_wrong_with_shares_of_classes_maps_and_things_alone():
+    heads = {
+        "maps": MapsHead(names=("a", "b"), grid=(8, 8)),
+        "boxes": boxes_head(("a", "b")),
+        "anomalies": ReconstructionHead(names=("a", "b")),
+    }
+    wrong = {
+        name: is_hard(completed(0, error=0.6), SimpleNamespace(data=SimpleNamespace(head=head)))
+        for name, head in heads.items()
+    }
+    assert wrong == {"maps": True, "boxes": True, "anomalies": False}
 
 
 def test_a_training_of_what_errs_much_sees_twice_as_many_samples_before_the_next(run):

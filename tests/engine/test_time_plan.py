@@ -136,6 +136,23 @@ def test_a_slow_machine_gives_up_the_teacher_first_and_then_full_trainings():
     assert "teacher" in limit.plan(**asked, has_teacher=True)
 
 
+def test_before_full_trainings_are_given_up_only_two_candidates_are_compared():
+    limit, _ = limit_of(105.0)
+    training_s = math.fsum(
+        limit.plan(trains_teacher=False, final=True, verifies=False)[stage]
+        for stage in ("search", "final training")
+    )
+    searches = []
+    for learned in (4.1, 3.9):  # candidates that all the time is enough for
+        limit.learning_s = training_s / learned
+        shares = limit.plan(trains_teacher=False, final=True, verifies=False)
+        searches.append(shares["search"] / training_s)
+        if "final training" in shares:
+            assert shares["final training"] == pytest.approx(shares["search"])
+            assert limit.candidate_share_s(shares["search"]) == pytest.approx(training_s / 4)
+    assert searches == pytest.approx([0.5, 1.0])
+
+
 def test_a_full_training_of_few_passes_gets_more_of_the_time():
     limit, _ = limit_of(1200.0)
     searches = []

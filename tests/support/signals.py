@@ -17,6 +17,8 @@ RECIPES = {
     "log-mel:bins=20,window=25ms,stride=10ms,pcen=yes,picture=yes": (1, 4800, 16000.0),
     "log-mel:window=64ms,stride=32ms,magnitude=yes,delta=yes,shape=hamming": (2, 6000, 16000.0),
     "log-mel:bins=8,window=10ms,stride=10ms,decimate=2,shape=none": (1, 4000, 16000.0),
+    "log-mel:bins=12,window=16ms,stride=8ms": (2, 1600, 16000.0),
+    "log-mel:bins=12,window=17.05ms,stride=10ms": (1, 1600, 16000.0),
     "mfcc": (1, 8000, 16000.0),
     "mfcc:bins=20,coefficients=10,delta=yes,window=32ms,high=4kHz,decimate=2": (1, 8000, 16000.0),
     "imu": (6, 200, 50.0),

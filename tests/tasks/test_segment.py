@@ -9,7 +9,8 @@ from support.scenes import NAMES, write_scenes
 
 from hwkd.core.errors import DataError
 from hwkd.core.reading import Reading
-from hwkd.tasks.maps_head import MapsHead, rarer_count_more
+from hwkd.tasks.maps_head import MapsHead
+from hwkd.tasks.maps_loss import rarer_count_more
 from hwkd.tasks.mask_folder import read_mask_folder
 from hwkd.tasks.segment import SegmentTask
 
@@ -134,6 +135,22 @@ def test_rare_classes_count_more_in_the_loss_as_scikit_learn_weighs_samples():
     wanted = (weights[given] * -(smoothed * np.log(flat)).sum(axis=1)).mean()
     found = head.loss(torch.from_numpy(outputs), torch.from_numpy(targets), smoothing=0.1)
     assert found.item() == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("grid", [(6, 3), (12, 3), (4, 12)])
+def test_a_coarse_output_loses_what_it_would_repeated(grid, smoothing):
+    random = np.random.default_rng(3)
+    targets = torch.from_numpy(random.integers(-1, 3, size=(5, 12, 12)).astype(np.int16))
+    coarse = torch.from_numpy(random.normal(size=(5, 3, *grid)))
+    down, right = 12 // grid[0], 12 // grid[1]
+    repeated = coarse.repeat_interleave(down, dim=2).repeat_interleave(right, dim=3)
+    for weights in ((), (0.5, 1.0, 2.0)):
+        head = MapsHead(names=NAMES, grid=(12, 12), weights=weights)
+        for some_unlabelled in (False, True):
+            ways = {"smoothing": smoothing, "some_unlabelled": some_unlabelled}
+            wanted = head.loss(repeated, targets, **ways).item()
+            assert head.loss(coarse, targets, **ways).item() == pytest.approx(wanted, rel=1e-9)
 
 
 def test_a_class_of_one_position_counts_ten_times_at_most():

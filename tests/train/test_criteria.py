@@ -8,13 +8,17 @@ from support.heads import LabelsAlone
 from torch import nn
 from torch.nn import functional
 
+from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.signals import Batch
 from hwkd.core.teaching import TrainingSet
 from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.sources import CachedSource
 from hwkd.distill.spec import parse_method
 from hwkd.distill.taps import Places
+from hwkd.nn.build import build_module
 from hwkd.tasks.classes_head import ClassesHead
+from hwkd.tasks.maps_head import MapsHead
+from hwkd.train.criteria import TaskLoss
 
 
 def batch_of(ids, *, copy=0, inputs=None):
@@ -41,6 +45,31 @@ def test_cross_entropy_by_hand(module):
     terms = LabelsAlone()(module, batch_of([0, 1]))
     assert list(terms) == ["cross_entropy"]
     assert terms["cross_entropy"].item() == pytest.approx(math.log1p(math.exp(-1)))
+
+
+def _grads(module, loss):
+    module.zero_grad()
+    loss.backward()
+    return torch.cat([parameter.grad.flatten() for parameter in module.parameters()])
+
+
+@pytest.mark.parametrize("repeats", [True, False])
+def test_maps_are_judged_before_they_are_repeated(repeats):
+    builder = LayersBuilder((2, 8, 8))
+    logits = builder.conv("input", "logits", 3, kernel=3, stride=2 if repeats else 1, norm=False)
+    if repeats:
+        builder.upsample(logits, "classes", factor=2)
+    module = build_module(builder.build(), 0)
+    random = torch.Generator().manual_seed(0)
+    inputs = torch.randn(5, 2, 8, 8, generator=random)
+    masks = torch.randint(-1, 3, (5, 8, 8), generator=random).short()
+    head = MapsHead(names=("a", "b", "c"), grid=(8, 8), weights=(0.5, 1.0, 2.0))
+    batch = Batch(inputs=inputs, labels=masks, sample_ids=torch.arange(5), copy=0)
+    (found,) = TaskLoss(head)(module, batch).values()
+    wanted = head.loss(module(inputs), masks)
+    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(_grads(module, found), _grads(module, wanted))
+    assert (module.before_repeats(inputs) is not None) == repeats
 
 
 def test_label_smoothing_moves_a_share_to_all_classes(module):

@@ -8,10 +8,12 @@ from support.heads import accuracy
 from torch import nn
 
 from hwkd.core.errors import ConfigError, TeacherError
+from hwkd.io.discovery import output_kind
 from hwkd.tasks.classes_head import ClassesHead
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.train.augment import Augmentation
+from hwkd.train.teacher_maps import ClassMapNet
 from hwkd.train.teacher_net import MirrorAveraged, TeacherNetConfig, build_teacher_net
 from hwkd.train.teacher_trained import TeacherTraining, train_or_load_teacher
 
@@ -227,6 +229,26 @@ def test_the_network_takes_any_input_and_costs_little_more_for_a_large_one(shape
     with torch.inference_mode():
         assert net(torch.zeros(2, *shape)).shape == (2, 5)
     assert max(sizes[0]) <= (20 if len(shape) == 3 else 64)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 8, 8), (3, 64, 64), (3, 33, 17), (1, 96, 32), (3, 3, 5), (1, 35, 40)]
+)
+def test_a_teacher_of_masks_names_a_class_at_each_position_of_any_picture(shape):
+    kind = output_kind("class maps")
+    net = build_teacher_net(shape, 5, TeacherNetConfig(width=8), kind=kind).eval()
+    assert isinstance(net, ClassMapNet)
+    inputs = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        outputs, before = net(inputs), net.before_repeats(inputs)
+    assert outputs.shape == (2, 5, *shape[1:])
+    if shape == (1, 35, 40):
+        assert before is None  # 18 positions are not half of 35
+        return
+    down, right = (size // small for size, small in zip(shape[1:], before.shape[2:], strict=True))
+    repeated = before.repeat_interleave(down, dim=2).repeat_interleave(right, dim=3)
+    torch.testing.assert_close(outputs, repeated)
+    assert max(before.shape[2:]) < 64
 
 
 def test_a_teacher_trained_on_mirror_images_answers_alike_for_both(tmp_path):

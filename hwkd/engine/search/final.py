@@ -27,7 +27,7 @@ from hwkd.engine.arms.left_behind import ahead_by_luck, ahead_on_plain_alone
 from hwkd.engine.arms.orders import ArmOrder, ArmResult
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.brief_weights import BriefWeights
-from hwkd.engine.search.ending import Ending, not_affordable
+from hwkd.engine.search.ending import Ending, judged_by_share, not_affordable
 from hwkd.engine.search.finalists import finalists
 from hwkd.engine.search.finish_again import what_came
 from hwkd.engine.search.last_trainings import last_trainings
@@ -78,7 +78,7 @@ def finish_students(
         The record of the student that ships, its files, and what was given up for lack of time.
     """
     started_s = time.monotonic()
-    if context.data.head.kind.of_classes:
+    if judged_by_share(context):
         ranked = finalists(
             ranked, ending.goal, validation_samples=len(context.data.validation.labels)
         )

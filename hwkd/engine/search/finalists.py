@@ -28,9 +28,9 @@ def finalists(
     Args:
         ranked: completed trials, best first; at least one.
         goal: what they are ranked by.
-        validation_samples: that errors, ratios of samples, are means of. The best of many looks
-            better than it is by about its luck; networks that close to it, at equal passes, may be
-            as good.
+        validation_samples: that errors, shares, are of. The best of many looks better than it is
+            by about its luck; networks that close to it, at equal passes, may be as good. Errors of
+            positions and boxes, of which a sample has many, scatter less: more networks may be.
     """
     best, *others = ranked
     if best.objective is None:

@@ -11,7 +11,7 @@ from hwkd.core.errors import ConfigError, HwkdError, UnknownNameError
 from hwkd.core.progress import Progress
 from hwkd.core.verification import Target, Verification, VerificationRecord
 from hwkd.deploy.toolchain import find_host_compiler, find_tools
-from hwkd.deploy.verify import verify_model
+from hwkd.deploy.verify import TRACED_INPUTS, verify_model
 from hwkd.deploy.verify_target import target_of
 from hwkd.engine.arms.export import raw_input
 from hwkd.engine.setup.config import SearchConfig
@@ -69,13 +69,15 @@ def verify_best(
     """
     score = partial(data.head.scores, targets=data.test.labels[:_INPUTS])
     raw = None if data.raw_test is None else raw_input(data.pipeline.record())
-    inputs = data.test.inputs if data.raw_test is None else data.raw_test
+    is_whole = raw is not None and raw.is_whole
+    inputs = data.raw_test if is_whole and data.raw_test is not None else data.test.inputs
     try:
         found = verify_model(
             StudentFiles(folder).int8_path,
             target,
             inputs[:_INPUTS],
             raw=raw,
+            raw_values=None if data.raw_test is None else data.raw_test[:TRACED_INPUTS],
             score=score,
             progress=progress,
         )

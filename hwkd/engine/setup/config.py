@@ -61,7 +61,8 @@ class TeacherConfig(StrictModel):
             is as students see it.
         classes: names of the outputs of each teacher in order; no names are those of the data,
             or what its file says.
-        sees: "paired" is the other half of each example, arrays `teacher_x_*` of an NPZ file.
+        sees: "paired" is the other half of each example, arrays `teacher_x_*` of an NPZ file;
+            "samples" is a signal before any features.
         time_budget_s: bound on training one; None leaves it to the size of the data.
     """
 

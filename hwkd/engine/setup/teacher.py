@@ -22,9 +22,12 @@ from hwkd.engine.setup.open_member import SingleTeacher, Wanted, known_part, ope
 from hwkd.engine.setup.resolve import load_data
 from hwkd.engine.setup.teacher_doubts import find_doubt
 from hwkd.engine.setup.text_teacher import TextTeacher
-from hwkd.engine.setup.transfer import TransferSet, read_unlabelled
+from hwkd.engine.setup.transfer import Half, TransferSet, read_unlabelled
 from hwkd.language.text_classifier import TextClassifier
+from hwkd.signals.features import RAW
 from hwkd.tasks.base import TaskData
+from hwkd.tasks.classes_head import ClassesHead
+from hwkd.tasks.hearing import Hearing
 from hwkd.train.logit_cache import cached_logits, logits_of_copies
 from hwkd.train.teacher import Teacher, TeacherKind, require_knowledge
 from hwkd.train.teacher_detector import DetectorTeacher
@@ -87,10 +90,16 @@ def _data_of_teachers(
         # What was made was made from a teacher of the data themselves.
         transfer = config.transfer.model_copy(update={"made": None})
         _, data = load_data(config.model_copy(update={"transfer": transfer}), progress=progress)
-    if wanted.sees != "paired":
+    if wanted.sees == "students":
         return data, data
-    _require_halves(config.data)
-    reading = config.reading.model_copy(update={"half": "teacher"})
+    other: dict[str, object]
+    if wanted.sees == "paired":
+        _require_halves(config.data)
+        other = {"half": "teacher"}
+    else:
+        _require_features(data, has_teacher=bool(wanted.sources))
+        other = {"features": RAW, "scaling": None, "fitted": (), **_stride_of(data)}
+    reading = config.reading.model_copy(update=other)
     _, seen = load_data(config.model_copy(update={"reading": reading}), progress=progress)
     return data, seen
 
@@ -140,15 +149,18 @@ def open_teachers(
             wanted.members or ((None, None, TeacherInput(), ()),)
         )
     ]
-    if wanted.sees == "paired":
+    if wanted.sees != "students":
         alone = TextTeacher | TextClassifier | DetectorTeacher | MatchedTeacher
         networks = [one for one in members if not isinstance(one, alone)]
         if len(networks) < len(members):  # of a pair, no half is texts or boxes
             raise TeacherError(
-                "--teacher-sees paired: takes a teacher of the classes of the data; leave "
+                f"--teacher-sees {wanted.sees}: takes a teacher of the classes of the data; leave "
                 "--teacher-classes out"
             )
-        return PairedTeacher.of(networks, data, ours, further=_further_pairs(config, data, ours))
+        return PairedTeacher.of(
+            networks, data, ours,
+            sees=wanted.sees, further=_further_pairs(config, data, ours),
+        )  # fmt: skip
     if len(members) == 1:
         return members[0]
     return EnsembleTeacher(members=tuple(members), head=data.head)
@@ -166,7 +178,8 @@ def _further_pairs(
     if given is None:
         return None
     path = Path(given)
-    seen = read_unlabelled(path, theirs.pipeline, half="teacher")
+    half: Half = "teacher" if config.teacher.sees == "paired" else "student"
+    seen = read_unlabelled(path, theirs.pipeline, half=half)
     own = read_unlabelled(path, ours.pipeline)
     if len(seen) != len(own):
         raise DataError(
@@ -187,6 +200,31 @@ def _require_halves(data: str | None) -> None:
             f"--teacher-sees paired: needs an NPZ file with teacher_x_train beside x_train, and "
             f"the data are {data or 'the digits that hwkd brings'}; give one with --data"
         )
+
+
+def _require_features(data: TaskData, *, has_teacher: bool) -> None:
+    """Refuse data whose students see the samples themselves, or that has none.
+
+    Raises:
+        DataError: says what to do.
+        TeacherError: where no teacher is given; one trained here sees what students see.
+    """
+    if not has_teacher:
+        raise TeacherError(
+            "--teacher-sees samples: needs a teacher of yours, as one that is trained here sees "
+            "what students see; give --teacher model.onnx"
+        )
+    if data.features == RAW or data.texts is not None:
+        raise DataError(
+            f"--teacher-sees samples: students of {data.source} see no features of a signal; leave "
+            "it out, or say with --features what they see"
+        )
+
+
+def _stride_of(data: TaskData) -> dict[str, object]:
+    """Return where the next window of continuous audio begins, which follows from the features."""
+    hears = data.head.hears if isinstance(data.head, ClassesHead) else None
+    return {"stride_s": hears.stride_s} if isinstance(hears, Hearing) else {}
 
 
 def judge_teacher(

@@ -60,21 +60,27 @@ static inline hwkd_complex hwkd_halved(hwkd_complex x)
     return result;
 }
 
-HWKD_OWN_REGISTERS static void hwkd_bit_reverse(hwkd_complex *x, uint32_t points)
+/* i with its bits in reversed order, of those that count to `count`; before: that of i - 1. */
+static inline uint32_t hwkd_reversed(uint32_t i, uint32_t before, uint32_t count)
 {
 #if defined(HWKD_HAS_THUMB_DSP)
-    const uint32_t unused = 1u + (uint32_t)__builtin_clz(points);
-    for (uint32_t i = 1; i < points; ++i) {
-        uint32_t j;
-        __asm__("rbit %0, %1" : "=r"(j) : "r"(i));
-        j >>= unused;
+    uint32_t result;
+    (void)before;
+    __asm__("rbit %0, %1" : "=r"(result) : "r"(i));
+    return result >> (1u + (uint32_t)__builtin_clz(count));
 #else
-    for (uint32_t i = 1, j = 0; i < points; ++i) {
-        uint32_t bit = points >> 1;
-        for (; j & bit; bit >>= 1)
-            j ^= bit;
-        j ^= bit;
+    uint32_t bit = count >> 1;
+    (void)i;
+    for (; before & bit; bit >>= 1)
+        before ^= bit;
+    return before ^ bit;
 #endif
+}
+
+HWKD_OWN_REGISTERS static void hwkd_bit_reverse(hwkd_complex *x, uint32_t points)
+{
+    for (uint32_t i = 1, j = 0; i < points; ++i) {
+        j = hwkd_reversed(i, j, points);
         if (i < j) {
             uint64_t one, other;
             memcpy(&one, x + i, sizeof one);
@@ -186,21 +192,26 @@ static inline hwkd_complex *hwkd_turned_butterfly(hwkd_complex *x, int32_t apart
 
 #endif
 
-HWKD_OWN_REGISTERS static void hwkd_levels(hwkd_complex *x, int32_t points, const int16_t *sine, int32_t size)
+static inline void hwkd_pair(hwkd_complex *x, hwkd_complex a, hwkd_complex b)
+{
+    x[0].re = (a.re + b.re) >> 1;
+    x[0].im = (a.im + b.im) >> 1;
+    x[1].re = (a.re - b.re) >> 1;
+    x[1].im = (a.im - b.im) >> 1;
+}
+
+/* Whether the first level is one of pairs: four to the power of nothing gives so many points. */
+static inline int hwkd_has_pairs(int32_t points)
+{
+    return (points & 0x55555555) == 0;
+}
+
+/* All levels from that of `quarter` on, which is a quarter of what it makes. */
+HWKD_OWN_REGISTERS static void hwkd_levels(hwkd_complex *x, int32_t points, int32_t quarter, const int16_t *sine,
+                                           int32_t size)
 {
     const int16_t *cosine = sine + size / 4;
     const hwkd_complex *end = x + points;
-    int32_t quarter = 1;
-    if ((points & 0x55555555) == 0) {
-        for (hwkd_complex *at = x; at < end; at += 2) {
-            const hwkd_complex a = at[0], b = at[1];
-            at[0].re = (a.re + b.re) >> 1;
-            at[0].im = (a.im + b.im) >> 1;
-            at[1].re = (a.re - b.re) >> 1;
-            at[1].im = (a.im - b.im) >> 1;
-        }
-        quarter = 2;
-    }
     for (; quarter < points; quarter *= 4) {
         const int32_t step = size / (4 * quarter);
         for (hwkd_complex *at = x; at < end; at += 4 * quarter)
@@ -227,7 +238,10 @@ HWKD_OWN_REGISTERS static void hwkd_rfft(int32_t *values, const int16_t *sine, i
     const int32_t points = size / 2;
     hwkd_complex *x = (hwkd_complex *)values;
     hwkd_bit_reverse(x, (uint32_t)points);
-    hwkd_levels(x, points, sine, size);
+    if (hwkd_has_pairs(points))
+        for (int32_t i = 0; i < points; i += 2)
+            hwkd_pair(x + i, x[i], x[i + 1]);
+    hwkd_levels(x, points, 1 + hwkd_has_pairs(points), sine, size);
     const int32_t re = x[0].re, im = x[0].im;
     hwkd_complex *high = x + points;
     for (int32_t k = 1; k <= points / 2; ++k) {

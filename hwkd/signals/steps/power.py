@@ -15,11 +15,11 @@ from hwkd.signals.fixed import square_root
 from hwkd.signals.step import CCode, Shape, require_sizes
 
 # Keeps sums of weighted powers within 64 bits; what is cut off lies 120 dB below full scale.
-_SHIFT = 7
+SHIFT = 7
 
 
 def _parts(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    shifted = values.astype(np.int64) >> _SHIFT
+    shifted = values.astype(np.int64) >> SHIFT
     return shifted[..., 0::2], shifted[..., 1::2]
 
 
@@ -29,7 +29,7 @@ def _function(function: str, c_type: str, frequencies: int, value: str) -> str:
     (void)from;
     (void)channel;
     for (int32_t *end = to + {2 * frequencies}; to < end; to += 2) {{
-        const int32_t re = to[0] >> {_SHIFT}, im = to[1] >> {_SHIFT};
+        const int32_t re = to[0] >> {SHIFT}, im = to[1] >> {SHIFT};
         const uint64_t power = (uint64_t)((int64_t)re * re + (int64_t)im * im);
         hwkd_store64(to, {value});
     }}

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from hwkd.core.catalog import STEPS
+from hwkd.core.pipeline_record import UNIT_BITS
 from hwkd.signals.fixed import saturate
 from hwkd.signals.step import CCode, Int32, Shape, require_sizes, table_c
 
-# A deviation has 256 steps.
-UNIT_BITS = 8
 _FACTOR_BITS = 14
 
 
