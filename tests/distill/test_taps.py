@@ -216,9 +216,8 @@ def test_softmax_attention_of_any_network_is_found() -> None:
 
 
 def test_a_network_may_say_itself_where_its_signals_are() -> None:
-    network = Attending()
-    network.places = Places(attention=("weights",), values=("values",))
-    assert discover_places(network, torch.randn(2, 3, 6, 4)) is network.places
+    network = Tokens(tokens=3)
+    assert discover_places(network, torch.randn(2, 1, 6, 4)) is network.places
 
 
 def attention_layers(*, window: int) -> Layers:

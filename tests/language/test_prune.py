@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -177,8 +178,9 @@ def teach(folder, place):
     tokenizer = open_tokenizer(folder / "tokenizer.json", decoder.words)
     windows = read_corpus(place / "text", tokenizer, length=16)["train"]
     recipe, budget = Recipe(rate=0.05, batch=16), Budget(steps=60)
-    train_decoder(decoder.model, windows, recipe, budget, lesson=None, seed=0)
-    decoder.model.save_pretrained(folder)
+    model: Any = decoder.model
+    train_decoder(model, windows, recipe, budget, lesson=None, seed=0)
+    model.save_pretrained(folder)
 
 
 def broken(folder, kind, place):
