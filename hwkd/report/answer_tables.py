@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from hwkd.core.decision_record import (
     Confusion,
+    CountRecord,
     DecisionRecord,
     ReadTextRecord,
     SeenPictureRecord,
@@ -35,11 +36,15 @@ def answer_tables(
     blocks: list[Block] = [_metric_table(final, data, intervals)] if is_told else []
     if final.decision is not None:
         found = final.decision
-        amount = Metric(name=found.rate, unit=found.unit, direction="min").text
         rows = (
             (f"a score from here on means {found.answer}", f"{found.threshold:.6g}"),
-            (f"wanted at most, {found.rate}", amount(found.wanted)),
-            ("reached on validation, int8", amount(found.reached)),
+            (f"wanted at most, {found.rate}", found.rate_text(found.wanted)),
+            ("reached on validation, int8", _rate(found, found.reached, found.on_validation)),
+            *(
+                [("on test, int8", _rate(found, found.on_test.rate, found.on_test))]
+                if found.on_test is not None
+                else []
+            ),
             ("found on validation, int8", fmt.percent(found.detected)),
             *_stream_rows(found),
         )
@@ -65,6 +70,11 @@ def _of_other_classes(names: tuple[str, ...]) -> RunFolderError:
         f"the run counts answers of other classes than its {len(names)} ({', '.join(names[:6])}); "
         "its record was changed or is damaged"
     )
+
+
+def _rate(found: DecisionRecord, rate: float, count: CountRecord | None) -> str:
+    shown = found.rate_text(rate)
+    return shown if count is None else f"{shown} ({found.count_text(count)})"
 
 
 def _stream_rows(found: DecisionRecord) -> tuple[tuple[str, str], ...]:
