@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.metric import Metric, Scores
@@ -120,6 +120,16 @@ class OutputKind:
 
 
 OUTPUT_KINDS: Registry[OutputKind] = Registry("kind of output")
+
+
+@runtime_checkable
+class WeighsClasses(Protocol):
+    """A head whose loss may count some classes more than others."""
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """What each class counts; none is 1 for all."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,7 +72,7 @@ def front_table(
     )
     saw_less = any(count is not None and count < _FAR_LESS * most for count in passes)
     return Table(
-        title=f"Pareto front, {len(front)} trials",
+        title=f"Pareto front, {len(front)} of the trials",
         columns=(
             Column(title="trial", is_number=True),
             Column(title="space"),

@@ -50,7 +50,7 @@ def test_json_is_the_one_object_that_was_promised(folder: Path):
 def test_the_front_and_every_caveat_are_printed(folder: Path):
     outcome = CliRunner().invoke(app, ["report", str(folder)])
     assert outcome.exit_code == 0
-    assert "Pareto front, 13 trials" in outcome.stdout
+    assert "Pareto front, 13 of the trials" in outcome.stdout
     assert "caveat: Synthetic records for tests" in outcome.stdout
     assert (folder / "report.html").stat().st_size > 1_000_000
 

@@ -48,18 +48,21 @@ class ScoringPace:
 def measure_scoring(context: SearchContext, candidate: Candidate) -> ScoringPace:
     """Measure it with untrained weights; the first time takes ten times as long as the next."""
     first_s, _ = _scored(context, candidate)
-    scoring_s, asking_s = _scored(context, candidate)
+    scoring_s, judging_s = _scored(context, candidate)
     tests = _TESTS * len(context.data.test) / max(1, len(context.data.validation))
     return ScoringPace(
         first_s=first_s,
         scoring_s=scoring_s,
-        varying_s=asking_s * varied_copies(context),
-        testing_s=asking_s * tests,
+        varying_s=judging_s * varied_copies(context),
+        testing_s=judging_s * tests,
     )
 
 
 def _scored(context: SearchContext, candidate: Candidate) -> tuple[float, float]:
-    """Return what quantising and asking an untrained student takes, and asking alone; seconds."""
+    """Return what quantising and judging an untrained student takes, and judging alone; seconds.
+
+    What answers are worth is soon known of classes, and not of boxes.
+    """
     begun = time.monotonic()
     with TemporaryDirectory(prefix="hwkd-pace-") as temporary:
         untrained = deploy_student(
@@ -70,6 +73,8 @@ def _scored(context: SearchContext, candidate: Candidate) -> tuple[float, float]
             ranges="auto",
         )
         asked = time.monotonic()
-        student_logits(untrained.int8_path, context.data.validation.inputs)
+        validation = context.data.validation
+        answers = student_logits(untrained.int8_path, validation.inputs)
+        context.data.head.errors(answers, validation.labels)
         ended = time.monotonic()
     return ended - begun, ended - asked
