@@ -72,8 +72,10 @@ def read_coco(root: Path, files: list[Path]) -> BoxListing:
                 raise DataError(f"{lost[0].where}: image_id is of none of its images; correct it")
     notes = (f"{crowds:,} boxes around crowds (iscrowd) were left out",) if crowds else ()
     unlisted = set(pictures_below.files) - {picture.file for picture in pictures}
-    notes += left_out(unlisted, "pictures that COCO does not list")
-    return BoxListing(pictures=tuple(pictures), class_names=names, are_shares=False, notes=notes)
+    more = left_out(unlisted, "pictures that COCO does not list")
+    return BoxListing(
+        pictures=tuple(pictures), class_names=names, are_shares=False, notes=(*notes, *more)
+    )
 
 
 def _content(file: Path) -> Mapping[str, list[Any]]:

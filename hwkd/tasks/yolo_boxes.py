@@ -64,8 +64,10 @@ def read_yolo(root: Path, pictures: PictureFiles) -> BoxListing:
         names = checked_names([str(label) for label in range(highest + 1)], str(root))
     without = sum(not label_file(picture.file).is_file() for picture in listed)
     notes = (f"{without:,} pictures have no text file and so no box",) if without else ()
-    notes += left_out(_alone(root, pictures), "text files of boxes without their picture")
-    return BoxListing(pictures=tuple(listed), class_names=names, are_shares=True, notes=notes)
+    alone = left_out(_alone(root, pictures), "text files of boxes without their picture")
+    return BoxListing(
+        pictures=tuple(listed), class_names=names, are_shares=True, notes=(*notes, *alone)
+    )
 
 
 def _alone(root: Path, pictures: PictureFiles) -> list[str]:
