@@ -62,7 +62,8 @@ def _bag(builder: LayersBuilder, spec: StudentSpec) -> None:
     activation, hidden = activation_of(spec), int(p["hidden"])
     x = builder.reshape(builder.image, "words", (spec.input_shape[1],))
     for number in range(1, int(p["layers"]) + 1):
-        x = builder.linear(x, f"hidden{number}", hidden, norm=True, activation=activation)
+        # A normalisation would undo the decay of weights, which rare words need.
+        x = builder.linear(x, f"hidden{number}", hidden, activation=activation)
         builder.tap(f"stage{number}", x)
     builder.tap("embedding", x)
     builder.linear(x, "logits", spec.num_outputs)

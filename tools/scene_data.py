@@ -8,9 +8,10 @@ training are turned, stretched and lit otherwise in each scene.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from tools.scene_things import KINDS, read_things
 
 CLASSES = tuple(kind.name for kind in KINDS)
 _SEGMENT_SIDE, _DETECT_SIDE = 64, 96
-_SCENES = {"train": 12_000, "val": 500, "test": 800}
+SCENES: Mapping[str, int] = MappingProxyType({"train": 12_000, "val": 500, "test": 800})
 _SIZES = (22, 46)  # longest side of a cut-out, in pixels of a scene of 64x64
 _MOST_OBJECTS = 3
 _SOLID = 128  # alpha from which on a pixel is the thing's
@@ -31,8 +32,11 @@ _STRETCH, _TURN_DEG, _LIGHT, _GAMMA, _SATURATION = 0.12, 12.0, 0.08, 0.25, (0.3,
 _COARSE = (2, 4, 8, 16)  # positions a side of the noise that grounds are made of
 
 
-def make_segment(out: Path) -> Path:
+def make_segment(out: Path, scenes: Mapping[str, int] = SCENES) -> Path:
     """Write the folder for `--task segment`.
+
+    Args:
+        scenes: of each split.
 
     Raises:
         ValueError: if a package with things is not installed.
@@ -40,7 +44,7 @@ def make_segment(out: Path) -> Path:
     for split, cast in _splits():
         for part in ("images", "masks"):
             (out / split / part).mkdir(parents=True, exist_ok=True)
-        for scene in range(_SCENES[split]):
+        for scene in range(scenes[split]):
             picture, owners, things = _scene(cast, _SEGMENT_SIDE)
             picture.save(out / split / "images" / f"{scene:05}.png")
             numbers = np.array([0, *(label + 1 for label, _ in things)], np.uint8)
@@ -49,13 +53,16 @@ def make_segment(out: Path) -> Path:
     return out
 
 
-def make_detect(out: Path) -> Path:
+def make_detect(out: Path, scenes: Mapping[str, int] = SCENES) -> Path:
     """Write the folder for `--task detect`: grey pictures and COCO files.
+
+    Args:
+        scenes: of each split.
 
     Raises:
         ValueError: if a package with things is not installed.
     """
-    return _make_boxes(out, CLASSES)
+    return _make_boxes(out, CLASSES, scenes)
 
 
 def make_count(out: Path) -> Path:
@@ -64,16 +71,16 @@ def make_count(out: Path) -> Path:
     Raises:
         ValueError: if a package with things is not installed.
     """
-    return _make_boxes(out, ("thing",))
+    return _make_boxes(out, ("thing",), SCENES)
 
 
-def _make_boxes(out: Path, names: tuple[str, ...]) -> Path:
+def _make_boxes(out: Path, names: tuple[str, ...], scenes: Mapping[str, int]) -> Path:
     categories = [{"id": label, "name": name} for label, name in enumerate(names)]
     for split, cast in _splits():
         (out / split).mkdir(parents=True, exist_ok=True)
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
-        for scene in range(_SCENES[split]):
+        for scene in range(scenes[split]):
             picture, owners, things = _scene(cast, _DETECT_SIDE)
             name = f"{split}{scene:05}.png"
             picture.convert("L").save(out / split / name)
@@ -111,7 +118,7 @@ class _Cast:
 def _splits() -> Iterator[tuple[str, _Cast]]:
     """Yield the splits and what their scenes are composed of."""
     things = read_things()
-    for number, split in enumerate(_SCENES, 1):
+    for number, split in enumerate(SCENES, 1):
         random = np.random.default_rng(number)
         yield split, _Cast(things=things[split], random=random, is_varied=split == "train")
 

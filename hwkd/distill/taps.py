@@ -2,7 +2,7 @@
 
 A place is a module path of the network, as `network.named_modules()` spells it, with an optional
 reading: `body.2` is that module's output, `body.2:input` its first input, `attention[1]` the second
-element of a tuple output.
+element of a tuple output, `values:turned` an output with its last two axes exchanged.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from hwkd.core.kinds import LAYER_KINDS
 from hwkd.core.signals import Signal, Views
 from hwkd.core.student import Layer, Layers
 
-# What `student_places` finds in students; none has softmax attention.
+# What `student_places` finds in every student; few have softmax attention.
 STUDENT_SIGNALS = frozenset(Signal) - {Signal.ATTENTION, Signal.VALUES}
 
-_PLACE = re.compile(r"(?P<path>[^\[\]:]*)(\[(?P<element>\d+)\])?(?P<input>:input)?")
+_PLACE = re.compile(r"(?P<path>[^\[\]:]*)(\[(?P<element>\d+)\])?(?P<what>:input|:turned)?")
 _LAYERED = (
     Signal.FEATURES,
     Signal.PREACTIVATIONS,
@@ -70,6 +70,7 @@ class _Reading:
     module: nn.Module
     element: int | None
     is_input: bool
+    is_turned: bool
     copies: bool
 
     def take(self, inputs: tuple[Any, ...], output: Any) -> Tensor:
@@ -81,6 +82,7 @@ class _Reading:
                 f"tap {self.place!r}: gives {type(value).__name__}, expected a "
                 "tensor; choose an element, as path[1]"
             )
+        value = value.transpose(-1, -2) if self.is_turned else value
         # An activation that works in place would overwrite what was seen before it.
         return value.clone() if self.copies else value
 
@@ -211,8 +213,11 @@ def student_places(layers: Layers) -> Places:
     stages = [layers.taps[name] for name in sorted(numbered, key=lambda name: int(name[5:]))]
     before = [_before_activation(layers, described[name]) for name in stages]
     embedding = layers.taps.get("embedding")
+    attending = _attending(layers)
     return Places(
         features=tuple(f"steps.{name}" for name in stages),
+        attention=tuple(f"steps.{layer.name}" for layer, _ in attending),
+        values=tuple(f"steps.{values}" for _, values in attending),
         # One stage without leaves nothing to number the others by.
         preactivations=tuple(path for path in before if path) if all(before) else (),
         weights=tuple(
@@ -222,6 +227,27 @@ def student_places(layers: Layers) -> Places:
         ),
         embedding=None if embedding is None else f"steps.{embedding}",
     )
+
+
+def _attending(layers: Layers) -> list[tuple[Layer, str]]:
+    """Return every softmax whose weights mix values, and where those are as [heads, tokens, dim].
+
+    Weights that were transposed mix values of which the tokens are the last axis.
+    """
+    described = {layer.name: layer for layer in layers.layers}
+    found = []
+    for layer in layers.layers:
+        if layer.kind != "matmul":
+            continue
+        for number, name in enumerate(layer.inputs):
+            source = described.get(name)
+            is_turned = source is not None and source.kind == "transpose"
+            if source is not None and is_turned:
+                source = described.get(source.inputs[0])
+            if source is not None and source.kind == "softmax":
+                values = layer.inputs[1 - number]
+                found.append((source, f"{values}:turned" if is_turned else values))
+    return found
 
 
 def _before_activation(layers: Layers, stage: Layer) -> str | None:
@@ -243,11 +269,15 @@ def discover_places(network: nn.Module, inputs: Tensor) -> Places:
 
     A stage ends where height or width shrinks, and at the last map; its place is the outermost
     module that gave that map, and its value before the activation is what the last normalisation or
-    convolution of the stage gave. The embedding is the input of the last linear layer.
+    convolution of the stage gave. The embedding is the input of the last linear layer. Attention is
+    what `nn.Softmax` gives of four axes; of values nothing is found. A network that holds `Places`
+    as its attribute `places` says itself where all is.
 
     Args:
         network: is run in evaluation mode without gradients and left in the mode it was in.
     """
+    if isinstance(said := getattr(network, "places", None), Places):
+        return said
     outputs: list[tuple[str, Tensor]] = []
     linear: list[str] = []
     before: list[tuple[str, tuple[int, ...]]] = []
@@ -268,7 +298,14 @@ def discover_places(network: nn.Module, inputs: Tensor) -> Places:
         network.train(was_training)
         for handle in handles:
             handle.remove()
-    maps = [(path, tuple(out.shape)) for path, out in outputs if out.dim() in (3, 4)]
+    attention = tuple(
+        path for path, out in outputs
+        if out.dim() == 4 and isinstance(network.get_submodule(path), nn.Softmax)
+    )  # fmt: skip
+    maps = [
+        (path, tuple(out.shape)) for path, out in outputs
+        if out.dim() in (3, 4) and path not in attention
+    ]  # fmt: skip
     maps = [entry for entry in maps if max(entry[1][2:]) > 1]
     # Outputs that are maps are no stage: the last is what the last layer makes them of.
     of_answer = tuple(answer.shape) if isinstance(answer, Tensor) else ()
@@ -288,6 +325,7 @@ def discover_places(network: nn.Module, inputs: Tensor) -> Places:
     )
     return Places(
         features=stages,
+        attention=attention,
         # One stage without leaves nothing to number the others by.
         preactivations=tuple(path for path in raw if path) if all(raw) else (),
         weights=weights,
@@ -342,7 +380,8 @@ def _reading(modules: Mapping[str, nn.Module], text: str, copies: bool) -> _Read
         place=text,
         module=modules[path],
         element=None if element is None else int(element),
-        is_input=match["input"] is not None,
+        is_input=match["what"] == ":input",
+        is_turned=match["what"] == ":turned",
         copies=copies,
     )
 

@@ -63,7 +63,7 @@ def open_tokenizer(path: Path, words: int) -> Tokenizer:
         words: size of the model's vocabulary.
 
     Raises:
-        ModelFileError: if it is none, or names tokens that the model does not have.
+        ModelFileError: if it is none, names tokens that the model does not have, or few of its.
     """
     from tokenizers import Tokenizer
 
@@ -75,10 +75,17 @@ def open_tokenizer(path: Path, words: int) -> Tokenizer:
     except BaseException as error:  # `Exception` itself, and a panic of Rust, which is none
         reason = " ".join(str(error).split())[:200]
         raise ModelFileError(f"{where}: is no tokenizer ({reason})") from None
-    largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+    vocabulary = tokenizer.get_vocab(with_added_tokens=True)
+    largest = max(vocabulary.values(), default=-1)
     if largest >= words:
         raise ModelFileError(
             f"{where}: has a token of number {largest}, and the model knows {words:,} tokens; the "
+            "tokenizer belongs to another model"
+        )
+    # Vocabularies are filled up to round numbers, not doubled.
+    if 2 * len(vocabulary) < words:
+        raise ModelFileError(
+            f"{where}: has {len(vocabulary):,} tokens, and the model knows {words:,}; the "
             "tokenizer belongs to another model"
         )
     return tokenizer

@@ -90,7 +90,7 @@ def _least_weights(parts: Mapping[str, Family], config: Any, where: str) -> int:
     least = 0
     words = int(config.get_text_config().vocab_size)
     for name, family in parts.items():
-        _require_heads(family.sizes_in(config), where)
+        _require_groups(family.sizes_in(config), where)
         sizes = sizes_of(config, family)
         if min(sizes.hidden, sizes.head_width, sizes.grown, words) < 1:
             return 0
@@ -115,16 +115,16 @@ def _last_layers(config: Any, where: str) -> int:
     return -1 - read
 
 
-def _require_heads(config: Any, where: str) -> None:
-    """Refuse attention that cannot be divided into heads.
+def _require_groups(config: Any, where: str) -> None:
+    """Refuse heads that cannot share keys and values.
 
     Raises:
         ModelFileError: says which numbers do not divide.
     """
-    hidden, heads = int(config.hidden_size), int(config.num_attention_heads)
+    heads = int(config.num_attention_heads)
     groups = int(getattr(config, "num_key_value_heads", None) or heads)
-    if heads < 1 or (getattr(config, "head_dim", None) is None and hidden % heads):
-        raise ModelFileError(f"{where}: hidden_size {hidden} does not divide by {heads} heads")
+    if heads < 1:
+        raise ModelFileError(f"{where}: {heads} attention heads; expected 1 or more")
     if groups < 1 or heads % groups:
         raise ModelFileError(f"{where}: {heads} heads do not divide by {groups} key-value heads")
 

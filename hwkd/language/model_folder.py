@@ -28,6 +28,7 @@ EXPECTED = f"a folder with {CONFIG_FILE}, {WEIGHTS_FILE} and {TOKENIZER_FILE}"
 _MOST_BYTES = 1 << 20  # of a configuration; real ones have a few thousand
 _MOST_LAYERS = 1000
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers")
+_HIDDEN, _HEADS = ("hidden_size", "n_embd", "dim"), ("num_attention_heads", "n_head", "n_heads")
 
 
 def require_transformers(what: str) -> None:
@@ -162,7 +163,27 @@ def _facts(path: Path) -> dict[str, Any]:
             raise ModelFileError(
                 f"{where}: {printable(str(layers))[:40]} layers; expected 1 to 1,000"
             )
+        _require_heads(part, where)
     return facts
+
+
+def _require_heads(facts: dict[str, Any], where: str) -> None:
+    """Refuse channels that cannot be divided into heads.
+
+    Raises:
+        ModelFileError: says which numbers do not divide.
+    """
+    hidden, heads = (
+        next((facts[name] for name in names if name in facts), None) for names in (_HIDDEN, _HEADS)
+    )
+    if not (isinstance(hidden, int) and isinstance(heads, int)) or facts.get("head_dim"):
+        return  # transformers' own numbers, or a width of heads by itself
+    if heads < 1 or hidden % heads:
+        raise ModelFileError(
+            f"{where}: {hidden} channels (hidden_size) do not divide by {heads} attention heads; "
+            "correct num_attention_heads, or give the configuration that the weights were saved "
+            "with"
+        )
 
 
 def _require_size(least: int, folder: Path, where: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hwkd.core.errors import ConfigError
+from hwkd.core.errors import ConfigError, ModelFileError
 from hwkd.core.progress import Progress
 from hwkd.core.verdict_record import DISTILLED, LABELS_ALONE
 from hwkd.language.captions import read_captions
@@ -39,6 +38,7 @@ TOKENS, SCRATCH = "next tokens alone", "from scratch"
 _SCRATCH_FASTER = 3.0  # learning rate of new weights over that of trained ones
 _LEAST_SECONDS = 1.0  # of one training
 _USUAL_LENGTH = 128  # tokens
+_WORSE_THAN_CHANCE = 1.0  # nats of a token; a model that knows nothing is at chance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +88,10 @@ def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
         WHOLE: (decoder.model, None), PRUNED: (small, None),
     }  # fmt: skip
     progress("judge the pruned decoder", 0, 1)
-    judged_s = time.monotonic()
+    judged_s = order.clock()
     nats = {name: _nats(held[name][0], splits["validation"], order) for name in held}
-    judged_s = time.monotonic() - judged_s
+    judged_s = order.clock() - judged_s
+    _require_knows_text(nats[WHOLE], decoder)
     for number, name in enumerate(names := _trained(order)):
         budget = _budget(order, left=len(names) - number, judging_s=3.0 * judged_s)
         held[name] = _course(name, cut, splits["train"], order, budget, progress)
@@ -118,6 +119,20 @@ def prune_decoder(order: PruneOrder, *, progress: Progress) -> Pruned:
         ships=ships,
     )
     return Pruned(decoder=decoder, model=held[ships][0], record=record)
+
+
+def _require_knows_text(nats: float, decoder: Decoder) -> None:
+    """Refuse a model that is surely wrong about the text: the tokens are not those it learned.
+
+    Raises:
+        ModelFileError: with both perplexities.
+    """
+    if nats > math.log(decoder.words) + _WORSE_THAN_CHANCE:
+        raise ModelFileError(
+            f"{decoder.folder / TOKENIZER_FILE}: with it the model's perplexity of the text is "
+            f"{_exponential(nats):,.0f}, and guessing among its {decoder.words:,} tokens has "
+            f"{decoder.words:,}; the tokenizer belongs to another model"
+        )
 
 
 def _trained(order: PruneOrder) -> tuple[str, ...]:
@@ -171,8 +186,8 @@ def _budget(order: PruneOrder, *, left: int, judging_s: float) -> Budget:
         ConfigError: if that is too little for anything.
     """
     if order.seconds is None:
-        return Budget(steps=order.steps)
-    over = time.monotonic() - order.begun
+        return Budget(steps=order.steps, clock=order.clock)
+    over = order.clock() - order.begun
     share = (order.seconds - over - judging_s - 0.5) / left
     if share < _LEAST_SECONDS:
         least = over + judging_s + 0.5 + left * _LEAST_SECONDS
@@ -180,7 +195,7 @@ def _budget(order: PruneOrder, *, left: int, judging_s: float) -> Budget:
             f"--timeout {order.seconds:g}s: too short; reading and judging take {over:.0f} s here "
             f"and {least:.0f} s are the least that trains anything"
         )
-    return Budget(seconds=share, steps=order.steps)
+    return Budget(seconds=share, steps=order.steps, clock=order.clock)
 
 
 def _length(decoder: Decoder, asked: int | None) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,11 +21,12 @@ class PruneOrder:
         keep: as "depth:12,width:0.5".
         states: that are compared beside next tokens.
         steps: of each training; None goes by the time.
-        seconds: of the whole command.
-        begun: `time.monotonic()` at its start.
+        seconds: of the whole command, by its clock.
+        begun: what the clock said at its start.
         length: tokens of a window; None is the usual.
         controls: whether the two controls are trained, too.
         calibration: windows that the importance is seen on.
+        clock: of wall time; `time.process_time` compares on a busy machine.
     """
 
     model: Path
@@ -43,3 +46,4 @@ class PruneOrder:
     controls: bool
     calibration: int
     seed: int
+    clock: Callable[[], float] = time.monotonic

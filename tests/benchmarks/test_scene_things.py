@@ -60,18 +60,16 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         scene_things.read_things()
 
 
-def test_boxes_hold_the_things_and_masks_their_classes(
-    packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scene_data, "_SCENES", {"train": 6, "val": 3, "test": 3})
-    found = scene_data.make_detect(tmp_path / "boxes")
+def test_boxes_hold_the_things_and_masks_their_classes(packages: Path, tmp_path: Path) -> None:
+    few = {"train": 6, "val": 3, "test": 3}
+    found = scene_data.make_detect(tmp_path / "boxes", few)
     content = json.loads((found / "train.json").read_text())
     assert len(content["images"]) == 6
     for note in content["annotations"]:
         left, top, width, height = note["bbox"]
         assert 0 <= left < left + width <= 96
         assert 0 <= top < top + height <= 96
-    masks = scene_data.make_segment(tmp_path / "masks")
+    masks = scene_data.make_segment(tmp_path / "masks", few)
     for split in ("train", "test"):
         for file in (masks / split / "masks").glob("*.png"):
             shown = np.unique(np.asarray(Image.open(file)))

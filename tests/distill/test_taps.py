@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+from hwkd.core.catalog import SEARCH_SPACES
+from hwkd.core.chooser import RandomChooser
 from hwkd.core.errors import ConfigError
-from hwkd.core.signals import Signal
+from hwkd.core.signals import Batch, Signal
 from hwkd.core.student import Layer, Layers
+from hwkd.core.teaching import TrainingSet
+from hwkd.distill.criterion import DistillCriterion, needed_signals
+from hwkd.distill.sources import LiveSource
+from hwkd.distill.spec import parse_methods
 from hwkd.distill.taps import Places, Taps, discover_places, student_places
-from hwkd.io.discovery import output_kind
+from hwkd.io.discovery import discover, output_kind
 from hwkd.nn.build import build_module
+from hwkd.tasks.classes_head import ClassesHead
 from hwkd.train.teacher_net import MirrorAveraged, TeacherNetConfig, build_teacher_net
 
 LAYERS = Layers(
@@ -182,3 +191,100 @@ def test_features_of_a_teacher_that_averages_mirror_images_are_of_the_picture_as
         (found,), (expected,) = (taps.read(inputs).features for taps in (averaged, plain))
         assert torch.equal(found, expected)
         assert not torch.equal(found, plain.read(inputs.flip(-1)).features[0])
+
+
+class Attending(nn.Module):
+    """One layer of softmax attention over rows of a picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights, self.values, self.named = nn.Softmax(-1), nn.Identity(), nn.Linear(4, 4)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        values = self.values(pictures)
+        mixed = self.weights(pictures @ pictures.transpose(-1, -2)) @ values
+        return self.named(mixed.mean((1, 2)))
+
+
+def test_softmax_attention_of_any_network_is_found() -> None:
+    network, inputs = Attending(), torch.randn(2, 3, 6, 4)
+    places = discover_places(network, inputs)
+    assert places.attention == ("weights",)
+    assert "weights" not in places.features
+    views = Taps(network, places, frozenset({Signal.ATTENTION})).read(inputs)
+    torch.testing.assert_close(views.attention[0].sum(-1), torch.ones(2, 3, 6))
+
+
+def test_a_network_may_say_itself_where_its_signals_are() -> None:
+    network = Tokens(tokens=3)
+    assert discover_places(network, torch.randn(2, 1, 6, 4)) is network.places
+
+
+def attention_layers(*, window: int) -> Layers:
+    discover("hwkd.search_spaces")
+    space = SEARCH_SPACES.get("local_attention")
+    spec = space.suggest(RandomChooser(0), input_shape=(1, 16, 16), num_outputs=4)
+    return space.layers(replace(spec, params={**spec.params, "window": window}))
+
+
+@pytest.mark.parametrize("window", [2, 8])
+def test_students_with_softmax_attention_show_it_and_the_values_that_it_mixes(window: int) -> None:
+    layers = attention_layers(window=window)
+    module, places = build_module(layers, seed=0), student_places(layers)
+    needs = frozenset({Signal.ATTENTION, Signal.VALUES})
+    views = Taps(module, places, needs).read(torch.randn(2, 1, 16, 16))
+    blocks = sum(layer.kind == "softmax" for layer in layers.layers)
+    assert len(views.attention) == len(views.values) == blocks > 0
+    (tokens,) = {tuple(values.shape[2:3]) for values in views.values}
+    for weights, values, number in zip(
+        views.attention, views.values, range(1, blocks + 1), strict=True
+    ):
+        torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:3]))
+        assert weights.shape[1:] == (values.shape[1], *tokens, *tokens)
+        mixed = getattr(module.steps, f"block{number}_mixed")
+        seen: list[Tensor] = []
+        handle = mixed.register_forward_hook(lambda *passed, seen=seen: seen.append(passed[-1]))
+        again = Taps(module, places, needs).read(torch.ones(2, 1, 16, 16))
+        handle.remove()
+        expected = again.attention[number - 1] @ again.values[number - 1]
+        torch.testing.assert_close(seen[0], expected.transpose(-1, -2))
+
+
+class Tokens(nn.Module):
+    """Softmax attention of two heads over the first values of a picture; says where it is."""
+
+    def __init__(self, tokens: int) -> None:
+        super().__init__()
+        self.tokens, self.wide, self.named = tokens, nn.Linear(1, 8), nn.Linear(8, 4)
+        self.heeded, self.split = nn.Softmax(-1), nn.Identity()
+        self.places = Places(attention=("heeded",), values=("split",))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        wide = self.wide(pictures.flatten(1)[:, : self.tokens, None])
+        heads = self.split(wide.unflatten(-1, (2, 4)).transpose(1, 2))
+        mixed = self.heeded(heads @ heads.transpose(-1, -2)) @ heads
+        return self.named(mixed.transpose(1, 2).flatten(2).mean(1))
+
+
+def test_attention_methods_teach_a_student_that_has_attention() -> None:
+    layers = attention_layers(window=8)
+    student, places = build_module(layers, seed=0), student_places(layers)
+    inputs = torch.randn(6, 1, 16, 16)
+    needs = frozenset({Signal.ATTENTION})
+    tokens = Taps(student, places, needs).read(inputs).attention[0].shape[-1]
+    teacher = Tokens(tokens)
+    methods = parse_methods(["kd", "attention_maps", "value_relations"])
+    labels = torch.arange(6) % 4
+    data = TrainingSet(
+        copies=[inputs], labels=labels, head=ClassesHead.numbered(4), batch_size=6, seed=0
+    )
+    source = LiveSource(teacher, discover_places(teacher, inputs), needed_signals(methods))
+    criterion = DistillCriterion(
+        methods, student=student, student_places=places, source=source, data=data
+    )
+    terms = criterion(student, Batch(inputs=inputs, labels=labels, sample_ids=torch.arange(6)))
+    ours = {name: term for name, term in terms.items() if name.startswith(("attention", "value"))}
+    assert len(ours) == 2 * len(places.attention)
+    sum(ours.values()).backward()
+    query = next(n for n, _ in student.named_parameters() if "block1_query" in n)
+    assert dict(student.named_parameters())[query].grad.abs().sum() > 0

@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ pytest.importorskip("transformers")
 
 from hwkd.distill.token_divergences import IGNORED
 from hwkd.language.corpus import Windows, open_tokenizer, read_corpus
-from hwkd.language.course import nats_per_token
+from hwkd.language.course import Budget, Recipe, nats_per_token, train_decoder
 from hwkd.language.decoder_folder import open_decoder
 from hwkd.language.kept_parts import kept_sizes, sizes_of
 from hwkd.language.model_folder import parameters_of
@@ -171,6 +172,17 @@ def test_the_same_seed_gives_the_same_decoder(place, tmp_path):
     assert first == second
 
 
+def teach(folder, place):
+    """Let a decoder learn the text."""
+    decoder = open_decoder(folder)
+    tokenizer = open_tokenizer(folder / "tokenizer.json", decoder.words)
+    windows = read_corpus(place / "text", tokenizer, length=16)["train"]
+    recipe, budget = Recipe(rate=0.05, batch=16), Budget(steps=60)
+    model: Any = decoder.model
+    train_decoder(model, windows, recipe, budget, lesson=None, seed=0)
+    model.save_pretrained(folder)
+
+
 def broken(folder, kind, place):
     """Return a decoder with one fault and what is said of it."""
     write_decoder(folder)
@@ -185,7 +197,7 @@ def broken(folder, kind, place):
         return "is none that hwkd cuts; known: gpt2"
     if kind == "heads":
         edit_config(folder, num_attention_heads=3, head_dim=None)
-        return "attention heads (3)"  # transformers says it first
+        return "16 channels (hidden_size) do not divide by 3 attention heads"
     if kind == "groups":
         edit_config(folder, num_key_value_heads=3)
         return "4 heads do not divide by 3"
@@ -208,7 +220,15 @@ def broken(folder, kind, place):
     if kind == "tokenizer":
         text = (folder / "tokenizer.json").read_text()
         (folder / "tokenizer.json").write_text(text.replace(": 255", ": 900"))
-        return "belongs to another model"
+        return "has a token of number 900, and the model knows 256"
+    if kind == "few tokens":
+        write_byte_tokenizer(folder / "tokenizer.json", tokens=100)
+        return "has 100 tokens, and the model knows 256"
+    if kind == "other tokens":
+        # The same tokens under other numbers, for a model that is sure of what it learned.
+        teach(folder, place)
+        write_byte_tokenizer(folder / "tokenizer.json", is_reversed=True)
+        return "guessing among its 256 tokens has 256; the tokenizer belongs to another model"
     (folder / "tokenizer.json").write_text("{}")
     return "is no tokenizer"
 
@@ -216,7 +236,7 @@ def broken(folder, kind, place):
 @pytest.mark.parametrize(
     "kind",
     ["code", "pickled", "other kind", "heads", "groups", "weights", "size", "layers", "truncated",
-     "no JSON", "tokenizer", "no tokenizer"],
+     "no JSON", "tokenizer", "few tokens", "other tokens", "no tokenizer"],
 )  # fmt: skip
 def test_a_folder_that_cannot_be_used_is_refused_in_one_line(place, tmp_path, kind, capsys):
     said = broken(tmp_path / "model", kind, place)

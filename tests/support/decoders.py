@@ -83,14 +83,19 @@ def write_captioned(folder: Path) -> Path:
     return folder
 
 
-def write_byte_tokenizer(path: Path) -> None:
-    """Write a tokenizer whose 256 tokens are the bytes of a text."""
+def write_byte_tokenizer(path: Path, *, tokens: int = 256, is_reversed: bool = False) -> None:
+    """Write a tokenizer whose 256 tokens are the bytes of a text.
+
+    Args:
+        tokens: so many of them alone.
+        is_reversed: numbers them from the last on.
+    """
     from tokenizers import Tokenizer
     from tokenizers.decoders import ByteLevel as Back
     from tokenizers.models import BPE
     from tokenizers.pre_tokenizers import ByteLevel
 
-    letters = sorted(ByteLevel.alphabet())
+    letters = sorted(ByteLevel.alphabet(), reverse=is_reversed)[:tokens]
     tokenizer = Tokenizer(BPE({letter: number for number, letter in enumerate(letters)}, []))
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
     tokenizer.decoder = Back()

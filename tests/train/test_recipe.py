@@ -125,3 +125,12 @@ def test_smoothed_labels_reach_the_loss():
     terms = LabelsAlone(label_smoothing=0.3)(nn.Identity(), batch)
     logs = logits.log_softmax(dim=1)[0]
     assert float(terms["cross_entropy"]) == pytest.approx(float(-0.7 * logs[0] - 0.1 * logs.sum()))
+
+
+def test_words_are_learned_with_a_decay_that_keeps_small_networks_from_learning_them_by_heart():
+    words = replace(split(400, (1, 64)), nature="text")
+    codes = replace(split(400, (8, 64)), nature="text")
+    of_words, of_codes = (choose_recipe(data, samples=20_000) for data in (words, codes))
+    assert (of_words.optimizer, of_codes.optimizer) == ("adamw", "sgd")
+    attention = choose_recipe(codes, "attention", samples=20_000)
+    assert of_words.weight_decay > 10 * attention.weight_decay
