@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from hwkd.core.decision_record import (
     Confusion,
@@ -38,8 +38,7 @@ def answer_tables(
         amount = Metric(name=found.rate, unit=found.unit, direction="min").text
         rows = (
             (f"a score from here on means {found.answer}", f"{found.threshold:.6g}"),
-            (f"wanted at most, {found.rate}", amount(found.wanted)),
-            ("reached on validation, int8", amount(found.reached)),
+            *_chosen_for(found, amount),
             ("found on validation, int8", fmt.percent(found.detected)),
             *_stream_rows(found),
         )
@@ -58,6 +57,20 @@ def answer_tables(
     if final.worst_pictures:
         blocks.append(_worst_pictures(final.worst_pictures))
     return tuple(blocks)
+
+
+def _chosen_for(
+    found: DecisionRecord, amount: Callable[[float], str]
+) -> tuple[tuple[str, str], ...]:
+    if found.best:
+        return (
+            ("why this one", f"it gives the best {found.best} on validation, int8"),
+            (f"{found.rate} (validation, int8)", amount(found.reached)),
+        )
+    return (
+        (f"wanted at most, {found.rate}", amount(found.wanted)),
+        ("reached on validation, int8", amount(found.reached)),
+    )
 
 
 def _of_other_classes(names: tuple[str, ...]) -> RunFolderError:
