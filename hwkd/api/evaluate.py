@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from hwkd.api.common import DataOption, DtypeOption, TaskOption
+from hwkd.api.common import DataOption, DtypeOption, RateOption, TaskOption
 from hwkd.api.option import Here, Option, declares_options
 
 if TYPE_CHECKING:
@@ -80,6 +80,9 @@ def evaluate(
         TaskOption | None, Here("For a file that does not say it; default: classify.")
     ] = None,
     dtype: Annotated[DtypeOption, Here("For a run or a student.")] = "int8",
+    rate: Annotated[
+        RateOption, Here("Sounds are brought to it; of a run and an exported file, to theirs.")
+    ] = None,
     progress: "Progress | None" = None,
 ) -> EvaluateOutcome:
     """Score a network on further data by the metrics of its task.
@@ -95,6 +98,7 @@ def evaluate(
     Raises:
         HwkdError: in one line, if model or data cannot be used.
     """
+    from hwkd.api.search_config import sample_rate
     from hwkd.api.subject import subject_of
     from hwkd.core.errors import DataError
     from hwkd.core.progress import silent
@@ -102,9 +106,14 @@ def evaluate(
 
     tell = progress or silent
     source, place = Path(model), Path(path_of_data(data) or "")
+    rate_hz = sample_rate(rate, "--rate")
     subject = subject_of(source, dtype=dtype, task=task)
     tell("read the data", 0, 2)
-    given = subject.task.labelled(place, subject.reading, raw_shape=subject.raw_shape)
+    reading = subject.reading
+    if rate_hz is not None:
+        reading = reading.model_copy(update={"rate_hz": rate_hz})
+        reading.require_known(subject.task.knows(place), task=subject.task.name)
+    given = subject.task.labelled(place, reading, raw_shape=subject.raw_shape)
     labels = given.labels
     if not len(labels):
         raise DataError(f"{place}: no labelled examples")

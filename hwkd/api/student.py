@@ -189,6 +189,7 @@ class Student:
 
     def _examples(self, data: str | Path | Arrays) -> RawSplit:
         from hwkd.core import catalog
+        from hwkd.core.reading import AS_USUAL
         from hwkd.io.discovery import discover
         from hwkd.io.stored_arrays import named_arrays, path_of_data
         from hwkd.tasks.raw import RawSplit
@@ -199,4 +200,5 @@ class Student:
         discover("hwkd.tasks")
         task: Task = catalog.TASKS.get(self.data.task)
         shape = self.data.pipeline.raw_shape
-        return task.labelled(Path(path_of_data(data) or ""), raw_shape=shape)
+        reading = AS_USUAL.model_copy(update={"trained_rate_hz": self.data.sample_rate_hz})
+        return task.labelled(Path(path_of_data(data) or ""), reading, raw_shape=shape)

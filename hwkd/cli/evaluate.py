@@ -20,12 +20,13 @@ def _show(found: EvaluateOutcome) -> None:
 
     from hwkd.report.answer_tables import confusion_table
     from hwkd.report.document import Headline
+    from hwkd.report.format import heading
     from hwkd.report.tables import headline_view, table_view
 
     how = "prepared as in training" if found.prepared else "values as they are"
     lines = [
         Headline(
-            label=metric.name[:1].upper() + metric.name[1:],
+            label=heading(metric.name),
             value=metric.text(metric.of(found.scores)),
             detail=_detail(found, metric, f"{found.data}, {how}" if number == 0 else ""),
             basis="measured",

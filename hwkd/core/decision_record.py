@@ -46,6 +46,8 @@ class DecisionRecord(StrictModel):
         wanted: of that rate, at most.
         reached: of it, on validation.
         detected: share of what it should find that it found there.
+        best: metric that the threshold is the best one for; then no rate was wanted, and `wanted`
+            is what was reached. Empty where one was.
         smoothing: inferences whose mean score is compared; None where examples stand alone.
         stride: samples from one inference to the next, for which the threshold holds; likewise.
         rate_hz: of those samples; likewise.
@@ -61,6 +63,7 @@ class DecisionRecord(StrictModel):
     reached: float
     detected: float
     unit: str = "ratio"
+    best: str = ""
     smoothing: StoredInt | None = None
     stride: StoredInt | None = None
     rate_hz: float | None = None

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from hwkd.core.decision_record import DecisionRecord
+from hwkd.core.device import core_key
 from hwkd.core.errors import ModelFileError
 from hwkd.core.head import Head, OutputForm
 from hwkd.core.markdown import facts_table
@@ -264,6 +265,7 @@ def _estimated(student: StudentRecord) -> dict[str, Any] | None:
         return None
     return {
         "device": cost.device,
+        "core": core_key(run.device.core),
         "runtime": cost.runtime,
         "runtime_version": run.device.runtime_version,
         "clock_hz": cost.clock_hz,
@@ -298,6 +300,11 @@ def _answer_rows(run: RunRecord) -> list[tuple[str, str]]:
     if run.final is not None and run.final.decision is not None:
         found = run.final.decision
         wanted = f"{found.rate} {found.wanted:.4g} {found.unit} at most, chosen on validation"
+        if found.best:
+            wanted = (
+                f"the best {found.best} on validation, where {found.rate}: {found.reached:.4g} "
+                f"{found.unit}"
+            )
         rows.append(("threshold", f"{found.threshold!r} of {found.answer} ({wanted})"))
         for split, count in (("validation", found.on_validation), ("test", found.on_test)):
             if count is not None:

@@ -38,13 +38,7 @@ def answer_tables(
         found = final.decision
         rows = (
             (f"a score from here on means {found.answer}", f"{found.threshold:.6g}"),
-            (f"wanted at most, {found.rate}", found.rate_text(found.wanted)),
-            ("reached on validation, int8", _rate(found, found.reached, found.on_validation)),
-            *(
-                [("on test, int8", _rate(found, found.on_test.rate, found.on_test))]
-                if found.on_test is not None
-                else []
-            ),
+            *_chosen_for(found),
             ("found on validation, int8", fmt.percent(found.detected)),
             *_stream_rows(found),
         )
@@ -65,6 +59,27 @@ def answer_tables(
     return tuple(blocks)
 
 
+def _chosen_for(found: DecisionRecord) -> tuple[tuple[str, str], ...]:
+    if found.best:
+        return (
+            ("why this one", f"it gives the best {found.best} on validation, int8"),
+            (f"{found.rate} (validation, int8)", found.rate_text(found.reached)),
+        )
+    counts = (
+        ("reached on validation, int8", found.on_validation),
+        ("on test, int8", found.on_test),
+    )
+    return (
+        (f"wanted at most, {found.rate}", found.rate_text(found.wanted)),
+        *((what, _rate(found, count)) for what, count in counts if count is not None),
+        *(
+            (("reached on validation, int8", found.rate_text(found.reached)),)
+            if found.on_validation is None
+            else ()
+        ),
+    )
+
+
 def _of_other_classes(names: tuple[str, ...]) -> RunFolderError:
     return RunFolderError(
         f"the run counts answers of other classes than its {len(names)} ({', '.join(names[:6])}); "
@@ -72,9 +87,8 @@ def _of_other_classes(names: tuple[str, ...]) -> RunFolderError:
     )
 
 
-def _rate(found: DecisionRecord, rate: float, count: CountRecord | None) -> str:
-    shown = found.rate_text(rate)
-    return shown if count is None else f"{shown} ({found.count_text(count)})"
+def _rate(found: DecisionRecord, count: CountRecord) -> str:
+    return f"{found.rate_text(count.rate)} ({found.count_text(count)})"
 
 
 def _stream_rows(found: DecisionRecord) -> tuple[tuple[str, str], ...]:

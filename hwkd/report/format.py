@@ -96,6 +96,12 @@ def score_text(metric: Metric, scores: Scores | None) -> str:
     return "unknown" if scores is None else metric.text(metric.of(scores))
 
 
+def heading(name: str) -> str:
+    """Return a metric's name as a heading: "Mean IoU" of "mean IoU", "mAP@50" as it is."""
+    first = name.split(" ", 1)[0]
+    return name if first != first.lower() else name[:1].upper() + name[1:]
+
+
 def percent(ratio: float | None, *, decimals: int = 1) -> str:
     """Return a share: 0.9213 is `92.1 %`."""
     return UNKNOWN if ratio is None else f"{100 * ratio:.{decimals}f} %"

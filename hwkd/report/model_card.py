@@ -48,7 +48,7 @@ def model_card(run: RunRecord, record: TrialRecord) -> str:
         _intended_use(run),
         "## Input and preprocessing",
         _input(run, final),
-        f"## {run.data.metric.name.capitalize()}",
+        f"## {fmt.heading(run.data.metric.name)}",
         _score_sentence(final, record),
         *_how_sure(own),
         *(() if final is None else map(inline, final.verdict.sentences)),
@@ -106,10 +106,11 @@ def _training(run: RunRecord, record: TrialRecord) -> str:
 
 
 def _intended_use(run: RunRecord) -> str:
-    names = run.data.class_names
+    kind = output_kind(run.data.kind)
+    names = run.data.class_names[: len(run.data.class_names) - (kind.edges or 0)]
     shown = ", ".join(inline(name) for name in names[:20])
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-    use = output_kind(run.data.kind).intended_use(len(names), f"{shown}{more}")
+    use = kind.intended_use(len(names), f"{shown}{more}")
     return f"**Intended use:** {use}"
 
 

@@ -101,7 +101,7 @@ def score_table(run: RunRecord, best: TrialRecord) -> Table:
         if teacher.scores.test_float is not None:
             rows.append(_row(metric, "teacher", "float32", "test", teacher.scores.test_float))
     return Table(
-        title=metric.name.capitalize(),
+        title=fmt.heading(metric.name),
         columns=(
             Column(title="network"),
             Column(title="numbers"),

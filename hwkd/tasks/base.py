@@ -205,9 +205,12 @@ class Task(Protocol):
 def describe(data: TaskData) -> list[tuple[str, str]]:
     """Return (what, value) rows about a data set, for a table on screen or in a report."""
     pipeline, kind, counts = data.pipeline, data.head.kind.name, data.class_counts
+    outputs = f"{data.num_outputs} {kind}"
+    if data.head.kind.edges is not None:
+        outputs = f"{data.num_outputs} outputs for each cell, of {kind}"
     rows = [
         ("data", data.source),
-        ("input", f"{_times(data.input_shape)}, {data.num_outputs} {kind}"),
+        ("input", f"{_times(data.input_shape)}, {outputs}"),
         (kind, _numbered(data.class_names)),
     ]
     for name in SPLITS:

@@ -11,7 +11,7 @@ from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
 from hwkd.tasks.base import SPLITS
-from hwkd.tasks.box_listing import BoxListing, PictureFiles, absent_classes, label_arrays
+from hwkd.tasks.box_listing import BoxListing, PictureFiles, label_arrays
 from hwkd.tasks.coco_boxes import coco_files, read_coco
 from hwkd.tasks.image_folder import (
     grey_where_all_are,
@@ -19,6 +19,7 @@ from hwkd.tasks.image_folder import (
     require_room,
     size_notes,
 )
+from hwkd.tasks.lost_notes import absent_classes, without_copies
 from hwkd.tasks.pictures import PictureFacts, decode_picture, pictures_quietly, read_picture_facts
 from hwkd.tasks.pixel_cache import kept_pixels
 from hwkd.tasks.raw import RawData, RawSplit
@@ -44,7 +45,7 @@ def read_box_folder(
     Raises:
         DataError: names file and row of what cannot be used.
     """
-    listing = _listed(path)
+    listing = without_copies(_listed(path))
     files = [picture.file for picture in listing.pictures]
     with pictures_quietly():
         facts = [read_picture_facts(file) for file in files]

@@ -14,7 +14,7 @@ from hwkd.core.boxes import BOX_VALUES, NO_BOX
 from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 from hwkd.tasks.base import SplitName
-from hwkd.tasks.folder_tree import first_names, scan_folder
+from hwkd.tasks.folder_tree import scan_folder
 from hwkd.tasks.split_names import split_meaning
 
 # Tools round edges, and count pixels from 0 or from 1.
@@ -39,11 +39,18 @@ class ListedBox:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoxedPicture:
-    """A picture file and the things in it; none is a picture of the ground alone."""
+    """A picture file and the things in it; none is a picture of the ground alone.
+
+    Attributes:
+        size: (height, width) that the list says it has; None where it says nothing.
+        where: file and row of the list, for messages.
+    """
 
     file: str
     split: SplitName
     boxes: tuple[ListedBox, ...]
+    size: tuple[int, int] | None = None
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +167,8 @@ def label_arrays(
         size: (height, width) that pictures are resized to.
 
     Raises:
-        DataError: names file and row of a box that lies outside its picture or has no size.
+        DataError: names file and row of a box that lies outside its picture or has no size, or of
+            a picture that has another size than its list says.
     """
     most = max((len(picture.boxes) for picture in listing.pictures), default=0)
     if most > _MOST_IN_PICTURE:
@@ -172,12 +180,23 @@ def label_arrays(
     labels = np.zeros((len(stored), max(1, most), BOX_VALUES), dtype=np.float32)
     labels[:, :, 0] = NO_BOX
     for row, (picture, (height, width)) in enumerate(zip(listing.pictures, stored, strict=True)):
+        _require_size(picture, (height, width))
         unit = np.array([width, height] * 2) if listing.are_shares else np.ones(4)
         scale = np.array([size[1] / width, size[0] / height] * 2)
         for at, box in enumerate(picture.boxes):
             edges = _checked_edges(np.array(box.edges) * unit, (height, width), box.where)
             labels[row, at] = (box.label, *(edges * scale))
     return labels
+
+
+def _require_size(picture: BoxedPicture, stored: tuple[int, int]) -> None:
+    if picture.size not in (None, stored):
+        assert picture.size is not None
+        raise DataError(
+            f"{picture.where}: says that the picture is {picture.size[1]}x{picture.size[0]} (width "
+            f"x height), but {printable(Path(picture.file).name)} is {stored[1]}x{stored[0]}; "
+            "boxes of another size would be wrong, give the picture that they were drawn on"
+        )
 
 
 def _checked_edges(
@@ -200,12 +219,3 @@ def _checked_edges(
     if inside[2] <= inside[0] or inside[3] <= inside[1]:
         raise DataError(f"{where}: a box from {shown} lies outside its picture; correct it")
     return inside
-
-
-def absent_classes(listing: BoxListing) -> list[str]:
-    """Return notes on pictures without boxes and on classes that no box has."""
-    seen = {box.label for picture in listing.pictures for box in picture.boxes}
-    bare = sum(not picture.boxes for picture in listing.pictures)
-    notes = [f"{bare:,} pictures have no box: the ground alone"] if bare else []
-    absent = [name for label, name in enumerate(listing.class_names) if label not in seen]
-    return [*notes, *([f"no box is of {first_names(absent)}"] if absent else [])]

@@ -17,6 +17,7 @@ from hwkd.tasks.box_listing import (
     checked_names,
     split_of,
 )
+from hwkd.tasks.lost_notes import left_out
 
 _KEYS = ("images", "annotations", "categories")
 # The lists of COCO itself have 470 MB.
@@ -53,8 +54,8 @@ def read_coco(root: Path, files: list[Path]) -> BoxListing:
                 f"{printable(file)}: its categories are {', '.join(own[:6])}, those of the first "
                 f"list {', '.join(names[:6])}; give all lists the same"
             )
-        boxes, left_out = _boxes(content, labels, file)
-        crowds += left_out
+        boxes, some = _boxes(content, labels, file)
+        crowds += some
         split = split_of(file, root, by_name=True)
         for row, image in enumerate(content["images"]):
             where = f"{printable(file)}: images[{row}]"
@@ -62,12 +63,19 @@ def read_coco(root: Path, files: list[Path]) -> BoxListing:
                 _text(image, "file_name", where), beside=file, split=split, where=where
             )
             own_boxes = tuple(boxes.pop(_number(image, "id", where), ()))
-            pictures.append(BoxedPicture(file=found, split=split, boxes=own_boxes))
+            size = _size(image)
+            pictures.append(
+                BoxedPicture(file=found, split=split, boxes=own_boxes, size=size, where=where)
+            )
         for lost in boxes.values():
             if lost:
                 raise DataError(f"{lost[0].where}: image_id is of none of its images; correct it")
     notes = (f"{crowds:,} boxes around crowds (iscrowd) were left out",) if crowds else ()
-    return BoxListing(pictures=tuple(pictures), class_names=names, are_shares=False, notes=notes)
+    unlisted = set(pictures_below.files) - {picture.file for picture in pictures}
+    more = left_out(unlisted, "pictures that COCO does not list")
+    return BoxListing(
+        pictures=tuple(pictures), class_names=names, are_shares=False, notes=(*notes, *more)
+    )
 
 
 def _content(file: Path) -> Mapping[str, list[Any]]:
@@ -124,6 +132,14 @@ def _boxes(
         )
         found.setdefault(_number(annotation, "image_id", where), []).append(box)
     return found, crowds
+
+
+def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Return height and width that an image is said to have; some tools write 0 for unknown."""
+    sides = (image.get("height"), image.get("width"))
+    if all(isinstance(side, int) and side > 0 for side in sides):
+        return int(sides[0] or 0), int(sides[1] or 0)
+    return None
 
 
 def _is_number(value: object) -> bool:

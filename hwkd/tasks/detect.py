@@ -17,7 +17,7 @@ from hwkd.tasks.base import Task
 from hwkd.tasks.box_folder import LAYOUT, read_box_folder
 from hwkd.tasks.boxes_head import BOX_METRICS, boxes_head
 from hwkd.tasks.points_head import POINT_METRICS, points_head
-from hwkd.tasks.raw import RawData
+from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.tasks.scene_task import SceneTask
 from hwkd.tasks.sources import reading as being_read
 from hwkd.tasks.things_head import ThingsHead
@@ -48,6 +48,11 @@ class ThingsTask(SceneTask):
                 f"by {CELL_PIXELS}, give --input-size {even[0]}x{even[1]}"
             )
         return raw
+
+    def lacks(self, split: RawSplit, names: tuple[str, ...]) -> str:
+        """Say that no picture has a box."""
+        del names
+        return "" if (split.labels[:, :, 0] >= 0).any() else "no picture has a box"
 
     def headed(
         self, data: RawData, names: tuple[str, ...], metrics: tuple[Metric, ...]

@@ -21,6 +21,7 @@ from hwkd.tasks.image_folder import (
     require_room,
     size_notes,
 )
+from hwkd.tasks.lost_notes import unlike_train
 from hwkd.tasks.paired_files import FilePair, paired_files
 from hwkd.tasks.pictures import decode_mask, decode_picture, pictures_quietly, read_picture_facts
 from hwkd.tasks.pixel_cache import kept_pixels
@@ -55,7 +56,7 @@ def read_mask_folder(
     Raises:
         DataError: names the file that has no mask, another size, or a number of no class.
     """
-    pairs = paired_files(path, words=_MASK_WORDS, noun="mask", layout=LAYOUT)
+    pairs, alone = paired_files(path, words=_MASK_WORDS, noun="mask", layout=LAYOUT)
     every = [pair for found in pairs.values() for pair in found]
     files = [file for pair in every for file in (pair.picture, pair.other)]
     stacked, notes = kept_pixels(
@@ -66,7 +67,13 @@ def read_mask_folder(
     for name, found in pairs.items():
         rows = slice(start, start := start + len(found))
         splits[name] = RawSplit(inputs=stacked[rows, :-1], labels=labels[rows])
-    return RawData.of(printable(path), splits, class_names=names, notes=(*notes, *of_masks))
+    seen = {name: set(np.unique(split.labels).tolist()) - {-1} for name, split in splits.items()}
+    return RawData.of(
+        printable(path),
+        splits,
+        class_names=names,
+        notes=(*notes, *alone, *of_masks, *unlike_train(seen, names, holder="mask")),
+    )
 
 
 def _decoded(

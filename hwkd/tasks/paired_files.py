@@ -13,6 +13,7 @@ from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 from hwkd.tasks.base import SplitName
 from hwkd.tasks.folder_tree import FolderNode, first_names, scan_folder
+from hwkd.tasks.lost_notes import left_out
 from hwkd.tasks.split_names import name_words, split_meaning
 
 
@@ -26,8 +27,10 @@ class FilePair:
 
 def paired_files(
     path: Path, *, words: frozenset[str], noun: str, layout: str
-) -> dict[SplitName, list[FilePair]]:
-    """Return the pictures of each split with the other file of their name, by name.
+) -> tuple[dict[SplitName, list[FilePair]], tuple[str, ...]]:
+    """Return the pictures of each split with the other file of their name, by name, and notes.
+
+    Others without a picture are left out, which a note says.
 
     Args:
         words: a folder with one of them in its name holds the others.
@@ -65,7 +68,13 @@ def paired_files(
         raise DataError(
             f"{printable(path)}: has no train split, only {first_names(list(pairs))}; name one so"
         )
-    return {name: pairs[name] for name in ("train", "validation", "test") if name in pairs}
+    alone = [
+        file
+        for split, kept in others.items()
+        for key, file in kept.items()
+        if key not in pictures.get(split, {})
+    ]
+    return pairs, left_out(alone, f"{noun}s without their picture")
 
 
 def _pairs_of(

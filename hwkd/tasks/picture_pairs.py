@@ -46,7 +46,7 @@ def read_picture_pairs(
     Raises:
         DataError: names the file that has no other, or another size than it.
     """
-    pairs = paired_files(path, words=_TARGET_WORDS, noun="target", layout=LAYOUT)
+    pairs, alone = paired_files(path, words=_TARGET_WORDS, noun="target", layout=LAYOUT)
     every = [pair for found in pairs.values() for pair in found]
     files = [file for pair in every for file in (pair.picture, pair.other)]
     stacked, notes = kept_pixels(
@@ -67,7 +67,7 @@ def read_picture_pairs(
         printable(path),
         splits,
         class_names=("grey",) if drawn.shape[1] == 1 else ("red", "green", "blue"),
-        notes=notes,
+        notes=(*notes, *alone),
     )
 
 

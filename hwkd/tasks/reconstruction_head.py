@@ -66,7 +66,9 @@ def _answer(form: OutputForm) -> CAnswer:
         )
     declared = f"""{_DECLARED}
 /* Chosen on validation: of normal inputs, {decision.wanted:.4g} at most may be called anomalies. */
+#ifndef MODEL_THRESHOLD
 #define MODEL_THRESHOLD {float_literal(np.float32(decision.threshold))}
+#endif
 
 /* 1 where the last model_run_raw saw an anomaly, else 0. */
 int32_t model_answer(void);

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
+from hwkd.core.errors import DataError
 from hwkd.core.head import Head
 from hwkd.core.metric import Metric
 from hwkd.core.nature import Nature
 from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
-from hwkd.tasks.base import TaskData
+from hwkd.tasks.base import SplitName, TaskData
 from hwkd.tasks.checked_task import Asked, FileTask
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
@@ -46,11 +47,22 @@ class SceneTask(FileTask):
             names: of its classes or channels.
         """
 
+    def lacks(self, split: RawSplit, names: tuple[str, ...]) -> str:
+        """Say what no example of a split has, though every score is perfect without it; else "".
+
+        Args:
+            names: of the classes.
+        """
+        del split, names
+        return ""
+
     def of_file(self, source: Path, asked: Asked) -> TaskData:
         """Read, check, split and normalise; see `Task.data`."""
         raw = self.read(source, asked.reading, asked.progress)
         # Such pictures have no one class by which splits could keep their shares.
         split = with_all_splits(replace(raw, class_names=()), split_seed=asked.split_seed)
+        for name, each in split.given().items():
+            self._require_judging(raw, each, name, is_own=name in raw.given())
         head, ready = self.headed(split, raw.class_names, asked.metrics)
         return prepare(
             ready, head, asked.reading, task=self.name, split_seed=asked.split_seed,
@@ -63,4 +75,26 @@ class SceneTask(FileTask):
         """Read raw pictures of the training's size and their targets; see `Task.labelled`."""
         size = (raw_shape[1], raw_shape[2])
         raw = self.read(source, reading.model_copy(update={"input_size": size}), silent)
-        return raw.test or raw.train
+        split = raw.test or raw.train
+        self._require_judging(raw, split, "test" if raw.test else "train", is_own=True)
+        return split
+
+    def _require_judging(
+        self, raw: RawData, split: RawSplit, name: SplitName, *, is_own: bool
+    ) -> None:
+        """Refuse a split by which seeing nothing would be perfect.
+
+        Raises:
+            DataError: names it, what is missing and what to do.
+        """
+        if not (lacking := self.lacks(split, raw.class_names)):
+            return
+        remedy = "add pictures with some"
+        if not is_own:
+            remedy += f", or bring a {name} split: this one was taken from train"
+        elif name != "train":
+            remedy += ", or remove the split: train then gives one"
+        raise DataError(
+            f"{raw.source}: in the {name} split {lacking}, by which to see nothing would be "
+            f"perfect; {remedy}"
+        )

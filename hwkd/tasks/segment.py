@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from hwkd.core.catalog import TASKS
 from hwkd.core.head import Head
 from hwkd.core.metric import Metric
@@ -14,7 +16,7 @@ from hwkd.tasks.base import Task
 from hwkd.tasks.maps_head import IOU, MAP_METRICS, MapsHead
 from hwkd.tasks.maps_loss import rarer_count_more
 from hwkd.tasks.mask_folder import LAYOUT, read_mask_folder
-from hwkd.tasks.raw import RawData
+from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.tasks.scene_task import SceneTask
 from hwkd.tasks.sources import reading_folder
 
@@ -36,6 +38,13 @@ class SegmentTask(SceneTask):
         """Read pictures and masks."""
         with reading_folder(source, takes=LAYOUT):
             return read_mask_folder(source, input_size=reading.size, progress=progress)
+
+    def lacks(self, split: RawSplit, names: tuple[str, ...]) -> str:
+        """Say that masks hold one class alone."""
+        seen = np.unique(split.labels[split.labels >= 0]).tolist()
+        if len(seen) > 1:
+            return ""
+        return f"masks hold no class but {names[seen[0]]}" if seen else "no mask has a class"
 
     def headed(
         self, data: RawData, names: tuple[str, ...], metrics: tuple[Metric, ...]

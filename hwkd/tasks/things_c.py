@@ -145,8 +145,10 @@ def _declared(classes: int, threshold: str, *, as_points: bool) -> str:
 #define MODEL_CLASSES {classes}
 #define MODEL_VALUES {classes + (0 if as_points else 4)} /* of each cell of the picture */
 #define MODEL_MOST_THINGS {MOST_THINGS}
-/* Logit from which on a thing counts. */
+/* Logit from which on a thing counts; -DMODEL_THRESHOLD=... sets another. */
+#ifndef MODEL_THRESHOLD
 #define MODEL_THRESHOLD ({threshold})
+#endif
 
 typedef struct {{
     int32_t label; /* model_labels names it */

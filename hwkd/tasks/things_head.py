@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MAP50 = Metric(name="mAP@50", unit="ratio", direction="max")
 MAP50_95 = Metric(name="mAP@50:95", unit="ratio", direction="max")
 F1 = Metric(name="F1", unit="ratio", direction="max")
+# Of things of all classes together: how many are named and how many are there.
 COUNT = Metric(name="count error", unit="things a picture", direction="min")
 # The logit of a probability of .1, as that of centre points (arXiv:1904.07850) begins.
 RARE = -2.19
@@ -132,7 +133,8 @@ class ThingsHead(NoCorrection, NumbersOut):
         return DecisionRecord(
             answer="a thing",
             threshold=threshold,
-            rate="false of all things named, at the best F1:",
+            rate="of all things named, false",
+            best=F1.name,
             wanted=false,
             reached=false,
             detected=right / max(1, there),

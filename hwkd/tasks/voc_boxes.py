@@ -1,10 +1,15 @@
 """Reads Pascal VOC folders: an XML file for each picture, of the same name.
 
+Pixels are counted from 1 and the last one of a box is inside, as VOC has it and detectron2 reads
+it; where a left or upper edge of the data is 0, another tool counted from 0, and edges stay as they
+are.
+
 `ImageSets/Main/train.txt` and the like say which pictures are in which split, where they are there.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.parsers import expat
@@ -21,6 +26,7 @@ from hwkd.tasks.box_listing import (
     read_names,
     split_of,
 )
+from hwkd.tasks.lost_notes import left_out
 from hwkd.tasks.split_names import split_meaning
 
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
@@ -38,7 +44,7 @@ def read_voc(root: Path, files: list[Path], pictures: PictureFiles) -> BoxListin
     for picture in pictures.files:
         by_stem.setdefault(Path(picture).stem, []).append(picture)
     lists, given = _lists(root), _given_names(root)
-    named: list[tuple[str, SplitName, list[tuple[str, ListedBox]]]] = []
+    named: list[tuple[str, SplitName, _Annotation]] = []
     for file in files:
         split = lists.get(file.stem, split_of(file, root))
         found = by_stem.get(file.stem, [])
@@ -49,26 +55,58 @@ def read_voc(root: Path, files: list[Path], pictures: PictureFiles) -> BoxListin
             raise DataError(
                 f"{printable(file)}: {len(found)} pictures of its name; expected one, a PNG or JPEG"
             )
-        named.append(((found if len(found) == 1 else near)[0], split, _objects(file)))
+        named.append(((found if len(found) == 1 else near)[0], split, _annotation(file)))
+    every = [thing for *_, annotation in named for thing in annotation.objects]
     names = given or checked_names(
-        sorted({name for _, split, objects in named if split == "train" for name, _ in objects}),
+        sorted({name for _, split, a in named if split == "train" for name, _ in a.objects}),
         str(root),
     )
+    first = 0.0 if any(min(box.edges[:2]) < 1.0 for _, box in every) else 1.0
     listed = [
-        BoxedPicture(file=file, split=split, boxes=tuple(_labelled(objects, names)))
-        for file, split, objects in named
+        BoxedPicture(
+            file=file,
+            split=split,
+            boxes=tuple(_labelled(annotation.objects, names, first)),
+            size=annotation.size,
+            where=annotation.where,
+        )
+        for file, split, annotation in named
     ]
-    return BoxListing(pictures=tuple(listed), class_names=names, are_shares=False)
+    notes = left_out(
+        set(pictures.files) - {file for file, *_ in named}, "pictures without an XML file"
+    )
+    if not first:
+        notes += ("pixels of the boxes are counted from 0, since an edge is 0; VOC's begin at 1",)
+    return BoxListing(pictures=tuple(listed), class_names=names, are_shares=False, notes=notes)
 
 
-def _labelled(objects: list[tuple[str, ListedBox]], names: tuple[str, ...]) -> list[ListedBox]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Annotation:
+    """What an XML file says.
+
+    Attributes:
+        objects: name and box, with edges as they stand.
+        size: (height, width) of the picture; None where nothing is said.
+    """
+
+    where: str
+    objects: list[tuple[str, ListedBox]]
+    size: tuple[int, int] | None
+
+
+def _labelled(
+    objects: list[tuple[str, ListedBox]], names: tuple[str, ...], first: float
+) -> list[ListedBox]:
+    """Return boxes with labels, and edges in pixels from 0; `first` is what pixels begin at."""
     boxes = []
     for name, box in objects:
         if name not in names:
             raise DataError(
                 f"{box.where}: class {name!r} is none of {', '.join(names[:6])}; correct it"
             )
-        boxes.append(ListedBox(label=names.index(name), edges=box.edges, where=box.where))
+        left, top, right, bottom = box.edges
+        edges = (left - first, top - first, right, bottom)
+        boxes.append(ListedBox(label=names.index(name), edges=edges, where=box.where))
     return boxes
 
 
@@ -97,10 +135,21 @@ def _stems(file: Path) -> list[str]:
         raise DataError(f"{printable(file)}: not UTF-8; save it as UTF-8 text") from error
 
 
-def _objects(file: Path) -> list[tuple[str, ListedBox]]:
+def _annotation(file: Path) -> _Annotation:
+    tree = _parsed(file)
+    try:
+        height, width = (int(tree.findtext(f"size/{side}") or 0) for side in ("height", "width"))
+    except ValueError:
+        raise DataError(f"{printable(file)}: its size is no whole number; correct it") from None
+    # Some tools write 0 where they do not know it.
+    size = (height, width) if min(height, width) > 0 else None
+    return _Annotation(where=printable(file), objects=_objects(file, tree), size=size)
+
+
+def _objects(file: Path, tree: ElementTree.Element) -> list[tuple[str, ListedBox]]:
     """Return name and box of every object; the label is set when all names are known."""
     found = []
-    for number, thing in enumerate(_parsed(file).findall("object"), 1):
+    for number, thing in enumerate(tree.findall("object"), 1):
         where = f"{printable(file)}: object {number}"
         name, box = thing.findtext("name"), thing.find("bndbox")
         texts = [None if box is None else box.findtext(edge) for edge in _EDGES]

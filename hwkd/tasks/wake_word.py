@@ -145,7 +145,7 @@ def _read(
         files, word, left_out = _files(folder)
         lists = listed_splits(folder, files)
         clips = read_clips(files, progress)
-    rate_hz = common_rate(clips, reading.rate_hz)
+    rate_hz = common_rate(clips, reading.sounds_hz)
     window = window or round((reading.window_s or _WINDOW_S) * rate_hz)
     stride = _stride(reading, window, rate_hz)
     random = np.random.default_rng(seed)

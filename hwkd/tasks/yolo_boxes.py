@@ -20,12 +20,16 @@ from hwkd.tasks.box_listing import (
     read_names,
     split_of,
 )
+from hwkd.tasks.lost_notes import left_out
 
 _IMAGES, _LABELS = "images", "labels"
 _MOST_BYTES = 2**20
 # `names: [a, b]` or, below `names:`, lines `0: a` or `- a`.
 _FLOW = re.compile(r"^names\s*:\s*\[([^\]]*)\]", re.MULTILINE)
 _BLOCK = re.compile(r"^names\s*:\s*\n((?:[ \t]*(?:\d+\s*:|-)[^\n]*\n?)+)", re.MULTILINE)
+# The beginning of a list of boxes, and enough of a file to see it.
+_BOX = re.compile(rb"\s*\d+(\s+[\d.eE+-]+){4}")
+_FIRST_BYTES = 200
 _ENTRY = re.compile(r"^[ \t]*(?:\d+\s*:|-)\s*(.*?)\s*$", re.MULTILINE)
 
 
@@ -60,7 +64,24 @@ def read_yolo(root: Path, pictures: PictureFiles) -> BoxListing:
         names = checked_names([str(label) for label in range(highest + 1)], str(root))
     without = sum(not label_file(picture.file).is_file() for picture in listed)
     notes = (f"{without:,} pictures have no text file and so no box",) if without else ()
-    return BoxListing(pictures=tuple(listed), class_names=names, are_shares=True, notes=notes)
+    alone = left_out(_alone(root, pictures), "text files of boxes without their picture")
+    return BoxListing(
+        pictures=tuple(listed), class_names=names, are_shares=True, notes=(*notes, *alone)
+    )
+
+
+def _alone(root: Path, pictures: PictureFiles) -> list[str]:
+    """Return the files of boxes that belong to no picture."""
+    known = {label_file(file) for file in pictures.files}
+    return [
+        str(file) for file in root.rglob("*.txt")
+        if file not in known and file.is_file() and _begins_with_a_box(file)
+    ]  # fmt: skip
+
+
+def _begins_with_a_box(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return _BOX.match(stream.read(_FIRST_BYTES)) is not None
 
 
 def _names(root: Path) -> tuple[str, ...] | None:

@@ -4,6 +4,8 @@ import pytest
 from scipy.stats import binomtest
 from support.synthetic_run import make_run
 
+from hwkd.core.decision_record import DecisionRecord
+from hwkd.io.discovery import discover
 from hwkd.report.build import build_report
 from hwkd.report.html import render_html
 from hwkd.report.model_card import model_card
@@ -99,3 +101,21 @@ def test_a_score_on_validation_examples_that_were_learned_later_says_so_itself(j
     assert f"{row} validation |" in card
     assert "Scores are from before the student learned the validation examples." in card
     assert "before it learned" not in model_card(run, records[final.trial])
+
+
+def test_the_card_of_a_detector_names_classes_alone_and_why_its_threshold():
+    discover("hwkd.tasks")
+    run, records = make_run()
+    assert run.final is not None
+    names = ("washer", "nut", "left", "top", "right", "bottom")
+    data = run.data.model_copy(update={"kind": "boxes", "class_names": names})
+    decision = DecisionRecord(
+        answer="a thing", threshold=-0.5, rate="of all things named, false", best="F1",
+        wanted=0.48, reached=0.48, detected=0.9,
+    )  # fmt: skip
+    final = run.final.model_copy(update={"decision": decision, "confusion": ()})
+    card = model_card(run.model_copy(update={"data": data, "final": final}), records[final.trial])
+    assert "each with its class and a box (washer, nut)." in card
+    assert "| why this one | it gives the best F1 on validation, int8 |" in card
+    assert "| of all things named, false (validation, int8) | 48.00 % |" in card
+    assert "wanted at most" not in card

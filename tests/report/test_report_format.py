@@ -12,6 +12,14 @@ _SECONDS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}
 
 
 @pytest.mark.parametrize(
+    ("name", "expected"),
+    [("accuracy", "Accuracy"), ("mean IoU", "Mean IoU"), ("mAP@50", "mAP@50"), ("F1", "F1")],
+)
+def test_a_heading_keeps_capitals_that_a_metric_has(name, expected):
+    assert fmt.heading(name) == expected
+
+
+@pytest.mark.parametrize(
     ("given_s", "expected"),
     [
         (0.00812, "8.12 ms"),

@@ -70,7 +70,10 @@ def write_yolo(folder: Path, *, examples: int = 4, seed: int = 0, split: str = "
 
 
 def write_voc(folder: Path, *, examples: int = 4, seed: int = 0) -> Path:
-    """Write the same as XML files; the last picture is listed as a test picture."""
+    """Write the same as XML files; the last picture is listed as a test picture.
+
+    Pixels are counted from 1, and the last of a box lies in it.
+    """
     random = np.random.default_rng(seed)
     for part in ("JPEGImages", "Annotations", "ImageSets/Main"):
         (folder / part).mkdir(parents=True)
@@ -78,7 +81,8 @@ def write_voc(folder: Path, *, examples: int = 4, seed: int = 0) -> Path:
         picture, boxes = boxed_scene(random)
         Image.fromarray(picture).save(folder / "JPEGImages" / f"{number:03}.png")
         things = "".join(
-            f"<object><name>{NAMES[label]}</name><bndbox><xmin>{x0}</xmin><ymin>{y0}</ymin>"
+            f"<object><name>{NAMES[label]}</name><bndbox><xmin>{x0 + 1}</xmin>"
+            f"<ymin>{y0 + 1}</ymin>"
             f"<xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox></object>"
             for label, (x0, y0, x1, y1) in boxes
         )

@@ -232,7 +232,7 @@ int harness_main(void)
 """
 
 
-def run_answer(folder, head, values, scale, zero, threshold, platform):
+def run_answer(folder, head, values, scale, zero, threshold, platform, defines=()):
     """Run the exported C over int8 maps [n, outputs, height, width]; returns [n, 32, 5]."""
     answer = head.kind.answer(OutputForm(names=head.names, decision=threshold))
     texts = answer_files(answer, values.shape[1:])
@@ -249,7 +249,7 @@ def run_answer(folder, head, values, scale, zero, threshold, platform):
     np.ascontiguousarray(values.transpose(0, 2, 3, 1)).tofile(folder / "inputs.bin")
     sources = ["model_answer.c", "main_harness.c", platform]
     if platform == "platform_host.c":
-        flags = ["-std=gnu99", "-O2", "-Wall", "-Wextra", "-Werror", "-I."]
+        flags = ["-std=gnu99", "-O2", "-Wall", "-Wextra", "-Werror", "-I.", *defines]
         run_tool([*find_host_compiler(), *flags, *sources, "-o", "run"], folder=folder)
         run_tool([folder / "run"], folder=folder)
     else:
@@ -281,6 +281,17 @@ def test_the_c_finds_the_same_things(head, platform, tmp_path):
     expected = np.concatenate([things.labels[..., np.newaxis], things.edges], axis=2)
     np.testing.assert_array_equal(found, np.where(is_seen, expected, [-1, 0, 0, 0, 0]))
     assert is_seen.sum() > 100
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+@pytest.mark.parametrize("head", HEADS, ids=("boxes", "points"))
+def test_a_build_may_set_another_threshold(head, tmp_path):
+    values, outputs, (scale, zero), boxes = int8_outputs(np.random.default_rng(5), head, 16)
+    decision = head.decide(outputs, boxes)
+    given = (tmp_path, head, values, float(scale), zero, decision, "platform_host.c")
+    found = run_answer(*given, defines=["-DMODEL_THRESHOLD=3.0f"])
+    things = decoded(outputs, classes=len(CLASSES))
+    assert (found[..., 0] >= 0).sum() == (things.scores >= 3.0).sum() > 0
 
 
 def test_pictures_that_cells_do_not_fill_are_refused(tmp_path):

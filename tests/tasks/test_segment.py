@@ -167,3 +167,28 @@ def test_pixel_accuracy_may_come_first(scenes):
     outputs[:, 0] = 1.0
     errors = data.head.errors(outputs, labels)
     np.testing.assert_allclose(errors, (labels != 0).mean(axis=(1, 2)))
+
+
+def test_a_mask_without_its_picture_and_a_class_of_one_split_are_noted(tmp_path):
+    for split, examples, seed in (("train", 12, 0), ("test", 3, 1)):
+        write_scenes(tmp_path / split, examples=examples, seed=seed)
+    (tmp_path / "train" / "images" / "004.png").unlink()
+    (tmp_path / "train" / "classes.txt").rename(tmp_path / "classes.txt")
+    (tmp_path / "classes.txt").write_text("ground\ndisc\nsquare\nring\n")
+    file = tmp_path / "test" / "masks" / "001.png"
+    numbers = np.array(Image.open(file))
+    numbers[0, 0] = 3
+    Image.fromarray(numbers).save(file)
+    notes = read_mask_folder(tmp_path).notes
+    assert "left out: masks without their picture: 1, such as masks/004.png" in notes
+    assert "no mask of train is of ring, which test has: never learned" in notes
+
+
+def test_a_split_of_the_ground_alone_is_refused(tmp_path):
+    for split in ("train", "val"):
+        write_scenes(tmp_path / split, examples=12)
+    (tmp_path / "train" / "classes.txt").rename(tmp_path / "classes.txt")
+    for file in (tmp_path / "val" / "masks").glob("*.png"):
+        Image.fromarray(np.zeros((16, 16), np.uint8)).save(file)
+    with pytest.raises(DataError, match="in the validation split masks hold no class but ground"):
+        SegmentTask().data(tmp_path)

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from hwkd.core.device import core_key
 from hwkd.core.run_record import RunRecord
 from hwkd.deploy.to_c.float_sums import float_sum_lines
 from hwkd.deploy.to_c.project import Project
 from hwkd.deploy.to_c.stream_text import stream_lines
+from hwkd.io.core_files import core_names
 
+# The core of examples where nothing says which one the student is for.
+_USUAL_CORE = "cortex-m4"
 # The runtime file of this C.
 RUNTIME = "hwkd-c"
+
+
+def core_of(estimated: object) -> str:
+    """Return the packaged core that a student was estimated for, by `student_facts`, else M4."""
+    said = estimated.get("core") if isinstance(estimated, Mapping) else None
+    return str(said) if said in core_names() else _USUAL_CORE
 
 
 def cost_lines(project: Project, run: RunRecord | None) -> tuple[str, ...]:
@@ -28,6 +40,7 @@ def cost_lines(project: Project, run: RunRecord | None) -> tuple[str, ...]:
             f"{RUNTIME} --patch {project.patches}` prices the patches"
         )
     final = None if run is None else run.final
+    core = core_of(None if run is None else {"core": core_key(run.device.core)})
     checked = None if final is None or final.verification is None else final.verification.emulation
     kernels = "cmsis-nn" if project.uses_cmsis_nn else "hwkd"
     alike = (kernels, project.rounding)
@@ -39,8 +52,8 @@ def cost_lines(project: Project, run: RunRecord | None) -> tuple[str, ...]:
         )
     else:
         lines.append(
-            "stack, flash and instructions of it: `hwkd verify RUN --device cortex-m4` counts them "
-            "on an emulated core, of the run or of its export by `--target c`"
+            f"stack, flash and instructions of it: `hwkd verify RUN --device {core}` counts "
+            "them on an emulated core, of the run or of its export by `--target c`"
         )
     own = None if final is None or project.uses_cmsis_nn else final.own_c
     if own is not None:

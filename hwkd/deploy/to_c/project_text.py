@@ -15,6 +15,7 @@ from hwkd.core.c_literal import float_literal
 from hwkd.deploy.output_folder import MODEL_DESCRIPTION_FILE
 from hwkd.deploy.to_c.answer import ANSWER, answer_files
 from hwkd.deploy.to_c.cmsis_nn import cmsis_files
+from hwkd.deploy.to_c.costs import core_of
 from hwkd.deploy.to_c.layout import Places, channels_last, row_major
 from hwkd.deploy.to_c.leaving import exits_of_steps, leaving_lines, leaving_text
 from hwkd.deploy.to_c.project import (
@@ -28,6 +29,7 @@ from hwkd.deploy.to_c.raw_input import COMPARED, RAW_FILE
 from hwkd.deploy.to_c.step_builder import LAYER_NORM, OFFSET_CONV, RESIZE, TRANSPOSED_CONV
 from hwkd.deploy.to_c.stream import listens, stream_files
 from hwkd.deploy.to_c.stream_text import stream_facts, stream_text
+from hwkd.io.core_files import load_core
 from hwkd.qgraph.foreign_text import c_comment, c_string
 from hwkd.qgraph.ir import QuantTensor
 
@@ -61,6 +63,7 @@ def project_files(project: Project) -> dict[str, str]:
     texts |= stream_files(project)
     kept = (name for name in texts if name.endswith(".c") and name not in PROGRAMS)
     sources = ["model.c", *sorted(kept)]
+    core = load_core(core_of(project.facts.get("estimated")))
     values = {
         "arena_bytes": str(project.memory.arena_bytes),
         "arena_in_kib": f"{project.memory.arena_bytes / 1024:.1f} KiB",
@@ -72,6 +75,8 @@ def project_files(project: Project) -> dict[str, str]:
         "source_lines": "\n    ".join(sources),
         "flags": " ".join(project.flags),
         **_host_build(project),
+        "core": core.name,
+        "core_flags": " ".join(core.flags),
         "extra_include": "".join(f'#include "{name}"\n' for name in own_headers)
         + ("" if project.exit_entropy is None else "#include <math.h>\n"),
         "macs": str(project.arranged.graph.macs),

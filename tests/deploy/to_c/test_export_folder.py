@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ from benchmarks.lib.c_networks import quantise
 from hwkd.core.errors import ExportError, HwkdError
 from hwkd.core.head import OutputForm
 from hwkd.deploy.sessions import open_session, predict
+from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.exported import read_exported
 from hwkd.deploy.to_c.project import RecordedInput
+from hwkd.deploy.to_c.project_text import project_files
 from hwkd.engine.arms.export import raw_input
 from hwkd.io.core_files import core_names, load_core
 from hwkd.io.discovery import output_kind
@@ -70,6 +73,25 @@ def test_sources_ask_for_no_heap_and_state_the_interface(model, tmp_path):
     assert described["input"]["layout"] == "channels-last"
     assert described["arena_bytes"] == described["arena_bytes"] // 8 * 8
     assert [step["kind"] for step in described["steps"]].count("Conv") == 4
+
+
+@pytest.mark.parametrize(
+    ("estimated", "core", "flag"),
+    [
+        ({"core": "cortex-m7"}, "cortex-m7", "-mfpu=fpv5-sp-d16"),
+        ({"core": "cortex-m33"}, "cortex-m33", "-mcpu=cortex-m33"),
+        ({"core": "xtensa-lx7"}, "cortex-m4", "-mfpu=fpv4-sp-d16"),
+        (None, "cortex-m4", "-mfpu=fpv4-sp-d16"),
+    ],
+)
+def test_the_readme_says_the_options_of_the_core_that_the_student_is_for(
+    model, estimated, core, flag
+):
+    project = replace(build_project(model), facts={"estimated": estimated})
+    texts = project_files(project)
+    assert f"hwkd verify . --device {core}\n" in texts["README.md"]
+    assert flag in texts["README.md"]
+    assert flag in texts["Makefile"]
 
 
 def test_same_model_gives_the_same_bytes(model, tmp_path):
