@@ -65,18 +65,12 @@ def _chosen_for(found: DecisionRecord) -> tuple[tuple[str, str], ...]:
             ("why this one", f"it gives the best {found.best} on validation, int8"),
             (f"{found.rate} (validation, int8)", found.rate_text(found.reached)),
         )
-    counts = (
-        ("reached on validation, int8", found.on_validation),
-        ("on test, int8", found.on_test),
-    )
+    on_test = found.on_test
+    tested = () if on_test is None else (("on test, int8", _rate(found, on_test.rate, on_test)),)
     return (
         (f"wanted at most, {found.rate}", found.rate_text(found.wanted)),
-        *((what, _rate(found, count)) for what, count in counts if count is not None),
-        *(
-            (("reached on validation, int8", found.rate_text(found.reached)),)
-            if found.on_validation is None
-            else ()
-        ),
+        ("reached on validation, int8", _rate(found, found.reached, found.on_validation)),
+        *tested,
     )
 
 
@@ -87,8 +81,9 @@ def _of_other_classes(names: tuple[str, ...]) -> RunFolderError:
     )
 
 
-def _rate(found: DecisionRecord, count: CountRecord) -> str:
-    return f"{found.rate_text(count.rate)} ({found.count_text(count)})"
+def _rate(found: DecisionRecord, rate: float, count: CountRecord | None) -> str:
+    shown = found.rate_text(rate)
+    return shown if count is None else f"{shown} ({found.count_text(count)})"
 
 
 def _stream_rows(found: DecisionRecord) -> tuple[tuple[str, str], ...]:

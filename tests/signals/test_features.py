@@ -78,7 +78,7 @@ def test_features_need_signals_with_a_rate():
         steps_of("log-mel", shape=(1, 8, 8))
     with pytest.raises(
         ConfigError,
-        match="does not say its sampling rate; add the samples per second, as rate=16kHz",
+        match="sampling rate; add the samples per second, as rate=16kHz",
     ):
         steps_of("log-mel", rate_hz=None)
     with pytest.raises(DataError, match="holds float32; features are computed from int16"):
