@@ -27,8 +27,8 @@ _SMALLEST_BATCH, _LARGEST_BATCH = 16, 128
 _LARGEST_BATCH_OF_MAPS = 32
 # By so much of the usual rate: one segmenter after 43,000 scenes in batches of 32, one seed, with a
 # peak of .07, .14, .20, .28: a mean IoU of .318, .342, .347, .342 on train and .289, .306, .315,
-# .320 on validation; one detector after 48,000 with .14 and .28: an mAP@50 of .358 and .366, .370
-# and .403 (the things of validation are 37, which makes much of luck).
+# .320 on validation; one detector after 48,000 with .14, .28, .45: an mAP@50 of .358, .366, .309,
+# and .370, .403, .343 (the things of validation are 37, which makes much of luck).
 _RATE_OF_MAPS = 2.0
 # Of fewer, every pass counts, however long the training.
 _MANY_EXAMPLES = 10_000

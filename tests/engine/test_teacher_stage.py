@@ -42,6 +42,12 @@ def test_a_teacher_trained_within_a_time_limit_has_to_be_ahead_of_full_trainings
     assert error_to_beat(0.1, config) == pytest.approx(to_beat)
 
 
+def test_a_teacher_that_sees_what_students_do_not_is_never_beaten(tmp_path):
+    seen = {"source": "t.onnx", "sees": "samples"}
+    config = make_config(tmp_path, timeout_s=300.0, teacher=seen)
+    assert beaten_by(error_to_beat(0.1, config), [record(0, 0.0)]) is None
+
+
 def test_labels_alone_have_no_teacher_and_give_nothing_up(tmp_path):
     prepared = prepare_data(make_config(tmp_path, distill=[{"method": "none"}]), progress=silent)
     stage = prepare_teacher(prepared.config, prepared.transfer, progress=silent)
