@@ -307,13 +307,9 @@ def test_classes_of_other_data_are_found_by_their_names(task):
     head = OUTPUT_KINDS.get(TASKS.get(task).kind).head(
         OutputForm(names=(*names, *["edge"] * 4) if task == "detect" else names)
     )
-    labels = np.array([[[0, 1], [1, -1]]], np.int16)
-    wanted = np.array([[[2, 0], [0, -1]]], np.int16)
-    if task != "segment":
-        labels, wanted = (
-            np.array([[[n, 1, 1, 5, 5] for n in each.reshape(-1)]], np.float32)
-            for each in (labels, wanted)
-        )
+    masks = [np.array([numbers], np.int16) for numbers in ([[0, 1], [1, -1]], [[2, 0], [0, -1]])]
+    boxes = [np.array([[[n, 1, 1, 5, 5] for n in mask.reshape(-1)]], np.float32) for mask in masks]
+    labels, wanted = masks if task == "segment" else boxes
     split = RawSplit(inputs=np.zeros((1, 1, 2, 2)), labels=labels, names=seen)
     np.testing.assert_array_equal(numbered_as(head, split), wanted)
     by_number = replace(split, names=("0", "1", "2"))
