@@ -107,7 +107,7 @@ def split_windows(
         places = _by_units(windows, units, what, found.source, seed)
         if by_group:
             grouped_by, known = what, sorted({part.group for part in found.parts})
-            of = {name: np.unique(units[at]).tolist() for name, at in places.items()}
+            held_by = {name: np.unique(units[at]).tolist() for name, at in places.items()}
             groups = {
                 name: tuple(printable(known[at]) for at in own) for name, own in held_by.items()
             }
