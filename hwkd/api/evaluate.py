@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from hwkd.api.common import DataOption, DtypeOption, TaskOption
+from hwkd.api.common import DataOption, DtypeOption, RateOption, TaskOption
 from hwkd.api.option import Here, Option, declares_options
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class EvaluateOutcome:
         intervals: how far the scores may be from those on endlessly many such examples, by metric.
         confusion: how often each of `classes` was taken for which; none where there are too many.
         prepared: whether raw values went through the preprocessing of the training.
+        recordings: that the examples are cut from; None where they stand alone.
         note: what a reader of the scores must know; None if nothing.
         reported: of the same file on the test split of its own data; None where no record says so.
     """
@@ -45,6 +46,7 @@ class EvaluateOutcome:
     metrics: "tuple[Metric, ...]"
     scores: "Scores"
     prepared: bool
+    recordings: int | None = None
     reported: "Scores | None" = None
     note: str | None = None
     intervals: "Mapping[str, ScoreInterval]"
@@ -56,7 +58,7 @@ class EvaluateOutcome:
         return {
             "model": self.model, "data": self.data, "task": self.task, "examples": self.examples,
             "scores": {metric.name: self.scores[metric.name] for metric in self.metrics},
-            "prepared": self.prepared, "reported": self.reported,
+            "prepared": self.prepared, "recordings": self.recordings, "reported": self.reported,
             "note": self.note,
             "intervals": {
                 name: interval.model_dump(mode="json") for name, interval in self.intervals.items()
@@ -80,6 +82,9 @@ def evaluate(
         TaskOption | None, Here("For a file that does not say it; default: classify.")
     ] = None,
     dtype: Annotated[DtypeOption, Here("For a run or a student.")] = "int8",
+    rate: Annotated[
+        RateOption, Here("Sounds are brought to it; of a run and an exported file, to theirs.")
+    ] = None,
     progress: "Progress | None" = None,
 ) -> EvaluateOutcome:
     """Score a network on further data by the metrics of its task.
@@ -95,6 +100,7 @@ def evaluate(
     Raises:
         HwkdError: in one line, if model or data cannot be used.
     """
+    from hwkd.api.search_config import sample_rate
     from hwkd.api.subject import subject_of
     from hwkd.core.errors import DataError
     from hwkd.core.progress import silent
@@ -102,9 +108,14 @@ def evaluate(
 
     tell = progress or silent
     source, place = Path(model), Path(path_of_data(data) or "")
+    rate_hz = sample_rate(rate, "--rate")
     subject = subject_of(source, dtype=dtype, task=task)
     tell("read the data", 0, 2)
-    given = subject.task.labelled(place, subject.reading, raw_shape=subject.raw_shape)
+    reading = subject.reading
+    if rate_hz is not None:
+        reading = reading.model_copy(update={"rate_hz": rate_hz})
+        reading.require_known(subject.task.knows(place), task=subject.task.name)
+    given = subject.task.labelled(place, reading, raw_shape=subject.raw_shape)
     labels = given.labels
     if not len(labels):
         raise DataError(f"{place}: no labelled examples")
@@ -126,9 +137,13 @@ def _scored(
 ) -> EvaluateOutcome:
     from hwkd.core.metric import led_by
     from hwkd.core.score_interval import score_intervals
+    from hwkd.tasks.class_numbers import numbered_as
+    from hwkd.tasks.classes_head import ClassesHead
 
-    labels = given.labels
-    head = subject.head(labels, outputs.shape[1])
+    head = subject.head(given.labels, outputs.shape[1])
+    labels = numbered_as(head, given, has_names=subject.answers is not None)
+    if isinstance(head, ClassesHead) and given.wholes is not None:
+        head = head.voting()
     targets = head.targets(labels, prepared)
     scores = head.scores(outputs, targets, given.wholes)
     metrics = tuple(metric for metric in head.metrics if metric.name in scores)
@@ -146,6 +161,7 @@ def _scored(
         reported=subject.reported,
         note=_SEEN if subject.has_seen(given.inputs) else None,
         intervals=score_intervals(metrics, scores, len(labels), confusion),
+        recordings=None if given.wholes is None else len(set(given.wholes.tolist())),
         confusion=confusion,
         classes=(head.kind.answers or head.names) if confusion else (),
     )

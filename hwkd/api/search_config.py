@@ -18,6 +18,7 @@ from hwkd.core.units import (
     parse_duration_s,
     parse_energy_j,
     parse_power_w,
+    parse_sample_rate_hz,
 )
 from hwkd.cost.energy import DutyCycle
 from hwkd.io import discovery
@@ -55,6 +56,11 @@ def _storage(text: str | None, option: str) -> int | None:
 def frequency(text: str | None, option: str) -> float | None:
     """Return hertz from "216MHz"."""
     return None if text is None else parse_clock_hz(text, option=option)
+
+
+def sample_rate(text: str | None, option: str) -> float | None:
+    """Return hertz from "16kHz"."""
+    return None if text is None else parse_sample_rate_hz(text, option=option)
 
 
 def duty_cycle(period: Duration | None, sleep_power: str | None) -> DutyCycle | None:

@@ -166,6 +166,8 @@ class Student:
         Raises:
             DataError: if the data is not like that of the training.
         """
+        from hwkd.tasks.class_numbers import numbered_as
+
         head = self._head
         given = self._examples(data)
         if len(given.inputs) != len(given.labels) or not len(given.labels):
@@ -175,7 +177,7 @@ class Student:
             )
         network = self.network(dtype)
         prepared = network.prepared(given.inputs)
-        targets = head.targets(given.labels, prepared)
+        targets = head.targets(numbered_as(head, given), prepared)
         return head.scores(network.of_prepared(prepared), targets, given.wholes)
 
     @property
@@ -189,6 +191,7 @@ class Student:
 
     def _examples(self, data: str | Path | Arrays) -> RawSplit:
         from hwkd.core import catalog
+        from hwkd.core.reading import AS_USUAL
         from hwkd.io.discovery import discover
         from hwkd.io.stored_arrays import named_arrays, path_of_data
         from hwkd.tasks.raw import RawSplit
@@ -199,4 +202,5 @@ class Student:
         discover("hwkd.tasks")
         task: Task = catalog.TASKS.get(self.data.task)
         shape = self.data.pipeline.raw_shape
-        return task.labelled(Path(path_of_data(data) or ""), raw_shape=shape)
+        reading = AS_USUAL.model_copy(update={"trained_rate_hz": self.data.sample_rate_hz})
+        return task.labelled(Path(path_of_data(data) or ""), reading, raw_shape=shape)

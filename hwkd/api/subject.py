@@ -222,14 +222,15 @@ def _of_file(path: Path, task: str | None) -> Subject:
     facts = read_facts(said.get(METADATA_KEY, "{}"), where=str(path))
     if facts is not None:
         _require_pipeline(facts.preprocessing, path)
+    rate_hz = None if facts is None else facts.data.sample_rate_hz
     return Subject(
         name=str(path),
         path=path,
         model=content,
         task=_task_named((None if facts is None else facts.data.task) or task or TASK),
-        reading=AS_USUAL,
+        reading=AS_USUAL.model_copy(update={"trained_rate_hz": rate_hz}),
         record=None if facts is None else facts.preprocessing,
-        rate_hz=None if facts is None else facts.data.sample_rate_hz,
+        rate_hz=rate_hz,
         answers=None if facts is None else facts.answer,
         judged_by=facts.measured.metrics[0].name if facts and facts.measured.metrics else None,
         lite=lite,
@@ -284,15 +285,16 @@ def _of_folder(folder: Path, dtype: str, task: str | None) -> Subject:
     if run.final is not None:
         scores = run.final.scores
         tested = scores.test_int8 if dtype == "int8" else scores.test_float
+    reading = AS_USUAL
+    if config.is_file():
+        reading = SearchConfig.from_toml(config).in_setting(features).reading
     path = student.file(INT8_FILE if dtype == "int8" else FLOAT_FILE)
     return Subject(
         name=str(folder),
         path=path,
         model=path.read_bytes(),
         task=_task_named(run.data.task),
-        reading=SearchConfig.from_toml(config).in_setting(features).reading
-        if config.is_file()
-        else AS_USUAL,
+        reading=reading.model_copy(update={"trained_rate_hz": run.data.sample_rate_hz}),
         record=run.data.pipeline,
         rate_hz=run.data.sample_rate_hz,
         answers=AnswerFacts.model_validate(student_facts(student.record)["answer"]),

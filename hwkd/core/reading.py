@@ -22,7 +22,7 @@ _FLAGS: Mapping[str, str] = MappingProxyType(
 )  # fmt: skip
 
 # What a student brings that goes on; no task is asked whether it knows it.
-_OF_A_STUDENT = ("scaling", "fitted", "raw_shape")
+_OF_A_STUDENT = ("scaling", "fitted", "raw_shape", "trained_rate_hz")
 
 
 class Reading(StrictModel):
@@ -47,6 +47,8 @@ class Reading(StrictModel):
         scaling: step of a student that goes on with the data, in place of one fitted to it.
         fitted: likewise the steps before it, where they follow from examples.
         raw_shape: likewise the shape of raw inputs, which pictures are resized to.
+        trained_rate_hz: likewise the samples per second of its raw inputs, which sounds are brought
+            to unless `rate_hz` says another.
         half: of pairs in an NPZ file, "teacher" is the arrays `teacher_x_*`.
     """
 
@@ -67,6 +69,7 @@ class Reading(StrictModel):
     scaling: StepRecord | None = None
     fitted: tuple[StepRecord, ...] = ()
     raw_shape: tuple[StoredInt, ...] = ()
+    trained_rate_hz: float | None = Field(default=None, gt=0)
     half: Literal["student", "teacher"] = "student"
 
     @property
@@ -75,6 +78,11 @@ class Reading(StrictModel):
         if self.input_size is None and len(self.raw_shape) > 1:
             return self.raw_shape[-2], self.raw_shape[-1]
         return self.input_size
+
+    @property
+    def sounds_hz(self) -> float | None:
+        """Samples per second that sounds are brought to; None leaves it to the files."""
+        return self.rate_hz or self.trained_rate_hz
 
     def require_known(self, known: Collection[str], *, task: str) -> None:
         """Refuse a choice that a task has no use for.

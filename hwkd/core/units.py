@@ -31,8 +31,10 @@ _BYTES = MappingProxyType(
 _ENERGY = MappingProxyType({"nJ": 1e-9, "uJ": 1e-6, "µJ": 1e-6, "mJ": 1e-3, "J": 1.0})
 _POWER = MappingProxyType({"nW": 1e-9, "uW": 1e-6, "µW": 1e-6, "mW": 1e-3, "W": 1.0})
 _FREQUENCY = MappingProxyType({"Hz": 1.0, "kHz": 1e3, "MHz": 1e6, "GHz": 1e9})
-# Outside of these a clock is a slip of the unit.
+# Outside of these a clock, or the rate of a sensor's or a microphone's samples, is a slip of the
+# unit.
 SLOWEST_CLOCK_HZ, FASTEST_CLOCK_HZ = 1e6, 10e9
+SLOWEST_SAMPLES_HZ, FASTEST_SAMPLES_HZ = 0.01, 1e6
 _QUANTITY = re.compile(
     r"\s*([0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)\s*([A-Za-zµ]*)\s*"
 )
@@ -84,6 +86,17 @@ def parse_clock_hz(text: str, *, option: str) -> float:
         raise ConfigError(
             f"{option}: {text!r} is no processor's clock; expected 1MHz to 10GHz, for example "
             "216MHz"
+        )
+    return value
+
+
+def parse_sample_rate_hz(text: str, *, option: str) -> float:
+    """Return hertz from text such as `16kHz`, of samples."""
+    value = _parse(text, _FREQUENCY, option=option, example="16kHz")
+    if not SLOWEST_SAMPLES_HZ <= value <= FASTEST_SAMPLES_HZ:
+        raise ConfigError(
+            f"{option}: {text!r} is no rate of samples; expected 0.01Hz to 1MHz, for example 50Hz "
+            "or 16kHz"
         )
     return value
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hwkd.core.choices import LimitName
+from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.limits import Fit
 from hwkd.core.measure import CostEstimate
 from hwkd.core.pareto import pareto_front
-from hwkd.core.run_record import RunRecord
+from hwkd.core.run_record import DataRecord, RunRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.analysis import best_record, count_state, intervals_on_test
@@ -102,7 +103,7 @@ def _score_headlines(run: RunRecord, best: TrialRecord | None) -> list[Headline]
     if final is not None:
         in_float = fmt.score_text(metric, final.scores.test_float)
         interval = intervals_on_test(run).get(metric.name)
-        detail = "" if interval is None else f"{interval.text(metric)}; "
+        detail = _how_sure(run.data) if interval is None else f"{interval.text(metric)}; "
         detail += f"float {in_float}; test split read once"
         value = fmt.score_text(metric, final.scores.test_int8)
         lines.append(
@@ -110,6 +111,7 @@ def _score_headlines(run: RunRecord, best: TrialRecord | None) -> list[Headline]
                 label=f"Test {metric.name}, int8", value=value, detail=detail, basis="measured"
             )
         )
+        lines += _false_headlines(final.decision)
     elif best is not None and best.scores is not None:
         value = fmt.score_text(metric, best.scores.validation_int8)
         detail = f"trial {best.number}, brief training"
@@ -128,6 +130,34 @@ def _score_headlines(run: RunRecord, best: TrialRecord | None) -> list[Headline]
             )
         )
     return lines
+
+
+def _how_sure(data: DataRecord) -> str:
+    """Say why a score of windows has no interval."""
+    split = data.test
+    if split is None or split.wholes is None or split.wholes == split.samples:
+        return ""
+    doubt = "" if data.few_groups is None else f"{data.few_groups.rstrip('.')}; "
+    return (
+        f"{split.samples:,} windows of {split.wholes:,} recordings depend on each other, so there "
+        f"is no interval; {doubt}"
+    )
+
+
+def _false_headlines(decision: DecisionRecord | None) -> list[Headline]:
+    """Show what the threshold lets through on test beside what was asked for."""
+    if decision is None or decision.on_test is None:
+        return []
+    found = decision.on_test
+    detail = f"{decision.count_text(found)}; asked at most {decision.rate_text(decision.wanted)}"
+    return [
+        Headline(
+            label=f"Test {decision.falsely}, int8",
+            value=decision.rate_text(found.rate),
+            detail="; ".join([detail, *(doubt.rstrip(".") for doubt in decision.doubts)]),
+            basis="measured",
+        )
+    ]
 
 
 def _cost_headlines(run: RunRecord, best: TrialRecord, cost: CostEstimate) -> list[Headline]:

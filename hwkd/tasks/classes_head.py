@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import softmax
 
 from hwkd.core.arrays import AnyArray, Doubles, Flags, Floats, Ints
-from hwkd.core.decision_record import Confusion, DecisionRecord
+from hwkd.core.decision_record import Confusion, CountRecord, DecisionRecord
 from hwkd.core.errors import DataError
 from hwkd.core.head import (
     OUTPUT_KINDS,
@@ -196,6 +196,14 @@ class ClassesHead(ClassesOut):
         """Choose the threshold of what listens; None of other classes."""
         return None if self.hears is None else self.hears.decide(outputs, targets, wholes)
 
+    def falsely(
+        self, outputs: Floats, targets: Ints, wholes: Ints | None = None
+    ) -> CountRecord | None:
+        """Count what is heard falsely; None of classes without a threshold."""
+        if self.hears is None or self.decision is None:
+            return None
+        return self.hears.falsely(outputs, targets, wholes, self.decision)
+
     def at(self, decision: DecisionRecord | None) -> ClassesHead:
         """Return the head with the threshold of a network, which says what is listened for."""
         hears = self.hears
@@ -205,6 +213,10 @@ class ClassesHead(ClassesOut):
         if isinstance(hears, Hearing) and FALSE_REJECTS not in metrics:
             metrics = WAKE_METRICS
         return replace(self, decision=decision, hears=hears, metrics=metrics)
+
+    def voting(self) -> ClassesHead:
+        """Return the head that scores whole recordings, too, where it scored examples alone."""
+        return replace(self, metrics=VOTED_METRICS) if self.metrics == CLASS_METRICS else self
 
     def errors(self, outputs: Floats, targets: Ints) -> Doubles:
         """Return 0 where the largest output is the label, else 1 or what the metric takes off.

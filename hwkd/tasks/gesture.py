@@ -66,7 +66,8 @@ class GestureTask(FileTask):
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
     ) -> RawSplit:
         """Read windows of the training's length, and the names of their classes."""
-        found = read_recordings(source, reading)
+        # Windows are of so many samples, whatever their rate where nothing says it.
+        found = read_recordings(source, reading, unsaid_hz=reading.trained_rate_hz or 1.0)
         window_s = raw_shape[1] / found.rate_hz
         windows, names, _ = cut_windows(found, window_s=window_s, stride_s=window_s / 2)
         return RawSplit(
@@ -79,7 +80,8 @@ class GestureTask(FileTask):
 def _features(raw: RawData) -> str | None:
     """Return samples at about 25 Hz where sensors of three axes give more, in whole numbers."""
     factor = min(_MOST_DECIMATED, int((raw.sample_rate_hz or 0.0) / _ENOUGH_HZ))
-    if raw.train.inputs.shape[1] % AXES or factor < 2:
+    inputs = raw.train.inputs
+    if inputs.dtype != np.int16 or inputs.shape[1] % AXES or factor < 2:
         return None
     return f"imu:statistics=no,magnitude=no,decimate={factor}"
 

@@ -80,19 +80,25 @@ class KeywordTask(FileTask):
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
     ) -> RawSplit:
         """Read clips of the training's length, and the names of their words."""
-        raw = _read(source, reading, 0, silent)
-        split = raw.test or raw.train
-        inputs = split.inputs
-        if inputs.shape[1:] != raw_shape:
+        if len(raw_shape) != 2 or raw_shape[0] != 1:
+            given = " x ".join(map(str, raw_shape))
             raise DataError(
-                f"{raw.source}: clips have {inputs.shape[2]:,} samples, those of the training "
-                f"{raw_shape[1]:,}; say --rate and --window as then"
+                f"the network takes {given} values, no sound (1 x samples); give a run, or a file "
+                "that hwkd exported"
             )
+        raw = _read(source, reading, 0, silent, length=raw_shape[1])
+        split = raw.test or raw.train
         return replace(split, labels=np.array(raw.class_names)[split.labels])
 
 
-def _read(folder: Path, reading: Reading, seed: int, progress: Progress) -> RawData:
-    """Read every clip, as int16 of one rate and length, with the splits that lists name."""
+def _read(
+    folder: Path, reading: Reading, seed: int, progress: Progress, *, length: int | None = None
+) -> RawData:
+    """Read every clip, as int16 of one rate and length, with the splits that lists name.
+
+    Args:
+        length: samples of a clip; None is what was asked for.
+    """
     with opened(folder, takes=_FORMATS):
         if not folder.is_dir():
             raise DataError(f"{printable(folder)}: no folder; --data takes {_FORMATS}")
@@ -101,8 +107,8 @@ def _read(folder: Path, reading: Reading, seed: int, progress: Progress) -> RawD
         lists = listed_splits(folder, files)
         clips = read_clips(files, progress)
         noise = [read_wav(path) for path in wav_files(folder / _NOISE)]
-    rate_hz = common_rate(clips, reading.rate_hz)
-    length = round((reading.window_s or _CLIP_S) * rate_hz)
+    rate_hz = common_rate(clips, reading.sounds_hz)
+    length = length or round((reading.window_s or _CLIP_S) * rate_hz)
     has_others = len(words) < len(files)
     names = (*words, _UNKNOWN) if has_others and _UNKNOWN not in words else words
     examples: dict[SplitName, list[tuple[NDArray[np.int16], int]]] = {}

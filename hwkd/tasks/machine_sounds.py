@@ -43,7 +43,7 @@ def read_machine_sounds(
         )
     lists = listed_splits(folder, files)
     clips = read_clips(files, progress)
-    rate_hz = common_rate(clips, reading.rate_hz)
+    rate_hz = common_rate(clips, reading.sounds_hz)
     window = window or max(1, round((reading.window_s or _WINDOW_S) * rate_hz))
     stride = max(1, round(reading.stride_s * rate_hz)) if reading.stride_s else max(1, window // 2)
     parts: dict[SplitName, list[RawSplit]] = {}

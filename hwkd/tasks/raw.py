@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -27,11 +27,14 @@ class RawSplit:
         inputs: real numbers, channels first, shape [n, channels, ...].
         labels: int64 class indices, shape [n], or values, shape [n, outputs].
         wholes: number of the recording that each example is cut from; None where there is none.
+        names: of the classes that labels of maps and boxes number, where a network is judged on
+            them; see `hwkd.tasks.class_numbers`.
     """
 
     inputs: RawArray
     labels: RawArray
     wholes: NDArray[np.int64] | None = None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,8 @@ class RawData:
         test: None when the source brings none.
         notes: what the reader decided or left out.
         sample_rate_hz: of signals, where the source says it.
+        groups: what each split is of, where none is in two, as the names of people.
+        grouped_by: what those are, for people, as "subject"; empty where nothing kept them apart.
     """
 
     source: str
@@ -56,6 +61,8 @@ class RawData:
     notes: tuple[str, ...] = ()
     validation_from_train: bool = False
     sample_rate_hz: float | None = None
+    groups: Mapping[SplitName, tuple[str, ...]] = field(default_factory=dict)
+    grouped_by: str = ""
 
     @classmethod
     def of(

@@ -66,8 +66,11 @@ class Recordings:
     notes: tuple[str, ...]
 
 
-def read_recordings(path: Path, reading: Reading) -> Recordings:
+def read_recordings(path: Path, reading: Reading, *, unsaid_hz: float | None = None) -> Recordings:
     """Read recordings; a new one begins with another label, another group or after a gap in time.
+
+    Args:
+        unsaid_hz: their rate where nothing says it.
 
     Raises:
         DataError: names file and row of what is missing, no number, or out of order.
@@ -76,9 +79,10 @@ def read_recordings(path: Path, reading: Reading) -> Recordings:
     group = group_of(reading)
     with opened(path, takes=RECORDING_FORMATS):
         if is_table(path):
-            return _cut(samples_of_table(read_table(path), reading, group), reading)
+            found = samples_of_table(read_table(path), reading, group)
+            return _cut(found, reading, unsaid_hz)
         if path.is_file() and is_zip(path):
-            return _cut(samples_of_arrays(path, reading, group), reading)
+            return _cut(samples_of_arrays(path, reading, group), reading, unsaid_hz)
         raise DataError(f"{printable(path)}: unknown format; --data takes {RECORDING_FORMATS}")
 
 
@@ -135,7 +139,7 @@ def group_of(reading: Reading) -> str | None:
     return column or None
 
 
-def _cut(samples: Samples, reading: Reading) -> Recordings:
+def _cut(samples: Samples, reading: Reading, unsaid_hz: float | None) -> Recordings:
     """Cut where label, recording or group change, and at gaps in time."""
     count = len(samples.labels)
     if np.abs(samples.values).max(initial=0.0) > np.finfo(np.float32).max:
@@ -146,7 +150,7 @@ def _cut(samples: Samples, reading: Reading) -> Recordings:
         if column is not None:
             begins[1:] |= column[1:] != column[:-1]
     whole = np.cumsum(begins) - 1  # before gaps cut them further
-    rate_hz, gaps, note = _rate(samples, begins, reading.rate_hz)
+    rate_hz, gaps, note = _rate(samples, begins, reading.rate_hz, unsaid_hz)
     starts = np.flatnonzero(begins | gaps)
     ends = [*starts[1:].tolist(), count]
     numbers = _numbers(samples, whole)
@@ -184,7 +188,10 @@ def _numbers(samples: Samples, whole: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _rate(
-    samples: Samples, begins: NDArray[np.bool_], asked_hz: float | None
+    samples: Samples,
+    begins: NDArray[np.bool_],
+    asked_hz: float | None,
+    unsaid_hz: float | None,
 ) -> tuple[float, NDArray[np.bool_], str]:
     """Return samples per second, where gaps in time end, and a note on those.
 
@@ -195,6 +202,7 @@ def _rate(
     gaps = np.zeros(len(begins), dtype=bool)
     rate_hz = asked_hz or samples.rate_hz
     if samples.time_s is None:
+        rate_hz = rate_hz or unsaid_hz
         if rate_hz is None:
             raise ConfigError(
                 f"{samples.source}: no column of time and no rate; say the samples per second, as "

@@ -13,6 +13,7 @@ from hwkd.core.units import (
     parse_duration_s,
     parse_energy_j,
     parse_frequency_hz,
+    parse_sample_rate_hz,
     times_text,
 )
 
@@ -107,6 +108,19 @@ def test_a_clock_that_no_processor_has_is_refused(text):
     with pytest.raises(ConfigError, match="no processor's clock; expected 1MHz to 10GHz"):
         parse_clock_hz(text, option="--clock")
     assert parse_frequency_hz(text, option="--features") > 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "rate_hz"), [("16kHz", 16e3), ("16000Hz", 16e3), ("50Hz", 50.0), ("0.5Hz", 0.5)]
+)
+def test_a_rate_of_samples_is_far_below_a_clock(text, rate_hz):
+    assert parse_sample_rate_hz(text, option="--rate") == rate_hz
+
+
+@pytest.mark.parametrize("text", ["16MHz", "0.001Hz"])
+def test_a_rate_that_no_sensor_has_is_refused(text):
+    with pytest.raises(ConfigError, match=r"no rate of samples; expected 0\.01Hz to 1MHz"):
+        parse_sample_rate_hz(text, option="--rate")
 
 
 @pytest.mark.parametrize(
