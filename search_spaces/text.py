@@ -22,10 +22,10 @@ class TextSpace(Space):
     """Embeddings of words, summed or in their order.
 
     Of weights of words, shape (1, words), the first layer is the sum of what each word is embedded
-    as (arXiv:1607.01759, fastText); a further hidden layer may follow. Without hidden layers that is
-    logistic regression, in a part of the weights. Of codes in their order,
-    shape (digits, places), a 1x1 convolution embeds each place, and separable convolutions along
-    the text follow, each halving it.
+    as (arXiv:1607.01759, fastText); a further hidden layer may follow. Without hidden layers
+    that is logistic regression, in a part of the weights. Of codes in their order, shape
+    (digits, places), a 1x1 convolution embeds each place, and separable convolutions along the
+    text follow, each halving it.
     """
 
     name: str = "text"
