@@ -69,11 +69,12 @@ class GestureTask(FileTask):
         # Windows are of so many samples, whatever their rate where nothing says it.
         found = read_recordings(source, reading, unsaid_hz=reading.trained_rate_hz or 1.0)
         window_s = raw_shape[1] / found.rate_hz
-        windows, names, _ = cut_windows(found, window_s=window_s, stride_s=window_s / 2)
+        windows, names, notes = cut_windows(found, window_s=window_s, stride_s=window_s / 2)
         return RawSplit(
             inputs=windows.values,
             labels=np.array(names)[windows.labels],
             wholes=windows.recordings,
+            notes=(*found.notes, *notes),
         )
 
 

@@ -104,4 +104,4 @@ def test_a_recording_in_another_unit_is_doubted(listener, divided_by, says, tmp_
     np.savetxt(tmp_path / "r.csv", values, fmt="%d", delimiter=",", header="a,b", comments="")
     note = hwkd.listen(listener.model, csv=tmp_path / "r.csv").note
     assert (note is None) == (says is None)
-    assert says is None or says in note
+    assert says is None or says in (note or "")
