@@ -74,11 +74,11 @@ def test_lists_name_splits_and_words_that_are_not_asked_for_are_unknown(tmp_path
     assert some.class_counts["test"] == (3, 3, 3, 3)
     # Who evaluates is told of what is judged, too: of two unknown words half the clips.
     one = CLIP.model_copy(update={"words": ("low",)})
-    judged = TASK.labelled(folder, one, raw_shape=data.pipeline.raw_shape)
+    to_judge = TASK.labelled(folder, one, raw_shape=data.pipeline.raw_shape)
     assert any(
         "are the class 'unknown', as many as a word has on average; the other 12 are left out"
         in note
-        for note in judged.notes
+        for note in to_judge.notes
     )
 
 
