@@ -37,12 +37,12 @@ def plan_storage(graph: OpGraph, model: StorageModel, element_bytes: int) -> Sto
         element_bytes: size of a weight, 1 or 4; biases take 4 bytes either way.
     """
     code = model.code_bytes + model.per_tensor_bytes * len(graph.tensors)
-    code += model.per_op_bytes * len(graph.ops)
     per_op = {}
     kinds = set()
     seen: set[str] = set()
     for op in graph.ops:
         kinds.add(op.kind)
+        code += model.per_op_of_kind_bytes.get(op.kind, model.per_op_bytes)
         facts = op.facts
         if facts is None:
             size = (op.weights + op.constants) * element_bytes + op.biases * _BIAS_BYTES

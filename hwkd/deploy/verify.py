@@ -7,7 +7,7 @@ and the same C on an emulated Cortex-M says whether it stays right there, and wh
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -78,6 +78,7 @@ def verify_model(
     kernels: Kernels = "hwkd",
     patches: Patches | None = None,
     exported: Exported | None = None,
+    names: Sequence[str] = (),
     streaming: bool = False,
     progress: Progress = silent,
 ) -> Verification:
@@ -93,6 +94,7 @@ def verify_model(
         score: of the core's answers, from its outputs as real numbers, shape [inputs, outputs].
         rounding: None takes the core's, or that of CMSIS-NN.
         patches: into which first layers are divided.
+        names: of answers, which the C holds; a folder of C says its own.
         exported: folder of C to check; it decides rounding, kernels, patches and streaming.
         streaming: also check the C that takes a signal frame by frame.
 
@@ -108,8 +110,9 @@ def verify_model(
         streaming = exported.streaming
     if exported is None or streaming:
         project = _built(model_path, target.core, rounding, kernels, patches)
+        project = replace(project, labels=project.labels or tuple(names))
     # Files are compared as they are; a program of raw values is made where those are known.
-    project = replace(project, raw=raw if raw is not None and raw.is_whole else None)
+    project = project.fed(raw if raw is not None and raw.is_whole else None)
     flowing = _flowing(model_path, project, target.core, kernels) if streaming else None
     require_fit(project, target)
     tools = find_tools()
@@ -130,10 +133,11 @@ def verify_model(
 
 def _flowing(model_path: Path, whole: Project, core: Core, kernels: Kernels) -> Project:
     """Return the C that takes a signal frame by frame."""
-    return build_project(
+    built = build_project(
         model_path, rounding=whole.rounding, kernels=kernels, raw=whole.raw, streaming=True,
         instruction_sets=(core.instruction_set,),
     )  # fmt: skip
+    return replace(built, labels=whole.labels)
 
 
 def _built(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -97,6 +97,15 @@ class Project:
     exit_entropy: float | None = None
     source: str
     source_bytes: bytes
+
+    def fed(self, raw: RawInput | None) -> Project:
+        """Return the project with another way in; None leaves the input to the firmware.
+
+        An answer that compares the outputs with what raw values became goes with them.
+        """
+        compares = self.answer is not None and self.answer.compares is not None
+        answer = None if raw is None and compares else self.answer
+        return replace(self, raw=raw, answer=answer)
 
     @property
     def source_sha256(self) -> str:
