@@ -121,11 +121,11 @@ def verify(
             patches=None if patch is None else Patches.parse(patch), progress=progress or silent,
         )  # fmt: skip
     is_as_searched = run is not None and (kernels, patch, streaming) == ("hwkd", None, False)
-    apart = _apart(run, found) if run is not None and is_as_searched else ()
+    apart = flash_apart(run, found) if run is not None and is_as_searched else ()
     return VerifyOutcome(verification=found, inputs_from=given.origin, notes=(*left_out, *apart))
 
 
-def _apart(run: "RunRecord", found: "Verification") -> tuple[str, ...]:
+def flash_apart(run: "RunRecord", found: "Verification") -> tuple[str, ...]:
     """Return what to say where the report's flash is further from the program's than estimates are.
 
     Only of the C and the device that the report's number is for.
