@@ -34,7 +34,7 @@ def constant_bytes(project: Project) -> int:
     """Return bytes of weights, scales, tables and layer descriptions."""
     features = 0 if project.raw is None else project.raw.table_bytes or 0
     return (
-        names_bytes(project.labels)
+        names_bytes(project.names)
         + features
         + sum(step.constants.size_bytes for step in project.steps)
     )

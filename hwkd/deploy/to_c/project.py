@@ -29,6 +29,8 @@ PROGRAMS = ("main.c", LISTEN_FILE)
 
 
 CMSIS_NN = "hwkd_cmsis_nn"
+# The array of names of outputs.
+_NAMES = "model_labels"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -134,6 +136,14 @@ class Project:
     def output(self) -> QuantTensor:
         """The first of them, which labels belong to."""
         return next(iter(self.outputs.values()))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the C calls each output; none where nobody named them and no answer does."""
+        answer = self.answer
+        if self.labels or answer is None or _NAMES not in answer.usage + answer.printed:
+            return self.labels
+        return tuple(f"output {number}" for number in range(self.output.elements))
 
     @property
     def output_bytes(self) -> int:

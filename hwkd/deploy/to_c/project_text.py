@@ -112,7 +112,7 @@ def _answer(project: Project) -> Mapping[str, str]:
     """Return how C reads the answer, in the README and in main.c."""
     if project.answer is None:
         real = "MODEL_OUTPUT_SCALE * (output[i] - MODEL_OUTPUT_ZERO_POINT)"
-        named = ", named model_labels[i]" if project.labels else ""
+        named = ", named model_labels[i]" if project.names else ""
         usage = f"    const int8_t *output = model_output();\n    /* value i: {real}{named} */"
         return {"answer_include": "", "answer_printed": "", "answer_usage": usage}
     return {
@@ -195,8 +195,8 @@ def _steps(places: Places) -> Sequence[int]:
 def _interface(project: Project) -> Mapping[str, str]:
     """Return what model.h and the README say about input and output."""
     values = {"labels_declared": "", "labels_defined": "", "name_of_i": "output %d", "of_i": "i"}
-    if project.labels:
-        texts = ", ".join(c_string(label) for label in project.labels)
+    if project.names:
+        texts = ", ".join(c_string(label) for label in project.names)
         values = {
             "labels_declared": "/* Name of each output. */\n"
             "extern const char *const model_labels[];\n\n",
