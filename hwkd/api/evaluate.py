@@ -135,9 +135,10 @@ def _scored(
 ) -> EvaluateOutcome:
     from hwkd.core.metric import led_by
     from hwkd.core.score_interval import score_intervals
+    from hwkd.tasks.class_numbers import numbered_as
 
-    labels = given.labels
-    head = subject.head(labels, outputs.shape[1])
+    head = subject.head(given.labels, outputs.shape[1])
+    labels = numbered_as(head, given, has_names=subject.answers is not None)
     targets = head.targets(labels, prepared)
     scores = head.scores(outputs, targets, given.wholes)
     metrics = tuple(metric for metric in head.metrics if metric.name in scores)

@@ -285,7 +285,10 @@ def _samples(stride_s: float, rate_hz: float | None, window: int, grid: int) -> 
     from hwkd.core.errors import ConfigError
 
     if rate_hz is None:
-        raise ConfigError("--stride: nothing says the samples per second; leave it out")
+        raise ConfigError(
+            "--stride: neither the network nor the recording says the samples per second; give "
+            "the CSV a column `time`, or leave --stride out"
+        )
     stride = round(stride_s * rate_hz / grid) * grid
     if not 1 <= stride <= window:
         raise ConfigError(

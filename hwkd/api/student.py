@@ -166,6 +166,8 @@ class Student:
         Raises:
             DataError: if the data is not like that of the training.
         """
+        from hwkd.tasks.class_numbers import numbered_as
+
         head = self._head
         given = self._examples(data)
         if len(given.inputs) != len(given.labels) or not len(given.labels):
@@ -175,7 +177,7 @@ class Student:
             )
         network = self.network(dtype)
         prepared = network.prepared(given.inputs)
-        targets = head.targets(given.labels, prepared)
+        targets = head.targets(numbered_as(head, given), prepared)
         return head.scores(network.of_prepared(prepared), targets, given.wholes)
 
     @property

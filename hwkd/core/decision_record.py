@@ -6,10 +6,33 @@ from typing import TypeAlias
 
 from pydantic import Field
 
+from hwkd.core.metric import Metric
 from hwkd.core.strict_model import StoredInt, StrictModel
 
 # Rows are the true classes, columns what a network named, both in the order of the labels.
 Confusion: TypeAlias = tuple[tuple[StoredInt, ...], ...]
+
+
+# So many events, were the rate what is allowed, would all be missed by luck once in twenty times
+# (Hanley and Lippman-Hand 1983, Journal of the American Medical Association 249, 1743-1745).
+_EVENTS_THAT_TELL = 3.0
+
+
+class CountRecord(StrictModel):
+    """What a rate of a threshold is made of, on one split.
+
+    Attributes:
+        events: false answers.
+        base: what they are counted in: hours of a rate per hour, else examples.
+    """
+
+    events: StoredInt
+    base: float
+
+    @property
+    def rate(self) -> float:
+        """Events over what they are counted in; 0 of nothing."""
+        return self.events / self.base if self.base else 0.0
 
 
 class DecisionRecord(StrictModel):
@@ -29,6 +52,8 @@ class DecisionRecord(StrictModel):
         stride: samples from one inference to the next, for which the threshold holds; likewise.
         rate_hz: of those samples; likewise.
         curve: false accepts per hour and false rejects, 0 to 1, over all thresholds; likewise.
+        on_validation: what `reached` is made of; None where nothing is counted, and of older runs.
+        on_test: the same on the test split, which nothing was chosen by; likewise.
     """
 
     answer: str
@@ -43,11 +68,58 @@ class DecisionRecord(StrictModel):
     stride: StoredInt | None = None
     rate_hz: float | None = None
     curve: tuple[tuple[float, float], ...] = ()
+    on_validation: CountRecord | None = None
+    on_test: CountRecord | None = None
 
     @property
     def stride_s(self) -> float | None:
         """From one inference to the next; None where examples stand alone."""
         return None if self.stride is None or not self.rate_hz else self.stride / self.rate_hz
+
+    @property
+    def falsely(self) -> str:
+        """What is counted, without where: "false accepts", "false alarms"."""
+        return " ".join(self.rate.split()[:2])
+
+    def rate_text(self, rate: float) -> str:
+        """Return a rate with its unit, for people."""
+        return Metric(name=self.rate, unit=self.unit, direction="min").text(rate)
+
+    def base_text(self, base: float) -> str:
+        """Return hours or examples, for people."""
+        if self.unit != "ratio":
+            return f"{base:.3g} h"
+        return f"{base:,.0f} {self.rate.removeprefix(self.falsely).removeprefix(' of ')}"
+
+    def count_text(self, found: CountRecord) -> str:
+        """Return what a rate is made of, for people: "3 in 0.09 h", "1 of 36 normal examples"."""
+        return f"{found.events:,} {'of' if self.unit == 'ratio' else 'in'} " + self.base_text(
+            found.base
+        )
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What a reader must know before trusting the rate, in sentences."""
+        wanted, said = self.rate_text(self.wanted), []
+        if self.on_test is not None and self.on_test.rate > self.wanted:
+            said.append(
+                f"On test there are more {self.falsely} than asked for: "
+                f"{self.rate_text(self.on_test.rate)} ({self.count_text(self.on_test)}), asked at "
+                f"most {wanted}."
+            )
+        splits = (("validation", self.on_validation), ("test", self.on_test))
+        few = [
+            f"{name} has {self.base_text(found.base)}"
+            for name, found in splits
+            if found is not None and found.base * self.wanted < _EVENTS_THAT_TELL
+        ]
+        if few and self.wanted > 0:
+            need = self.base_text(_EVENTS_THAT_TELL / self.wanted)
+            said.append(
+                f"{self.falsely.capitalize()} of {wanted} at most cannot be shown: "
+                f"{' and '.join(few)}, fewer than 3 / rate, {need}."
+            )
+        return tuple(said)
 
 
 class ReadTextRecord(StrictModel):

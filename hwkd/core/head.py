@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from hwkd.core.decision_record import Confusion, DecisionRecord
+from hwkd.core.decision_record import Confusion, CountRecord, DecisionRecord
 from hwkd.core.metric import Metric, Scores
 from hwkd.core.registry import Registry
 
@@ -275,6 +275,19 @@ class Head(Protocol):
         wholes: Ints | None = None,
     ) -> DecisionRecord | None:
         """Choose the threshold that suits a network's outputs on validation; None needs none.
+
+        Args:
+            wholes: see `scores`.
+        """
+        ...
+
+    def falsely(
+        self,
+        outputs: Floats,
+        targets: AnyArray,
+        wholes: Ints | None = None,
+    ) -> CountRecord | None:
+        """Count what a threshold is to keep rare, at the head's own; None where it has none.
 
         Args:
             wholes: see `scores`.

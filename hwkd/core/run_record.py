@@ -329,7 +329,9 @@ class RunRecord(StrictModel):
     def all_caveats(self) -> tuple[str, ...]:
         """Everything to know before using a number: of the search, and of its end."""
         remarks = () if self.final is None else self.final.remarks
-        return tuple(dict.fromkeys((*self.caveats, *self.events, *remarks)))
+        decision = None if self.final is None else self.final.decision
+        doubts = () if decision is None else decision.doubts
+        return tuple(dict.fromkeys((*doubts, *self.caveats, *self.events, *remarks)))
 
     @model_validator(mode="before")
     @classmethod

@@ -310,6 +310,11 @@ def _answer_rows(run: RunRecord) -> list[tuple[str, str]]:
                 f"{found.unit}"
             )
         rows.append(("threshold", f"{found.threshold!r} of {found.answer} ({wanted})"))
+        for split, count in (("validation", found.on_validation), ("test", found.on_test)):
+            if count is not None:
+                shown = f"{found.rate_text(count.rate)}, {found.count_text(count)}"
+                rows.append((f"{found.falsely} on {split}", shown))
+        rows += [("doubt on the threshold", doubt) for doubt in found.doubts]
         if found.smoothing is not None:
             rows.append(("smoothing", f"mean of {found.smoothing} inferences is compared"))
     return rows

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from hwkd.core.decision_record import (
     Confusion,
+    CountRecord,
     DecisionRecord,
     ReadTextRecord,
     SeenPictureRecord,
@@ -35,10 +36,9 @@ def answer_tables(
     blocks: list[Block] = [_metric_table(final, data, intervals)] if is_told else []
     if final.decision is not None:
         found = final.decision
-        amount = Metric(name=found.rate, unit=found.unit, direction="min").text
         rows = (
             (f"a score from here on means {found.answer}", f"{found.threshold:.6g}"),
-            *_chosen_for(found, amount),
+            *_chosen_for(found),
             ("found on validation, int8", fmt.percent(found.detected)),
             *_stream_rows(found),
         )
@@ -59,17 +59,18 @@ def answer_tables(
     return tuple(blocks)
 
 
-def _chosen_for(
-    found: DecisionRecord, amount: Callable[[float], str]
-) -> tuple[tuple[str, str], ...]:
+def _chosen_for(found: DecisionRecord) -> tuple[tuple[str, str], ...]:
     if found.best:
         return (
             ("why this one", f"it gives the best {found.best} on validation, int8"),
-            (f"{found.rate} (validation, int8)", amount(found.reached)),
+            (f"{found.rate} (validation, int8)", found.rate_text(found.reached)),
         )
+    on_test = found.on_test
+    tested = () if on_test is None else (("on test, int8", _rate(found, on_test.rate, on_test)),)
     return (
-        (f"wanted at most, {found.rate}", amount(found.wanted)),
-        ("reached on validation, int8", amount(found.reached)),
+        (f"wanted at most, {found.rate}", found.rate_text(found.wanted)),
+        ("reached on validation, int8", _rate(found, found.reached, found.on_validation)),
+        *tested,
     )
 
 
@@ -78,6 +79,11 @@ def _of_other_classes(names: tuple[str, ...]) -> RunFolderError:
         f"the run counts answers of other classes than its {len(names)} ({', '.join(names[:6])}); "
         "its record was changed or is damaged"
     )
+
+
+def _rate(found: DecisionRecord, rate: float, count: CountRecord | None) -> str:
+    shown = found.rate_text(rate)
+    return shown if count is None else f"{shown} ({found.count_text(count)})"
 
 
 def _stream_rows(found: DecisionRecord) -> tuple[tuple[str, str], ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hwkd.core.choices import LimitName
+from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.limits import Fit
 from hwkd.core.measure import CostEstimate
 from hwkd.core.pareto import pareto_front
@@ -110,6 +111,7 @@ def _score_headlines(run: RunRecord, best: TrialRecord | None) -> list[Headline]
                 label=f"Test {metric.name}, int8", value=value, detail=detail, basis="measured"
             )
         )
+        lines += _false_headlines(final.decision)
     elif best is not None and best.scores is not None:
         value = fmt.score_text(metric, best.scores.validation_int8)
         detail = f"trial {best.number}, brief training"
@@ -128,6 +130,22 @@ def _score_headlines(run: RunRecord, best: TrialRecord | None) -> list[Headline]
             )
         )
     return lines
+
+
+def _false_headlines(decision: DecisionRecord | None) -> list[Headline]:
+    """Show what the threshold lets through on test beside what was asked for."""
+    if decision is None or decision.on_test is None:
+        return []
+    found = decision.on_test
+    detail = f"{decision.count_text(found)}; asked at most {decision.rate_text(decision.wanted)}"
+    return [
+        Headline(
+            label=f"Test {decision.falsely}, int8",
+            value=decision.rate_text(found.rate),
+            detail="; ".join([detail, *(doubt.rstrip(".") for doubt in decision.doubts)]),
+            basis="measured",
+        )
+    ]
 
 
 def _cost_headlines(run: RunRecord, best: TrialRecord, cost: CostEstimate) -> list[Headline]:

@@ -120,7 +120,9 @@ def _typed_value(field: str, value: Any) -> str:
     return f"{value:.9g}Hz" if field.endswith("_hz") else str(value)
 
 
-def checked_signal(shape: Shape, rate_hz: float | None, given_hz: float, name: str) -> float:
+def checked_signal(
+    shape: Shape, rate_hz: float | None, given_hz: float, name: str, *, usual: str = "16kHz"
+) -> float:
     """Return the rate of a signal.
 
     Args:
@@ -128,6 +130,7 @@ def checked_signal(shape: Shape, rate_hz: float | None, given_hz: float, name: s
         rate_hz: samples per second that the data says; None if it says none.
         given_hz: that the user says; 0 if none.
         name: of the features.
+        usual: rate of what they are mostly computed from, for the message.
 
     Raises:
         ConfigError: if raw inputs are no signals, or their rate is not known, or known as another.
@@ -145,7 +148,8 @@ def checked_signal(shape: Shape, rate_hz: float | None, given_hz: float, name: s
     rate = rate_hz or given_hz
     if not rate:
         raise ConfigError(
-            f"{_OPTION} {name}: the data does not say its sampling rate; add rate=16kHz"
+            f"{_OPTION} {name}: the data does not say its sampling rate; "
+            f"add the samples per second, as rate={usual}"
         )
     return rate
 

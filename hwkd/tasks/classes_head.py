@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import softmax
 
 from hwkd.core.arrays import AnyArray, Doubles, Flags, Floats, Ints
-from hwkd.core.decision_record import Confusion, DecisionRecord
+from hwkd.core.decision_record import Confusion, CountRecord, DecisionRecord
 from hwkd.core.errors import DataError
 from hwkd.core.head import (
     OUTPUT_KINDS,
@@ -195,6 +195,14 @@ class ClassesHead(ClassesOut):
     ) -> DecisionRecord | None:
         """Choose the threshold of what listens; None of other classes."""
         return None if self.hears is None else self.hears.decide(outputs, targets, wholes)
+
+    def falsely(
+        self, outputs: Floats, targets: Ints, wholes: Ints | None = None
+    ) -> CountRecord | None:
+        """Count what is heard falsely; None of classes without a threshold."""
+        if self.hears is None or self.decision is None:
+            return None
+        return self.hears.falsely(outputs, targets, wholes, self.decision)
 
     def at(self, decision: DecisionRecord | None) -> ClassesHead:
         """Return the head with the threshold of a network, which says what is listened for."""

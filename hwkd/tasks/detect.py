@@ -52,7 +52,11 @@ class ThingsTask(SceneTask):
     def lacks(self, split: RawSplit, names: tuple[str, ...]) -> str:
         """Say that no picture has a box."""
         del names
-        return "" if (split.labels[:, :, 0] >= 0).any() else "no picture has a box"
+        return (
+            ""
+            if (split.labels[:, :, 0] >= 0).any()
+            else "no picture has a box; add pictures with some"
+        )
 
     def headed(
         self, data: RawData, names: tuple[str, ...], metrics: tuple[Metric, ...]

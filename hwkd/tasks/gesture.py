@@ -80,7 +80,8 @@ class GestureTask(FileTask):
 def _features(raw: RawData) -> str | None:
     """Return samples at about 25 Hz where sensors of three axes give more, in whole numbers."""
     factor = min(_MOST_DECIMATED, int((raw.sample_rate_hz or 0.0) / _ENOUGH_HZ))
-    if raw.train.inputs.shape[1] % AXES or factor < 2:
+    inputs = raw.train.inputs
+    if inputs.dtype != np.int16 or inputs.shape[1] % AXES or factor < 2:
         return None
     return f"imu:statistics=no,magnitude=no,decimate={factor}"
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import softmax
 
 from hwkd.core.arrays import Doubles, Floats, Ints
-from hwkd.core.decision_record import DecisionRecord
+from hwkd.core.decision_record import CountRecord, DecisionRecord
 from hwkd.core.errors import DataError
 from hwkd.core.likeliest import likeliest
 from hwkd.core.listening import WHOLE
@@ -44,6 +44,12 @@ class Hears(Protocol):
         decision: DecisionRecord | None,
     ) -> Scores:
         """Return metrics at a threshold; None takes the one that suits the outputs."""
+        ...
+
+    def falsely(
+        self, outputs: Floats, targets: Ints, wholes: Ints | None, decision: DecisionRecord
+    ) -> CountRecord:
+        """Count what is heard falsely at a threshold."""
         ...
 
 
@@ -114,14 +120,13 @@ class Hearing:
             rate="false accepts in audio without it",
             unit=FALSE_ACCEPTS.unit,
             wanted=self.most_per_hour,
-            reached=best.accepts(threshold) / best.hours,
+            reached=best.falsely(threshold).rate,
             detected=1.0 - best.rejected(threshold),
             smoothing=best.smoothing,
             stride=self.stride,
             rate_hz=self.rate_hz,
-            curve=tuple(
-                dict.fromkeys((best.accepts(at) / best.hours, best.rejected(at)) for at in _CURVE)
-            ),
+            curve=tuple(dict.fromkeys((best.falsely(at).rate, best.rejected(at)) for at in _CURVE)),
+            on_validation=best.falsely(threshold),
         )
 
     def _chosen(self, outputs: Floats, targets: Ints, wholes: Ints | None) -> tuple[_Stream, int]:
@@ -140,12 +145,24 @@ class Hearing:
         if decision is None:
             stream, threshold = self._chosen(outputs, targets, wholes)
         else:
-            stream = self._stream(outputs, targets, wholes, decision.smoothing or 1)
-            threshold = round(WHOLE * decision.threshold)
+            stream, threshold = self._decided(outputs, targets, wholes, decision)
         return {
             FALSE_REJECTS.name: stream.rejected(threshold),
-            FALSE_ACCEPTS.name: stream.accepts(threshold) / stream.hours,
+            FALSE_ACCEPTS.name: stream.falsely(threshold).rate,
         }
+
+    def falsely(
+        self, outputs: Floats, targets: Ints, wholes: Ints | None, decision: DecisionRecord
+    ) -> CountRecord:
+        """Count false accepts in the hours of wholes without the class."""
+        stream, threshold = self._decided(outputs, targets, wholes, decision)
+        return stream.falsely(threshold)
+
+    def _decided(
+        self, outputs: Floats, targets: Ints, wholes: Ints | None, decision: DecisionRecord
+    ) -> tuple[_Stream, int]:
+        stream = self._stream(outputs, targets, wholes, decision.smoothing or 1)
+        return stream, round(WHOLE * decision.threshold)
 
     def errors(self, outputs: Floats, targets: Ints) -> Doubles:
         """Return what each window of the class adds to the share of missed ones.
@@ -226,6 +243,10 @@ class _Stream:
             place = int(np.searchsorted(moments, moments[place] + self.apart))
         return count
 
+    def falsely(self, threshold: int) -> CountRecord:
+        """Return false accepts and the hours that they are of."""
+        return CountRecord(events=self.accepts(threshold), base=self.hours)
+
     def threshold(self, most_per_hour: float) -> int:
         """Return the lowest threshold with so few false accepts; one more than all has none."""
         allowed = most_per_hour * self.hours + 1e-9
@@ -277,14 +298,26 @@ class Refusing:
         if len(alarms) > allowed:
             threshold = max(_LEAST, int(alarms[allowed]) + 1)
         heard = says_word & (sure >= threshold)
+        false = CountRecord(events=int(heard[~is_word].sum()), base=int((~is_word).sum()))
         return DecisionRecord(
             answer="a word",
             threshold=threshold / WHOLE,
             rate="false alarms of clips without a word",
             wanted=self.most_ratio,
-            reached=float(heard[~is_word].mean()) if (~is_word).any() else 0.0,
+            reached=false.rate,
             detected=float((heard & (named == targets))[is_word].mean()) if is_word.any() else 0.0,
+            on_validation=false,
         )
+
+    def falsely(
+        self, outputs: Floats, targets: Ints, wholes: Ints | None, decision: DecisionRecord
+    ) -> CountRecord:
+        """Count clips without a word in which one is heard."""
+        del wholes
+        chances = chances_of(outputs)[np.isin(targets, self.quiet)]
+        sure = chances.max(axis=1, initial=0) >= round(WHOLE * decision.threshold)
+        heard = sure & ~np.isin(likeliest(chances), self.quiet)
+        return CountRecord(events=int(heard.sum()), base=len(chances))
 
     def scores(
         self,

@@ -19,6 +19,10 @@ class NoThreshold:
         """Return nothing: there is no threshold to choose."""
         del outputs, targets, wholes
 
+    def falsely(self, outputs: Floats, targets: AnyArray, wholes: Ints | None = None) -> None:
+        """Return nothing, likewise."""
+        del outputs, targets, wholes
+
     def at(self: _Self, decision: DecisionRecord | None) -> _Self:
         """Return the head itself."""
         del decision

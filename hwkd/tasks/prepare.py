@@ -65,8 +65,9 @@ def prepare(
     given = with_all_splits(raw, split_seed=split_seed)
     shape, recipe = tuple(given.train.inputs.shape[1:]), features_named(reading.features or RAW)
     front = _front(recipe, given, reading)
-    # Samples of a known rate come from a sensor's integers, and stay integers in firmware.
-    is_whole = bool(front) or given.sample_rate_hz is not None
+    # Samples as a sensor gives them stay integers in firmware.
+    is_signal = given.sample_rate_hz is not None and given.train.inputs.dtype == np.int16
+    is_whole = bool(front) or is_signal
     digests = _digests(given)
     content = fingerprint_of(digests.values())
     turned = _is_turned_before(front, shape, nature)

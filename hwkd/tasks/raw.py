@@ -27,11 +27,14 @@ class RawSplit:
         inputs: real numbers, channels first, shape [n, channels, ...].
         labels: int64 class indices, shape [n], or values, shape [n, outputs].
         wholes: number of the recording that each example is cut from; None where there is none.
+        names: of the classes that labels of maps and boxes number, where a network is judged on
+            them; see `hwkd.tasks.class_numbers`.
     """
 
     inputs: RawArray
     labels: RawArray
     wholes: NDArray[np.int64] | None = None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from hwkd.core.arrays import AnyArray, Doubles, Flags, Floats, Ints
 from hwkd.core.c_literal import float_literal
-from hwkd.core.decision_record import Confusion, DecisionRecord
+from hwkd.core.decision_record import Confusion, CountRecord, DecisionRecord
 from hwkd.core.errors import DataError
 from hwkd.core.head import OUTPUT_KINDS, CAnswer, Head, Knowledge, OutputForm, OutputKind
 from hwkd.core.metric import Metric, Scores
@@ -219,14 +219,26 @@ class ReconstructionHead(NoCorrection, NumbersOut):
         least = np.nextafter(np.float32(first_kept), np.float32(np.inf))
         threshold = float(max(least, np.float32((first_kept + above) / 2)))
         alarms = distances >= threshold
+        false = CountRecord(events=int(alarms[~is_anomaly].sum()), base=len(normal))
         return DecisionRecord(
             answer=ANSWERS[1],
             threshold=threshold,
             rate="false alarms of normal examples",
             wanted=self.false_alarms_ratio,
-            reached=float(alarms[~is_anomaly].mean()),
+            reached=false.rate,
             detected=float(alarms[is_anomaly].mean()),
+            on_validation=false,
         )
+
+    def falsely(
+        self, outputs: Floats, targets: Floats, wholes: Ints | None = None
+    ) -> CountRecord | None:
+        """Count normal examples that are called anomalies."""
+        del wholes
+        if self.decision is None:
+            return None
+        normal = self.distances(outputs, targets)[targets[:, -1] == 0]
+        return CountRecord(events=int((normal >= self.decision.threshold).sum()), base=len(normal))
 
     def at(self, decision: DecisionRecord | None) -> ReconstructionHead:
         """Return the head with the threshold of a network."""

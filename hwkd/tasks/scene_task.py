@@ -48,7 +48,7 @@ class SceneTask(FileTask):
         """
 
     def lacks(self, split: RawSplit, names: tuple[str, ...]) -> str:
-        """Say what no example of a split has, though every score is perfect without it; else "".
+        """Say what no example has, though scores are perfect without it, and what to add; else "".
 
         Args:
             names: of the classes.
@@ -77,7 +77,7 @@ class SceneTask(FileTask):
         raw = self.read(source, reading.model_copy(update={"input_size": size}), silent)
         split = raw.test or raw.train
         self._require_judging(raw, split, "test" if raw.test else "train", is_own=True)
-        return split
+        return replace(split, names=raw.class_names)
 
     def _require_judging(
         self, raw: RawData, split: RawSplit, name: SplitName, *, is_own: bool
@@ -89,12 +89,12 @@ class SceneTask(FileTask):
         """
         if not (lacking := self.lacks(split, raw.class_names)):
             return
-        remedy = "add pictures with some"
+        remedy = ""
         if not is_own:
-            remedy += f", or bring a {name} split: this one was taken from train"
+            remedy = f", or bring a {name} split: this one was taken from train"
         elif name != "train":
-            remedy += ", or remove the split: train then gives one"
+            remedy = ", or remove the split: train then gives one"
         raise DataError(
-            f"{raw.source}: in the {name} split {lacking}, by which to see nothing would be "
-            f"perfect; {remedy}"
+            f"{raw.source}: in the {name} split, where to see nothing would be perfect, {lacking}"
+            f"{remedy}"
         )

@@ -44,7 +44,8 @@ class SegmentTask(SceneTask):
         seen = np.unique(split.labels[split.labels >= 0]).tolist()
         if len(seen) > 1:
             return ""
-        return f"masks hold no class but {names[seen[0]]}" if seen else "no mask has a class"
+        lacking = f"masks hold no class but {names[seen[0]]}" if seen else "masks hold no class"
+        return f"{lacking}; add masks with others"
 
     def headed(
         self, data: RawData, names: tuple[str, ...], metrics: tuple[Metric, ...]

@@ -13,7 +13,7 @@ from hwkd.tasks.folder_tree import first_names
 from hwkd.tasks.split_names import split_meaning
 from hwkd.tasks.wav import Clip, is_wav, read_wav
 
-_LISTS: Mapping[SplitName, str] = {
+SPLIT_LISTS: Mapping[SplitName, str] = {
     "validation": "validation_list.txt", "test": "testing_list.txt",
 }  # fmt: skip
 _RATE_HZ = 16_000.0
@@ -48,7 +48,7 @@ def listed_splits(folder: Path, files: Mapping[str, list[Path]]) -> dict[Path, S
     """
     known = {f"{word}/{path.name}": path for word, paths in files.items() for path in paths}
     found: dict[Path, SplitName] = {}
-    for name, list_name in _LISTS.items():
+    for name, list_name in SPLIT_LISTS.items():
         path = folder / list_name
         if not path.is_file():
             continue
@@ -61,7 +61,7 @@ def listed_splits(folder: Path, files: Mapping[str, list[Path]]) -> dict[Path, S
             if listed not in known:
                 raise DataError(f"{where} is not there; correct the list")
             if found.get(known[listed], name) != name:
-                raise DataError(f"{where} is in {_LISTS[found[known[listed]]]}, too; drop one")
+                raise DataError(f"{where} is in {SPLIT_LISTS[found[known[listed]]]}, too; drop one")
             found[known[listed]] = name
     return found
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 _EDGE_WEIGHT = 0.2
 _TINY = 1e-6
 # That a thing is there is learned long before which it is: the focal loss says little where all
-# classes are as unsure. At a weight of 1, mAP@50 .230 instead of .204 after 48,000 pictures. At the
-# rate of today, one detector, one seed, 48,000 scenes: .328, .366, .334 on train and .318, .403,
+# classes are as unsure. At a weight of 1, mAP@50 .230 instead of .204 after 48,000 pictures. With a
+# peak rate of .28, one detector, one seed, 48,000 scenes: .328, .366, .334 on train and .318, .403,
 # .315 on validation with 0.25, 0.5, 1.5.
 _WHICH_WEIGHT = 0.5
 

@@ -140,6 +140,10 @@ class ThingsHead(NoCorrection, NumbersOut):
             detected=right / max(1, there),
         )
 
+    def falsely(self, outputs: Floats, targets: Floats, wholes: Ints | None = None) -> None:
+        """Return nothing: the best F1 is asked for, and no rate."""
+        del outputs, targets, wholes
+
     def at(self, decision: DecisionRecord | None) -> ThingsHead:
         """Return the head with a threshold."""
         return replace(self, threshold=None if decision is None else decision.threshold)

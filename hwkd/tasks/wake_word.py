@@ -25,7 +25,13 @@ from hwkd.tasks.classes_head import WAKE_METRICS, head_of_classes
 from hwkd.tasks.hearing import FALSE_ACCEPTS_PER_HOUR, Hearing
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
-from hwkd.tasks.sound_folder import clips_of_folders, common_rate, listed_splits, read_clips
+from hwkd.tasks.sound_folder import (
+    SPLIT_LISTS,
+    clips_of_folders,
+    common_rate,
+    listed_splits,
+    read_clips,
+)
 from hwkd.tasks.sources import reading as opened
 from hwkd.tasks.wav import at_rate, of_length
 
@@ -112,6 +118,7 @@ class _Sounds:
         word: that is listened for.
         window: samples of one inference.
         stride: samples to the next.
+        has_lists: files of the folder say which split is whose.
     """
 
     source: str
@@ -121,6 +128,7 @@ class _Sounds:
     stride: int
     parts: dict[SplitName, _Part]
     notes: tuple[str, ...]
+    has_lists: bool
 
 
 def _read(
@@ -174,7 +182,7 @@ def _read(
     )
     return _Sounds(
         source=printable(folder), word=printable(word), rate_hz=rate_hz, window=window,
-        stride=stride, parts=parts, notes=notes,
+        stride=stride, parts=parts, notes=notes, has_lists=bool(lists),
     )  # fmt: skip
 
 
@@ -221,6 +229,11 @@ def _require_long_enough(sounds: _Sounds, most_per_hour: float) -> None:
     for name in ("validation", "test"):
         samples = sum(len(each) for each in sounds.parts[name].recordings)
         hours = samples / sounds.rate_hz / _HOUR_S
+        if hours == 0 and sounds.has_lists:
+            raise DataError(
+                f"{sounds.source}: no recording is of the {name} split; name one of {_RECORDINGS} "
+                f"in {SPLIT_LISTS[name]}; no file may be in both lists"
+            )
         if hours * most_per_hour < 1.0 - 1e-6:
             raise DataError(
                 f"{sounds.source}: recordings of the {name} split last {hours:.3g} h; "

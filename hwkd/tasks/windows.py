@@ -130,7 +130,7 @@ def split_windows(
         test=parts["test"],
         notes=(*found.notes, note),
         validation_from_train=True,
-        sample_rate_hz=found.rate_hz if is_whole else None,
+        sample_rate_hz=found.rate_hz,
     )
 
 

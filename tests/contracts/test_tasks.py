@@ -21,12 +21,14 @@ import hwkd
 from hwkd.core.box_targets import wanted_outputs
 from hwkd.core.boxes import CELL_PIXELS
 from hwkd.core.catalog import TASKS
-from hwkd.core.errors import ConfigError, UnknownNameError
-from hwkd.core.head import OUTPUT_KINDS
+from hwkd.core.errors import ConfigError, DataError, UnknownNameError
+from hwkd.core.head import OUTPUT_KINDS, OutputForm
 from hwkd.core.reading import Reading
 from hwkd.deploy.student_facts import METADATA_KEY
 from hwkd.io.discovery import discover
 from hwkd.signals.pipeline import Pipeline
+from hwkd.tasks.class_numbers import numbered_as
+from hwkd.tasks.raw import RawSplit
 
 discover("hwkd.tasks")
 EXAMPLES = 40
@@ -297,6 +299,23 @@ def test_a_file_with_outputs_of_every_kind_is_evaluated(task, source, data, tmp_
     assert same
     for name in same:
         assert found.scores[name] == pytest.approx(expected[name], rel=1e-3, abs=0.02)
+
+
+@pytest.mark.parametrize("task", ["segment", "detect", "count"])
+def test_classes_of_other_data_are_found_by_their_names(task):
+    names, seen = ("a", "b", "c"), ("c", "a", "d")
+    head = OUTPUT_KINDS.get(TASKS.get(task).kind).head(
+        OutputForm(names=(*names, *["edge"] * 4) if task == "detect" else names)
+    )
+    masks = [np.array([numbers], np.int16) for numbers in ([[0, 1], [1, -1]], [[2, 0], [0, -1]])]
+    boxes = [np.array([[[n, 1, 1, 5, 5] for n in mask.reshape(-1)]], np.float32) for mask in masks]
+    labels, wanted = masks if task == "segment" else boxes
+    split = RawSplit(inputs=np.zeros((1, 1, 2, 2)), labels=labels, names=seen)
+    np.testing.assert_array_equal(numbered_as(head, split), wanted)
+    by_number = replace(split, names=("0", "1", "2"))
+    np.testing.assert_array_equal(numbered_as(head, by_number), labels)
+    with pytest.raises(DataError, match="has the class d, the network knows a, b, c; give"):
+        numbered_as(head, replace(split, labels=np.abs(labels) * 2))
 
 
 def test_every_kind_of_output_has_a_task():

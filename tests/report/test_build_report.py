@@ -6,7 +6,7 @@ import pytest
 from support.synthetic_run import make_run
 
 from hwkd.core.basis import MEASURED
-from hwkd.core.decision_record import DecisionRecord
+from hwkd.core.decision_record import CountRecord, DecisionRecord
 from hwkd.core.measure import CostEstimate
 from hwkd.core.run_record import DeviceRecord, RunRecord
 from hwkd.core.trial import PredictedRecord, ProposalRecord, TrialRecord
@@ -192,10 +192,15 @@ def test_a_wake_word_shows_what_is_missed_by_how_often_it_is_heard_falsely():
         answer="hey", threshold=0.9, rate="false accepts in audio without it", unit="per hour",
         wanted=0.5, reached=0.4, detected=0.95, smoothing=2, stride=4000, rate_hz=16_000.0,
         curve=((30.0, 0.01), (4.0, 0.02), (0.0, 1.0)),
+        on_validation=CountRecord(events=4, base=10.0), on_test=CountRecord(events=9, base=10.0),
     )  # fmt: skip
     final = run.final.model_copy(update={"decision": decision})
     report = build_report(run.model_copy(update={"final": final}), records)
     assert "0.5 per hour" in _texts(report)
+    (told,) = (line for line in report.headlines if line.label == "Test false accepts, int8")
+    assert told.value == "0.9 per hour"
+    assert told.detail.startswith("9 in 10 h; asked at most 0.5 per hour; On test there are more")
+    assert report.caveats[0].startswith("On test there are more false accepts than asked for")
     (chart,) = (chart for chart in _charts(report) if chart.key == "trade-off")
     line, chosen = chart.figure["data"]
     assert list(zip(line["x"], line["y"], strict=True)) == [

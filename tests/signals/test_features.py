@@ -76,7 +76,10 @@ def test_unknown_features_are_refused_with_the_nearest_name():
 def test_features_need_signals_with_a_rate():
     with pytest.raises(ConfigError, match="inputs have shape 1 x 8 x 8"):
         steps_of("log-mel", shape=(1, 8, 8))
-    with pytest.raises(ConfigError, match="does not say its sampling rate; add rate=16kHz"):
+    with pytest.raises(
+        ConfigError,
+        match="sampling rate; add the samples per second, as rate=16kHz",
+    ):
         steps_of("log-mel", rate_hz=None)
     with pytest.raises(DataError, match="holds float32; features are computed from int16"):
         prepared("log-mel", np.zeros((30, 1, 16000), np.float32))

@@ -66,6 +66,8 @@ def test_the_threshold_is_the_lowest_that_keeps_the_false_alarms():
     allowed = int(0.05 * (~is_anomaly).sum())
     assert (distances[~is_anomaly] >= decision.threshold).sum() == allowed
     assert decision.reached == pytest.approx(allowed / (~is_anomaly).sum())
+    assert decision.on_validation == head.at(decision).falsely(outputs, targets)
+    assert decision.on_validation.events == allowed
     lower = distances[~is_anomaly & (distances < decision.threshold)].max()
     assert lower < decision.threshold
     kept = head.at(decision)

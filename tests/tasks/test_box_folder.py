@@ -252,9 +252,11 @@ def test_a_split_without_a_box_is_refused(task, split, tmp_path):
     for file in (folder / "labels" / split).glob("*.txt"):
         file.write_text("")
     name = "validation" if split == "val" else split
-    says = f"in the {name} split no picture has a box, .* remove the split: train then gives one"
+    says = (
+        f"in the {name} split, .* no picture has a box; .* remove the split: train then gives one"
+    )
     with pytest.raises(DataError, match=says):
         TASKS.get(task).data(folder)
     if split == "test":
-        with pytest.raises(DataError, match="in the test split no picture has a box"):
+        with pytest.raises(DataError, match=r"in the test split, .* no picture has a box"):
             TASKS.get(task).labelled(folder, raw_shape=(1, SIZE, SIZE))

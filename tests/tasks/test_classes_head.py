@@ -8,8 +8,10 @@ import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
 from torch.nn import functional
 
+from hwkd.core.decision_record import CountRecord
 from hwkd.core.metric import led_by
 from hwkd.tasks.classes_head import CLASS_METRICS, ClassesHead, balanced_weights
+from hwkd.tasks.hearing import Refusing
 from hwkd.tasks.raw import RawData, RawSplit
 
 
@@ -55,6 +57,25 @@ def test_a_class_without_an_example_has_no_part_in_macro_f1_even_where_it_is_nam
     expected = f1_score(labels, [0, 1, 1, 3], labels=[0, 1], average="macro")
     assert expected > f1_score(labels, [0, 1, 1, 3], average="macro")
     assert ClassesHead.numbered(4).scores(outputs, labels)["macro F1"] == pytest.approx(expected)
+
+
+def test_a_rate_of_false_alarms_says_how_few_clips_it_rests_on():
+    # Probability of the word: five clips of it, then four of nothing, of which one sounds like it.
+    chances = np.array([0.9, 0.9, 0.8, 0.7, 0.6, 0.95, 0.2, 0.1, 0.1])
+    outputs = np.stack([np.log(chances / (1 - chances)), np.zeros(9)], axis=1).astype(np.float32)
+    targets = np.array([0] * 5 + [1] * 4)
+    head = ClassesHead(names=("yes", "unknown"), hears=Refusing(quiet=(1,), most_ratio=0.25))
+    decision = head.decide(outputs, targets)
+    assert decision.on_validation == CountRecord(events=1, base=4)
+    on_test = head.at(decision).falsely(np.concatenate([outputs, outputs[5:6]]), np.r_[targets, 1])
+    told = decision.model_copy(update={"on_test": on_test})
+    assert told.doubts == (
+        "On test there are more false alarms than asked for: 40.00 % (2 of 5 clips without a "
+        "word), asked at most 25.00 %.",
+        "False alarms of 25.00 % at most cannot be shown: validation has 4 clips without a word "
+        "and test has 5 clips without a word, fewer than 3 / rate, 12 clips "
+        "without a word.",
+    )
 
 
 def test_there_is_no_table_of_very_many_classes():

@@ -56,6 +56,14 @@ def test_no_recording_is_in_two_splits(table):
     assert sum(map(len, held)) == 30
 
 
+def test_decimals_have_a_rate_too_and_features_of_them_say_what_is_missing(table):
+    data = TASK.data(table, Reading(window_s=1.0))
+    assert data.sample_rate_hz == RATE_HZ
+    assert isinstance(data.pipeline.steps[0], Normalise)  # nothing of whole numbers
+    with pytest.raises(DataError, match="holds float32; features are computed from int16"):
+        TASK.data(table, Reading(window_s=1.0, features="imu"))
+
+
 def test_no_person_is_in_two_splits(table):
     reading = Reading(split="group:subject")
     data = TASK.data(table, reading)

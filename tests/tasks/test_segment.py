@@ -190,5 +190,7 @@ def test_a_split_of_the_ground_alone_is_refused(tmp_path):
     (tmp_path / "train" / "classes.txt").rename(tmp_path / "classes.txt")
     for file in (tmp_path / "val" / "masks").glob("*.png"):
         Image.fromarray(np.zeros((16, 16), np.uint8)).save(file)
-    with pytest.raises(DataError, match="in the validation split masks hold no class but ground"):
+    with pytest.raises(
+        DataError, match=r"in the validation split, .* masks hold no class but ground"
+    ):
         SegmentTask().data(tmp_path)

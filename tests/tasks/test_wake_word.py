@@ -72,6 +72,31 @@ def test_smoothing_and_threshold_miss_least_at_the_rate(allowed, smoothing, thre
     assert again["false rejects"] == 1 - detected
 
 
+def test_false_accepts_are_told_with_their_hours_and_held_against_what_was_asked():
+    head = head_at(1)
+    decision = head.decide(*SCORED)
+    assert decision.on_validation is not None
+    assert (decision.on_validation.events, decision.on_validation.base * 3600) == (1, 12)
+    assert len(decision.doubts) == 1  # one in 12 s are too few to show one in 12 s
+    lower = decision.model_copy(update={"smoothing": 1, "threshold": 0.6})
+    on_test = head.at(lower).falsely(*SCORED)
+    told = lower.model_copy(update={"on_test": on_test})
+    assert told.doubts == (
+        "On test there are more false accepts than asked for: 1200 per hour (4 in 0.00333 h), "
+        "asked at most 300 per hour.",
+        "False accepts of 300 per hour at most cannot be shown: validation has 0.00333 h and test "
+        "has 0.00333 h, fewer than 3 / rate, 0.01 h.",
+    )
+
+
+def test_a_recording_that_no_list_names_is_told_apart_from_a_short_one(tmp_path):
+    folder = write_wake_word(tmp_path / "sounds", clips=5)
+    (folder / "validation_list.txt").write_text("beep/0.wav\n")
+    (folder / "testing_list.txt").write_text("beep/1.wav\n")
+    with pytest.raises(DataError, match=r"no recording is of the validation split; name one of"):
+        WakeWordTask().data(folder, Reading(max_false_accepts_per_hour=600))
+
+
 def test_a_folder_is_read_and_what_judges_is_a_stream(tmp_path):
     folder = write_wake_word(tmp_path / "sounds", clips=10)
     data = WakeWordTask().data(folder, Reading(max_false_accepts_per_hour=600))

@@ -195,6 +195,10 @@ def _tested(
         update={
             "scores": result.scores.model_copy(update=tested),
             "confusion": head.confusion(logits, test.labels),
+            "decision": result.decision
+            and result.decision.model_copy(
+                update={"on_test": head.falsely(logits, test.labels, test.wholes)}
+            ),
             "worst_texts": worst_texts(context.data, logits),
             "worst_pictures": worst_pictures(context.data, head, logits),
         }

@@ -53,7 +53,7 @@ class Imu(NothingAfter):
 
     def steps(self, shape: Shape, rate_hz: float | None) -> tuple[Step, ...]:
         """Return the steps; see `Features.steps`."""
-        rate = checked_signal(shape, rate_hz, self.rate_hz, "imu")
+        rate = checked_signal(shape, rate_hz, self.rate_hz, "imu", usual="50Hz")
         before, rate = filters(
             rate, decimate=self.decimate, low_hz=self.low_hz, high_hz=self.high_hz
         )
