@@ -22,9 +22,10 @@ class TextSpace(Space):
     """Embeddings of words, summed or in their order.
 
     Of weights of words, shape (1, words), the first layer is the sum of what each word is embedded
-    as (arXiv:1607.01759, fastText); a further hidden layer may follow. Of codes in their order,
-    shape (digits, places), a 1x1 convolution embeds each place, and separable convolutions along
-    the text follow, each halving it.
+    as (arXiv:1607.01759, fastText); a further hidden layer may follow. Without hidden layers
+    that is logistic regression, in a part of the weights. Of codes in their order, shape
+    (digits, places), a 1x1 convolution embeds each place, and separable convolutions along the
+    text follow, each halving it.
     """
 
     name: str = "text"
@@ -35,8 +36,9 @@ class TextSpace(Space):
         """Sample widths, depths and the activation."""
         params: Params = dict(choose_activation(chooser, room))
         if _is_bag(input_shape):
-            params["hidden"] = chooser.integer("hidden", *room.widths(*_HIDDEN, step=2), step=2)
-            params["layers"] = chooser.integer("layers", 1, 2)
+            params["layers"] = chooser.integer("layers", 0, 2)
+            if params["layers"]:
+                params["hidden"] = chooser.integer("hidden", *room.widths(*_HIDDEN, step=2), step=2)
         else:
             most = max_stages((input_shape[0], input_shape[-1]))
             params["embedded"] = chooser.integer("embedded", *room.widths(*_EMBEDDED), step=4)
@@ -59,11 +61,10 @@ def _is_bag(input_shape: tuple[int, ...]) -> bool:
 def _bag(builder: LayersBuilder, spec: StudentSpec) -> None:
     """Append the sum of embeddings, hidden layers and the classifier."""
     p = spec.params
-    activation, hidden = activation_of(spec), int(p["hidden"])
     x = builder.reshape(builder.image, "words", (spec.input_shape[1],))
     for number in range(1, int(p["layers"]) + 1):
         # A normalisation would undo the decay of weights, which rare words need.
-        x = builder.linear(x, f"hidden{number}", hidden, activation=activation)
+        x = builder.linear(x, f"hidden{number}", int(p["hidden"]), activation=activation_of(spec))
         builder.tap(f"stage{number}", x)
     builder.tap("embedding", x)
     builder.linear(x, "logits", spec.num_outputs)

@@ -34,6 +34,7 @@ class EvaluateOutcome:
         intervals: how far the scores may be from those on endlessly many such examples, by metric.
         confusion: how often each of `classes` was taken for which; none where there are too many.
         prepared: whether raw values went through the preprocessing of the training.
+        recordings: that the examples are cut from; None where they stand alone.
         note: what a reader of the scores must know; None if nothing.
         reported: of the same file on the test split of its own data; None where no record says so.
     """
@@ -45,6 +46,7 @@ class EvaluateOutcome:
     metrics: "tuple[Metric, ...]"
     scores: "Scores"
     prepared: bool
+    recordings: int | None = None
     reported: "Scores | None" = None
     note: str | None = None
     intervals: "Mapping[str, ScoreInterval]"
@@ -56,7 +58,7 @@ class EvaluateOutcome:
         return {
             "model": self.model, "data": self.data, "task": self.task, "examples": self.examples,
             "scores": {metric.name: self.scores[metric.name] for metric in self.metrics},
-            "prepared": self.prepared, "reported": self.reported,
+            "prepared": self.prepared, "recordings": self.recordings, "reported": self.reported,
             "note": self.note,
             "intervals": {
                 name: interval.model_dump(mode="json") for name, interval in self.intervals.items()
@@ -136,9 +138,12 @@ def _scored(
     from hwkd.core.metric import led_by
     from hwkd.core.score_interval import score_intervals
     from hwkd.tasks.class_numbers import numbered_as
+    from hwkd.tasks.classes_head import ClassesHead
 
     head = subject.head(given.labels, outputs.shape[1])
     labels = numbered_as(head, given, has_names=subject.answers is not None)
+    if isinstance(head, ClassesHead) and given.wholes is not None:
+        head = head.voting()
     targets = head.targets(labels, prepared)
     scores = head.scores(outputs, targets, given.wholes)
     metrics = tuple(metric for metric in head.metrics if metric.name in scores)
@@ -156,6 +161,7 @@ def _scored(
         reported=subject.reported,
         note=_SEEN if subject.has_seen(given.inputs) else None,
         intervals=score_intervals(metrics, scores, len(labels), confusion),
+        recordings=None if given.wholes is None else len(set(given.wholes.tolist())),
         confusion=confusion,
         classes=(head.kind.answers or head.names) if confusion else (),
     )

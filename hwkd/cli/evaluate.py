@@ -57,7 +57,10 @@ def _detail(found: EvaluateOutcome, metric: Metric, first: str) -> str:
     interval = found.intervals.get(metric.name)
     if interval is not None:
         return f"{interval.text(metric)}{' of ' if first else ''}{first}"
-    return f"{found.examples:,} examples of {first}" if first else ""
+    what = "examples"
+    if found.recordings is not None:
+        what = f"windows of {found.recordings:,} recordings, which depend on each other,"
+    return f"{found.examples:,} {what} of {first}" if first else ""
 
 
 COMMANDS = (

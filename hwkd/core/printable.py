@@ -42,3 +42,13 @@ def _escaped(letter: str) -> str:
     if letter == "\u200d":
         return letter
     return letter.encode("unicode_escape").decode("ascii")
+
+
+# Names that people read beside each other.
+_SHOWN_GROUPS = 10
+
+
+def groups_text(grouped_by: str, names: tuple[str, ...]) -> str:
+    """Return how many groups there are, and their names as far as people read them."""
+    more = f" and {len(names) - _SHOWN_GROUPS} more" if len(names) > _SHOWN_GROUPS else ""
+    return f"{len(names)} {grouped_by}: {', '.join(names[:_SHOWN_GROUPS])}{more}"

@@ -89,16 +89,25 @@ class DeviceRecord(StrictModel):
         return Fit.of(cost, Limits(**amounts), self.latency_risk, measured=measured)
 
 
+# Of fewer, what another one differs by is hardly known.
+_ENOUGH_GROUPS = 5
+
+
 class SplitRecord(StrictModel):
     """One split.
 
     Attributes:
         class_counts: in the order of `DataRecord.class_names`; none without classes.
+        groups: what it is of and no other split, as names of people; none where nobody asked.
+        wholes: recordings that its examples are cut from; None where examples stand alone, and in
+            runs of older versions.
     """
 
     name: Literal["train", "validation", "test"]
     samples: StoredInt
     class_counts: tuple[StoredInt, ...] = ()
+    groups: tuple[str, ...] = ()
+    wholes: StoredInt | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -125,6 +134,7 @@ class DataRecord(StrictModel):
         sample_rate_hz: samples per second of signals; None where the source did not say, and in
             runs of older versions.
         notes: what a reader must know: splits made, files left out, layout guessed.
+        grouped_by: what the groups of splits are, as "subject"; empty without.
     """
 
     task: str
@@ -142,11 +152,28 @@ class DataRecord(StrictModel):
     pipeline: PipelineRecord
     sample_rate_hz: float | None = None
     notes: tuple[str, ...] = ()
+    grouped_by: str = ""
 
     @model_validator(mode="before")
     @classmethod
     def _reads_older_runs(cls, raw: Any) -> Any:
         return data_of_older_run(raw)
+
+    @property
+    def test(self) -> SplitRecord | None:
+        """The test split; None of a damaged record."""
+        return next((split for split in self.splits if split.name == "test"), None)
+
+    @property
+    def few_groups(self) -> str | None:
+        """What to know of a test of few people, in a sentence; None where it is of many."""
+        groups = () if self.test is None else self.test.groups
+        if not 0 < len(groups) < _ENOUGH_GROUPS:
+            return None
+        return (
+            f"The test is of {len(groups)} {self.grouped_by} ({', '.join(groups)}): another may be "
+            "known far better or worse, which no number of examples of these tells."
+        )
 
     @property
     def metric(self) -> Metric:
@@ -331,6 +358,8 @@ class RunRecord(StrictModel):
         remarks = () if self.final is None else self.final.remarks
         decision = None if self.final is None else self.final.decision
         doubts = () if decision is None else decision.doubts
+        if self.data.few_groups is not None:
+            doubts = (*doubts, self.data.few_groups)
         return tuple(dict.fromkeys((*doubts, *self.caveats, *self.events, *remarks)))
 
     @model_validator(mode="before")

@@ -9,7 +9,7 @@ from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.limits import Fit
 from hwkd.core.measure import CostEstimate
 from hwkd.core.pareto import pareto_front
-from hwkd.core.run_record import RunRecord
+from hwkd.core.run_record import DataRecord, RunRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.analysis import best_record, count_state, intervals_on_test
@@ -103,7 +103,7 @@ def _score_headlines(run: RunRecord, best: TrialRecord | None) -> list[Headline]
     if final is not None:
         in_float = fmt.score_text(metric, final.scores.test_float)
         interval = intervals_on_test(run).get(metric.name)
-        detail = "" if interval is None else f"{interval.text(metric)}; "
+        detail = _how_sure(run.data) if interval is None else f"{interval.text(metric)}; "
         detail += f"float {in_float}; test split read once"
         value = fmt.score_text(metric, final.scores.test_int8)
         lines.append(
@@ -130,6 +130,18 @@ def _score_headlines(run: RunRecord, best: TrialRecord | None) -> list[Headline]
             )
         )
     return lines
+
+
+def _how_sure(data: DataRecord) -> str:
+    """Say why a score of windows has no interval."""
+    split = data.test
+    if split is None or split.wholes is None or split.wholes == split.samples:
+        return ""
+    doubt = "" if data.few_groups is None else f"{data.few_groups.rstrip('.')}; "
+    return (
+        f"{split.samples:,} windows of {split.wholes:,} recordings depend on each other, so there "
+        f"is no interval; {doubt}"
+    )
 
 
 def _false_headlines(decision: DecisionRecord | None) -> list[Headline]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from hwkd.core.pipeline_record import PipelineRecord, StepValue
+from hwkd.core.printable import groups_text
 from hwkd.core.run_record import DataRecord, RunRecord
 from hwkd.io.discovery import output_kind
 from hwkd.report import format as fmt
@@ -25,6 +26,11 @@ def data_section(run: RunRecord) -> Section:
             ("source", data.source),
             ("input", fmt.shape(data.input_shape)),
             (data.kind, fmt.integer(len(data.class_names))),
+            *(
+                (f"{split.name} is of", groups_text(data.grouped_by, split.groups))
+                for split in data.splits
+                if split.groups
+            ),
             ("seed of the splits", str(data.split_seed)),
             ("fingerprint, SHA-256", data.fingerprint),
             *pipeline_rows(data.pipeline),

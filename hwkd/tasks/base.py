@@ -14,6 +14,7 @@ from hwkd.core.head import Head
 from hwkd.core.metric import Metric, Scores
 from hwkd.core.nature import Nature
 from hwkd.core.pipeline_record import StepValue
+from hwkd.core.printable import groups_text
 from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.signals.features import RAW
@@ -69,6 +70,8 @@ class TaskData:
             where it has none, or nothing may learn from validation.
         raw_test: of the test split as read, what the pipeline takes; None where nothing kept it.
         sample_rate_hz: samples per second of signals; None where the source does not say.
+        groups: what each split is of, where none is in two, as the names of people.
+        grouped_by: what those are; empty where nothing kept them apart.
         texts: UTF-8 bytes of each split, shape [n, 1, bytes]; None where inputs are no texts.
         features: that were computed, as `--features` takes them.
         answer_every_s: from one answer to the next where windows follow one another; None where
@@ -93,6 +96,8 @@ class TaskData:
     validation_copies: Split | None = None
     raw_test: NDArray[Any] | None = None
     sample_rate_hz: float | None = None
+    groups: Mapping[SplitName, tuple[str, ...]] = field(default_factory=dict)
+    grouped_by: str = ""
     texts: Mapping[SplitName, NDArray[np.uint8]] | None = None
     features: str = RAW
     answer_every_s: float | None = None
@@ -216,6 +221,9 @@ def describe(data: TaskData) -> list[tuple[str, str]]:
     for name in SPLITS:
         balance = f"; {_balance(counts[name])}" if name in counts else ""
         rows.append((f"{name} split", f"{len(data.split(name)):,} examples{balance}"))
+    rows += [
+        (f"{name} is of", groups_text(data.grouped_by, of)) for name, of in data.groups.items()
+    ]
     raw = f"raw {pipeline.raw_dtype} in [{pipeline.raw_low:g}, {pipeline.raw_high:g}]"
     for step in pipeline.record().steps:
         numbers = (f"{name} {_numbers(value)}" for name, value in step.values.items())

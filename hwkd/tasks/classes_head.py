@@ -214,6 +214,10 @@ class ClassesHead(ClassesOut):
             metrics = WAKE_METRICS
         return replace(self, decision=decision, hears=hears, metrics=metrics)
 
+    def voting(self) -> ClassesHead:
+        """Return the head that scores whole recordings, too, where it scored examples alone."""
+        return replace(self, metrics=VOTED_METRICS) if self.metrics == CLASS_METRICS else self
+
     def errors(self, outputs: Floats, targets: Ints) -> Doubles:
         """Return 0 where the largest output is the label, else 1 or what the metric takes off.
 

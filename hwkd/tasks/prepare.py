@@ -97,6 +97,8 @@ def prepare(
         validation_copies=splits.get("copies"),
         raw_test=data.given()["test"].inputs,
         sample_rate_hz=data.sample_rate_hz,
+        groups=data.groups,
+        grouped_by=data.grouped_by,
         texts=_inputs(data) if pipeline.is_text else None,
         features=reading.features or RAW,
         row_keys={name: row_keys(each) for name, each in digests.items()},

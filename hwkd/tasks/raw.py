@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -49,6 +49,8 @@ class RawData:
         test: None when the source brings none.
         notes: what the reader decided or left out.
         sample_rate_hz: of signals, where the source says it.
+        groups: what each split is of, where none is in two, as the names of people.
+        grouped_by: what those are, for people, as "subject"; empty where nothing kept them apart.
     """
 
     source: str
@@ -59,6 +61,8 @@ class RawData:
     notes: tuple[str, ...] = ()
     validation_from_train: bool = False
     sample_rate_hz: float | None = None
+    groups: Mapping[SplitName, tuple[str, ...]] = field(default_factory=dict)
+    grouped_by: str = ""
 
     @classmethod
     def of(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.errors import DataError
+from hwkd.core.printable import printable
 from hwkd.tasks.base import SplitName
 from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.tasks.recordings import Recordings
@@ -95,6 +96,8 @@ def split_windows(
     Raises:
         DataError: if there are too few groups or recordings, or a split lacks a class.
     """
+    groups: dict[SplitName, tuple[str, ...]] = {}
+    grouped_by = ""
     if split == "time":
         places, note = _by_time(windows), "in order of time, the last of each class is test"
     else:
@@ -102,6 +105,12 @@ def split_windows(
         units = windows.groups if by_group else windows.recordings
         what = split.partition(":")[2] if by_group and split is not None else "recording"
         places = _by_units(windows, units, what, found.source, seed)
+        if by_group:
+            grouped_by, known = what, sorted({part.group for part in found.parts})
+            held_by = {name: np.unique(units[at]).tolist() for name, at in places.items()}
+            groups = {
+                name: tuple(printable(known[at]) for at in own) for name, own in held_by.items()
+            }
         held = ", ".join(f"{len(np.unique(units[places[name]]))} {name}" for name in places)
         note = f"no {what} is in two splits ({held}), seed {seed}"
     labels = {name: np.unique(windows.labels[at]) for name, at in places.items()}
@@ -131,6 +140,8 @@ def split_windows(
         notes=(*found.notes, note),
         validation_from_train=True,
         sample_rate_hz=found.rate_hz,
+        groups=groups,
+        grouped_by=grouped_by,
     )
 
 

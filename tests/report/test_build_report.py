@@ -8,6 +8,7 @@ from support.synthetic_run import make_run
 from hwkd.core.basis import MEASURED
 from hwkd.core.decision_record import CountRecord, DecisionRecord
 from hwkd.core.measure import CostEstimate
+from hwkd.core.metric import Metric
 from hwkd.core.run_record import DeviceRecord, RunRecord
 from hwkd.core.trial import PredictedRecord, ProposalRecord, TrialRecord
 from hwkd.report.build import build_report
@@ -207,6 +208,23 @@ def test_a_wake_word_shows_what_is_missed_by_how_often_it_is_heard_falsely():
         (0.0, 100.0), (0.4, pytest.approx(5.0)), (4.0, 2.0), (30.0, 1.0),
     ]  # fmt: skip
     assert (chosen["x"], chosen["y"]) == ([0.4], [pytest.approx(5.0)])
+
+
+def test_a_score_of_windows_has_no_interval_and_says_of_how_few_people_it_is():
+    run, records = make_run()
+    splits = tuple(
+        split.model_copy(update={"wholes": 4, "groups": ("p4",)}) if split.name == "test" else split
+        for split in run.data.splits
+    )
+    metrics = (*run.data.metrics, Metric(name="recording accuracy", unit="ratio", direction="max"))
+    of_people = {"splits": splits, "grouped_by": "subject", "metrics": metrics}
+    run = run.model_copy(update={"data": run.data.model_copy(update=of_people)})
+    report = build_report(run, records)
+    (score,) = (line for line in report.headlines if line.label.startswith("Test"))
+    assert "windows of 4 recordings depend on each other, so there is no interval" in score.detail
+    assert "The test is of 1 subject (p4): another may be known far better or worse" in score.detail
+    assert any(line.startswith("The test is of 1 subject (p4)") for line in report.caveats)
+    assert "1 subject: p4" in _texts(report)
 
 
 def test_every_limit_is_drawn_in_its_view_of_the_front():

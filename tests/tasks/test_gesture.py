@@ -10,7 +10,9 @@ from support.recordings import RATE_HZ, recording_rows, write_recordings
 
 from hwkd.core.errors import ConfigError, DataError
 from hwkd.core.reading import Reading
+from hwkd.engine.run.run_record import data_record
 from hwkd.signals.steps.normalise import Normalise
+from hwkd.tasks.base import describe
 from hwkd.tasks.classes_head import VOTED_METRICS, ClassesHead
 from hwkd.tasks.gesture import GestureTask
 from hwkd.tasks.motion import copies_like, mirror_that_keeps_class, with_copies
@@ -72,6 +74,24 @@ def test_no_person_is_in_two_splits(table):
     assert not (people[0] & people[1] or people[0] & people[2] or people[1] & people[2])
     assert [len(each) for each in people] == [6, 2, 2]
     assert any("no subject is in two splits" in note for note in data.notes)
+
+
+def test_people_of_every_split_are_named_and_a_test_of_few_is_doubted(table):
+    data = TASK.data(table, Reading(window_s=1.0, split="group:subject"))
+    record = data_record(data)
+    named = [split.groups for split in record.splits]
+    assert sorted(name for names in named for name in names) == [f"p{at}" for at in range(10)]
+    assert record.test is not None
+    assert record.test.wholes == 3 * len(record.test.groups)
+    assert len(record.test.groups) < 5
+    who = ", ".join(record.test.groups)
+    assert record.few_groups is not None
+    assert record.few_groups.startswith(f"The test is of {len(record.test.groups)} subject ({who})")
+    shown = dict(describe(data))
+    assert shown["test is of"] == f"{len(record.test.groups)} subject: {who}"
+    of_many = record.test.model_copy(update={"groups": tuple("abcde")})
+    assert record.model_copy(update={"splits": (of_many,)}).few_groups is None
+    assert data_record(TASK.data(table, Reading(window_s=1.0))).few_groups is None
 
 
 def test_windows_that_reach_over_a_cut_in_time_are_in_no_split(tmp_path):

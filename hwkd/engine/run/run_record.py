@@ -89,13 +89,20 @@ def data_record(data: TaskData) -> DataRecord:
         answer_std=data.head.answer_std,
         metrics=data.head.metrics,
         splits=tuple(
-            SplitRecord(name=name, samples=len(data.split(name)), class_counts=counts.get(name, ()))
+            SplitRecord(
+                name=name,
+                samples=len(data.split(name)),
+                class_counts=counts.get(name, ()),
+                groups=data.groups.get(name, ()),
+                wholes=None if (wholes := data.split(name).wholes) is None else len(set(wholes)),
+            )
             for name in SPLITS
         ),
         split_seed=data.split_seed,
         pipeline=data.pipeline.record(),
         sample_rate_hz=data.sample_rate_hz,
         notes=data.notes,
+        grouped_by=data.grouped_by,
     )
 
 
