@@ -134,7 +134,8 @@ class StorageModel(StrictModel):
 
     Attributes:
         code_bytes: code and constants linked whatever the network.
-        per_kind_code_bytes: kind -> code linked once when the network uses it.
+        per_kind_code_bytes: kind -> code linked once when the network uses it; of convolutions also
+            by class of work, as "Conv pointwise", where kernels differ.
         per_form_code_bytes: kernel linked once for each form of operator (kind, window, data; as
             `hwkd.cost.latency_terms` names it) that the network uses.
         per_op_bytes: generated code or description for each operator.

@@ -135,3 +135,21 @@ def test_names_that_the_c_holds_are_flash(runtime: str, counts: bool, model: Pat
     assert bare is not None
     assert full is not None
     assert full - bare == named
+
+
+@pytest.mark.parametrize("kinds", [("conv",), ("conv", "pointwise"), ("pointwise", "depthwise")])
+def test_a_candidate_takes_the_code_of_its_kinds_of_convolution(
+    kinds: tuple[str, ...], tmp_path: Path
+) -> None:
+    net = NetworkBuilder((8, 16, 16))
+    for kind in kinds:
+        if kind == "depthwise":
+            net.depthwise()
+        else:
+            net.conv(24, (3, 3) if kind == "conv" else (1, 1))
+    net.classifier(5)
+    onnx.save(net.model(), tmp_path / "float.onnx")
+    question = CostQuestion(device=load_device("cortex-m4"), runtime="hwkd-c")
+    candidate = profile_model(tmp_path / "float.onnx", question).cost
+    file = profile_model(quantise(net, tmp_path, "network"), question).cost
+    assert candidate.flash_bytes == pytest.approx(file.flash_bytes, rel=0.03)
