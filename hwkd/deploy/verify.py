@@ -118,11 +118,10 @@ def verify_model(
     tools = find_tools()
     ran = _run(model_path, project, target, samples, tools=tools, progress=progress)
     scores = None if score is None else score(answers(project, ran.on_core.outputs, ran.taken))
-    prepared = stream = None
+    prepared = None
     if raw is not None and not raw.is_whole and raw_values is not None:
         prepared = check_prepared(project, raw, target, raw_values[:TRACED_INPUTS])
-    if flowing is not None:
-        stream = check_stream(model_path, project, flowing, target, samples)
+    stream = flowing and check_stream(model_path, project, flowing, target, samples)
     found = _found(project, target, ran, seconds=time.perf_counter() - started)
     about = {
         "model": model_path.name, "kernels": kernels, "tools": dict(tools.versions),
