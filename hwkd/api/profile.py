@@ -24,6 +24,7 @@ from hwkd.core.units import Duration
 if TYPE_CHECKING:
     from hwkd.api.profile_data import ModelProfile
     from hwkd.core.device import Device
+    from hwkd.core.run_record import RunRecord
     from hwkd.cost.features import FeatureNeed
 
 
@@ -111,11 +112,13 @@ def profile(
     path = model_of(place, *names)
     limits = Limits(**limit_amounts(max_latency, max_ram, max_flash, max_weights, max_energy))
     clock_hz, on = frequency(clock, "--clock"), load_device(device, runtime=runtime)
+    run = _run_of(place)
     question = CostQuestion(
         device=on, runtime=runtime, clock_hz=clock_hz, dtype=dtype, streaming=streaming,
         patches=None if patch is None else Patches.parse(patch),
+        names_bytes=0 if run is None else _names_bytes(run),
     )  # fmt: skip
-    features = None if place.is_file() or streaming else _feature_need(place, on)
+    features = None if run is None or streaming else _feature_need(run, on)
     plan = None if training is None else TrainingPlan.parse(training)
     duty = duty_cycle(period, sleep_power)
     found = profile_model(path, question, limits, risk, duty, features, plan)
@@ -124,16 +127,29 @@ def profile(
     return found
 
 
-def _feature_need(folder: Path, device: "Device") -> "FeatureNeed | None":
+def _run_of(place: Path) -> "RunRecord | None":
+    """Return the run that a student's folder comes from; None of a file."""
+    from hwkd.io.student_folder import holds_student, read_student, student_folder_of
+
+    if place.is_file() or not holds_student(student_folder_of(place)):
+        return None
+    return read_student(place).record.run
+
+
+def _names_bytes(run: "RunRecord") -> int:
+    """Return what the names of a student's answers take in its C."""
+    from hwkd.deploy.to_c.flash import names_bytes
+    from hwkd.io.discovery import output_kind
+
+    return names_bytes(output_kind(run.data.kind).told(run.data.class_names))
+
+
+def _feature_need(run: "RunRecord", device: "Device") -> "FeatureNeed | None":
     """Return what the features of a student's raw samples take; None of one that has none."""
     from hwkd.engine.setup.feature_need import feature_need
-    from hwkd.io.student_folder import holds_student, read_student, student_folder_of
     from hwkd.signals.pipeline import Pipeline
 
-    if not holds_student(student_folder_of(folder)):
-        return None
-    run = read_student(folder).record.run
-    return None if run is None else feature_need(Pipeline.of(run.data.pipeline), device)
+    return feature_need(Pipeline.of(run.data.pipeline), device)
 
 
 def _draw_memory(found: "ModelProfile", path: Path) -> None:

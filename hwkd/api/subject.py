@@ -159,13 +159,14 @@ class Subject:
         import numpy as np
 
         from hwkd.core.errors import DataError
-        from hwkd.core.head import OutputForm
+        from hwkd.core.head import OutputForm, value_names
 
         if self.answers is not None:
             return self.answers.head()
         if not self._kind.of_classes:
-            names = tuple(f"value {number}" for number in range(1, outputs + 1))
-            plain = OutputForm(names=names, mean=(0.0,) * outputs, std=(1.0,) * outputs)
+            plain = OutputForm(
+                names=value_names(outputs), mean=(0.0,) * outputs, std=(1.0,) * outputs
+            )
             return self._kind.head(plain)
         names = tuple(str(name) for name in np.unique(labels))
         if len(names) != outputs:

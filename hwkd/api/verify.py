@@ -21,9 +21,14 @@ if TYPE_CHECKING:
 
     from hwkd.core.metric import Scores
     from hwkd.core.progress import Progress
+    from hwkd.core.run_record import RunRecord
     from hwkd.core.verification import Verification
     from hwkd.deploy.to_c.exported import Exported
     from hwkd.deploy.to_c.raw_input import RawInput
+
+
+# By how much the flash of a report may be off; that of networks nobody built is an estimate.
+_FLASH_MARGIN = 0.03
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +101,7 @@ def verify(
     from hwkd.core.progress import silent
     from hwkd.deploy.verify import verify_model
     from hwkd.deploy.verify_target import target_named
+    from hwkd.io.discovery import output_kind
     from hwkd.io.student_folder import given_place
     from hwkd.qgraph.float_tail import without_float_tail
 
@@ -103,16 +109,41 @@ def verify(
     said = (rounding, kernels, patch, streaming) != ("auto", "hwkd", None, False)
     exported = _exported(source, is_said=said)
     with without_float_tail(_int8_file(source, exported)) as (whole, left_out):
-        raw = _raw_input(source, exported)
+        run = None if exported is not None else _run_of(source)
+        raw = _raw_input(run, exported)
         given = _samples(source, whole, raw, inputs, progress or silent)
         found = verify_model(
             whole, target, given.samples,
             raw=raw, raw_values=given.raw_values, score=given.score, exported=exported,
+            names=() if run is None else output_kind(run.data.kind).told(run.data.class_names),
             streaming=streaming, kernels=kernels,
             rounding=None if rounding == "auto" else rounding,
             patches=None if patch is None else Patches.parse(patch), progress=progress or silent,
         )  # fmt: skip
-    return VerifyOutcome(verification=found, inputs_from=given.origin, notes=left_out)
+    is_as_searched = run is not None and (kernels, patch, streaming) == ("hwkd", None, False)
+    apart = flash_apart(run, found) if run is not None and is_as_searched else ()
+    return VerifyOutcome(verification=found, inputs_from=given.origin, notes=(*left_out, *apart))
+
+
+def flash_apart(run: "RunRecord", found: "Verification") -> tuple[str, ...]:
+    """Return what to say where the report's flash is further from the program's than estimates are.
+
+    Only of the C and the device that the report's number is for.
+    """
+    from hwkd.deploy.to_c.costs import RUNTIME
+
+    final = run.final
+    cost = None if final is None else final.own_c or final.cost
+    if cost is None or (cost.runtime, cost.device) != (RUNTIME, found.device):
+        return ()
+    ratio = cost.flash_bytes / found.flash_bytes
+    if abs(ratio - 1.0) <= _FLASH_MARGIN:
+        return ()
+    return (
+        f"the report says {cost.flash_bytes:,} bytes of flash, the program has "
+        f"{found.flash_bytes:,}, {abs(1.0 / ratio - 1.0):.0%} {'less' if ratio > 1 else 'more'}: "
+        "count with this number",
+    )
 
 
 def _int8_file(source: Path, exported: "Exported | None") -> Path:
@@ -128,17 +159,22 @@ def _int8_file(source: Path, exported: "Exported | None") -> Path:
     return path
 
 
-def _raw_input(source: Path, exported: "Exported | None") -> "RawInput | None":
-    """Return what makes inputs of raw samples; None where it is not known."""
-    from hwkd.engine.arms.export import raw_input
+def _run_of(source: Path) -> "RunRecord | None":
+    """Return the run that a student comes from; None where it is not known."""
     from hwkd.io.run_files import RUN_FILE
     from hwkd.io.student_folder import holds_student, read_student
 
-    if exported is not None:
-        return exported.raw
     if not holds_student(source) and not (source / RUN_FILE).is_file():
         return None
-    run = read_student(source).record.run
+    return read_student(source).record.run
+
+
+def _raw_input(run: "RunRecord | None", exported: "Exported | None") -> "RawInput | None":
+    """Return what makes inputs of raw samples; None where it is not known."""
+    from hwkd.engine.arms.export import raw_input
+
+    if exported is not None:
+        return exported.raw
     return None if run is None else raw_input(run.data.pipeline)
 
 

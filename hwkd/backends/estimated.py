@@ -39,13 +39,14 @@ class Estimated:
 
     def screen(self, graph: OpGraph, question: CostQuestion) -> CostEstimate:
         """Predict a candidate."""
-        return estimate_cost(
+        cost = estimate_cost(
             graph,
             question.device,
             runtime=question.runtime,
             clock_hz=question.clock_hz,
             by_operator=question.by_operator,
         )
+        return _with_names(cost, question)
 
     def cost_file(self, model: ModelFile, question: CostQuestion) -> FileCost:
         """Predict a finished network; a runtime that plans its own memory is asked for it."""
@@ -66,7 +67,8 @@ class Estimated:
                     f"{asked}: only of an int8 file, on a core whose code was measured, is it "
                     f"known what that needs, not of {model.path.name} on {device.name}"
                 )
-            return estimate_file(model, question)
+            found = estimate_file(model, question)
+            return replace(found, cost=_with_names(found.cost, question))
         found = estimate_file(replace(model, graph=sizes.graph), question)
         cost = replace(
             found.cost,
@@ -76,7 +78,7 @@ class Estimated:
         )
         is_part = patches is not None or question.streaming
         return replace(
-            found, cost=cost, stages=sizes.stages, stream=sizes.stream,
+            found, cost=_with_names(cost, question), stages=sizes.stages, stream=sizes.stream,
             order=None if is_part else found.order,
         )  # fmt: skip
 
@@ -104,6 +106,13 @@ def _fit(label: str, dtype: str, model: LatencyModel, runtime: Runtime) -> Evide
         interval=f"x{model.interval.low_ratio:.2f} to x{model.interval.high_ratio:.2f}",
         origin=model.fitted_on + scaled,
     )
+
+
+def _with_names(cost: CostEstimate, question: CostQuestion) -> CostEstimate:
+    """Return the cost with the names of answers, where the runtime's own C holds them."""
+    is_own = bool(question.device.runtime(question.runtime).memory.planned_by)
+    more = question.names_bytes if is_own else 0
+    return replace(cost, flash_bytes=cost.flash_bytes + more) if more else cost
 
 
 def _as_planned(per_op: tuple[OpCost, ...], stages: tuple[MemoryStage, ...]) -> tuple[OpCost, ...]:

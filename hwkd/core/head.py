@@ -40,6 +40,16 @@ class OutputForm:
     decision: DecisionRecord | None = None
 
 
+def value_names(count: int) -> tuple[str, ...]:
+    """Return names of so many values that nobody named."""
+    return tuple(f"value {number}" for number in range(1, count + 1))
+
+
+def are_given(names: Sequence[str]) -> bool:
+    """Tell whether somebody gave the names of values: they are not those of `value_names`."""
+    return tuple(names) != value_names(len(names))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CAnswer:
     """C with which firmware reads the answer of the last inference.
@@ -107,6 +117,14 @@ class OutputKind:
     mirror_swaps: tuple[int, int] | None = None
     edges: int | None = None
     begins_at: float = 0.0
+
+    def told(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return those names of outputs that a reader of answers has a use for; the C holds them.
+
+        None of values that nobody named, nor of outputs that are no answers.
+        """
+        is_named = self.of_classes or self.of_maps or are_given(names)
+        return tuple(names) if is_named and not self.answers else ()
 
     def begin(self, bias: Tensor | None) -> None:
         """Set the bias of outputs to what they begin at.

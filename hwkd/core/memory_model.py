@@ -134,10 +134,12 @@ class StorageModel(StrictModel):
 
     Attributes:
         code_bytes: code and constants linked whatever the network.
-        per_kind_code_bytes: kind -> code linked once when the network uses it.
+        per_kind_code_bytes: kind -> code linked once when the network uses it; of convolutions also
+            by class of work, as "Conv pointwise", where kernels differ.
         per_form_code_bytes: kernel linked once for each form of operator (kind, window, data; as
             `hwkd.cost.latency_terms` names it) that the network uses.
         per_op_bytes: generated code or description for each operator.
+        per_op_of_kind_bytes: kind -> the same of each operator of that kind, with its tables.
         per_output_channel_bytes: quantisation tables of an operator with weights.
         sources: field -> citation.
     """
@@ -146,6 +148,7 @@ class StorageModel(StrictModel):
     per_kind_code_bytes: dict[str, float] = Field(default_factory=dict)
     per_form_code_bytes: float = Field(default=0, ge=0)
     per_op_bytes: float = Field(default=0, ge=0)
+    per_op_of_kind_bytes: dict[str, float] = Field(default_factory=dict)
     per_tensor_bytes: float = Field(default=0, ge=0)
     per_output_channel_bytes: float = Field(default=0, ge=0)
     sources: dict[str, str] = Field(default_factory=dict)

@@ -30,6 +30,7 @@ class CostQuestion:
     Attributes:
         patches: that the first layers run in; None runs them as a whole.
         streaming: a run takes the next frames of a signal, not a window.
+        names_bytes: flash of the answers' names, where a runtime's C holds them.
         by_operator: say what each operator takes, beside the whole; a twelfth of a screening.
     """
 
@@ -39,6 +40,7 @@ class CostQuestion:
     dtype: Dtype | None = None
     patches: Patches | None = None
     streaming: bool = False
+    names_bytes: int = 0
     by_operator: bool = True
 
 

@@ -37,12 +37,16 @@ def plan_storage(graph: OpGraph, model: StorageModel, element_bytes: int) -> Sto
         element_bytes: size of a weight, 1 or 4; biases take 4 bytes either way.
     """
     code = model.code_bytes + model.per_tensor_bytes * len(graph.tensors)
-    code += model.per_op_bytes * len(graph.ops)
     per_op = {}
     kinds = set()
+    has_classes = any(kind.startswith("Conv ") for kind in model.per_kind_code_bytes)
     seen: set[str] = set()
     for op in graph.ops:
         kinds.add(op.kind)
+        if op.kind == "Conv" and has_classes:
+            work = op_work(op, graph.tensors)
+            kinds.add(op.kind if work is None else f"{op.kind} {work.op_class}")
+        code += model.per_op_of_kind_bytes.get(op.kind, model.per_op_bytes)
         facts = op.facts
         if facts is None:
             size = (op.weights + op.constants) * element_bytes + op.biases * _BIAS_BYTES

@@ -82,6 +82,13 @@ class ExportSource:
         return () if self.folder is None else self.folder.labels
 
     @property
+    def told_names(self) -> tuple[str, ...]:
+        """Those of `labels` that a reader of answers has a use for."""
+        run = self.run
+        kind = None if run is None else discovery.output_kind(run.data.kind)
+        return self.labels if kind is None else kind.told(self.labels)
+
+    @property
     def run(self) -> RunRecord | None:
         """That found the student; None for a file by itself, or of an older version."""
         return None if self.folder is None else self.folder.record.run

@@ -293,8 +293,12 @@ def _input_rows(run: RunRecord) -> list[tuple[str, str]]:
 
 def _answer_rows(run: RunRecord) -> list[tuple[str, str]]:
     data = run.data
-    rows = [("labels, in the order of the outputs", ", ".join(data.class_names))]
-    rows.append(("answer", output_kind(data.kind).answer_rule))
+    kind = output_kind(data.kind)
+    names = kind.told(data.class_names)
+    rows = [("outputs", f"{len(data.class_names):,} {kind.name}")]
+    if names:
+        rows = [("labels, in the order of the outputs", ", ".join(names))]
+    rows.append(("answer", kind.answer_rule))
     if data.answer_std:
         rows += [("mean", _numbers(data.answer_mean)), ("std", _numbers(data.answer_std))]
     if run.final is not None and run.final.decision is not None:

@@ -7,7 +7,7 @@ and the same C on an emulated Cortex-M says whether it stays right there, and wh
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -78,6 +78,7 @@ def verify_model(
     kernels: Kernels = "hwkd",
     patches: Patches | None = None,
     exported: Exported | None = None,
+    names: Sequence[str] = (),
     streaming: bool = False,
     progress: Progress = silent,
 ) -> Verification:
@@ -93,6 +94,7 @@ def verify_model(
         score: of the core's answers, from its outputs as real numbers, shape [inputs, outputs].
         rounding: None takes the core's, or that of CMSIS-NN.
         patches: into which first layers are divided.
+        names: of answers, which the C holds; a folder of C says its own.
         exported: folder of C to check; it decides rounding, kernels, patches and streaming.
         streaming: also check the C that takes a signal frame by frame.
 
@@ -108,18 +110,18 @@ def verify_model(
         streaming = exported.streaming
     if exported is None or streaming:
         project = _built(model_path, target.core, rounding, kernels, patches)
+        project = replace(project, labels=project.labels or tuple(names))
     # Files are compared as they are; a program of raw values is made where those are known.
-    project = replace(project, raw=raw if raw is not None and raw.is_whole else None)
+    project = project.fed(raw if raw is not None and raw.is_whole else None)
     flowing = _flowing(model_path, project, target.core, kernels) if streaming else None
     require_fit(project, target)
     tools = find_tools()
     ran = _run(model_path, project, target, samples, tools=tools, progress=progress)
     scores = None if score is None else score(answers(project, ran.on_core.outputs, ran.taken))
-    prepared = stream = None
+    prepared = None
     if raw is not None and not raw.is_whole and raw_values is not None:
         prepared = check_prepared(project, raw, target, raw_values[:TRACED_INPUTS])
-    if flowing is not None:
-        stream = check_stream(model_path, project, flowing, target, samples)
+    stream = flowing and check_stream(model_path, project, flowing, target, samples)
     found = _found(project, target, ran, seconds=time.perf_counter() - started)
     about = {
         "model": model_path.name, "kernels": kernels, "tools": dict(tools.versions),
@@ -130,10 +132,11 @@ def verify_model(
 
 def _flowing(model_path: Path, whole: Project, core: Core, kernels: Kernels) -> Project:
     """Return the C that takes a signal frame by frame."""
-    return build_project(
+    built = build_project(
         model_path, rounding=whole.rounding, kernels=kernels, raw=whole.raw, streaming=True,
         instruction_sets=(core.instruction_set,),
     )  # fmt: skip
+    return replace(built, labels=whole.labels)
 
 
 def _built(

@@ -278,26 +278,8 @@ def discover_places(network: nn.Module, inputs: Tensor) -> Places:
     """
     if isinstance(said := getattr(network, "places", None), Places):
         return said
-    outputs: list[tuple[str, Tensor]] = []
-    linear: list[str] = []
-    before: list[tuple[str, tuple[int, ...]]] = []
-    handles = []
-    for path, module in network.named_modules():
-        if isinstance(module, _BEFORE_ACTIVATION):
-            handles.append(module.register_forward_hook(_shape_recorder(path, before)))
-        if path:
-            handles.append(module.register_forward_hook(_recorder(path, outputs)))
-        if isinstance(module, nn.Linear):
-            linear.append(path)
-    was_training = network.training
-    network.eval()
-    try:
-        with torch.no_grad():
-            answer = network(inputs)
-    finally:
-        network.train(was_training)
-        for handle in handles:
-            handle.remove()
+    outputs, before, answer = _seen(network, inputs)
+    linear = [path for path, module in network.named_modules() if isinstance(module, nn.Linear)]
     attention = tuple(
         path for path, out in outputs
         if out.dim() == 4 and isinstance(network.get_submodule(path), nn.Softmax)
@@ -331,6 +313,29 @@ def discover_places(network: nn.Module, inputs: Tensor) -> Places:
         weights=weights,
         embedding=f"{linear[-1]}:input" if linear else None,
     )
+
+
+def _seen(
+    network: nn.Module, inputs: Tensor
+) -> tuple[list[tuple[str, Tensor]], list[tuple[str, tuple[int, ...]]], Any]:
+    """Return what modules gave, shapes before activations, and the answer, in order."""
+    outputs: list[tuple[str, Tensor]] = []
+    before: list[tuple[str, tuple[int, ...]]] = []
+    handles = []
+    for path, module in network.named_modules():
+        if isinstance(module, _BEFORE_ACTIVATION):
+            handles.append(module.register_forward_hook(_shape_recorder(path, before)))
+        if path:
+            handles.append(module.register_forward_hook(_recorder(path, outputs)))
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            return outputs, before, network(inputs)
+    finally:
+        network.train(was_training)
+        for handle in handles:
+            handle.remove()
 
 
 def _recorder(path: str, outputs: list[tuple[str, Tensor]]) -> Any:

@@ -60,7 +60,7 @@ def model_card(run: RunRecord, record: TrialRecord) -> str:
         ),
         "## Cost on the device",
         _cost_sentence(run),
-        _facts(cost_facts(cost, run.device)),
+        _facts(cost_facts(cost, run.device, run.data.pipeline)),
         _table(fit_table(cost, run.device)),
         *_own_c(own),
         *_verified(final),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from statistics import mean
+
+import numpy as np
 
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.kinds import LAYER_KINDS
 from hwkd.core.limits import LimitFit
 from hwkd.core.measure import CostEstimate, OpCost
 from hwkd.core.metric import Metric, Scores
+from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.core.run_record import DeviceRecord, RunRecord
 from hwkd.core.student import Layer
 from hwkd.core.trial import TrialRecord
@@ -69,7 +73,7 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
         )
     cost = run.cost_of(best)
     if cost is not None:
-        blocks += [fit_table(cost, run.device), cost_facts(cost, run.device)]
+        blocks += [fit_table(cost, run.device), cost_facts(cost, run.device, run.data.pipeline)]
         charts = (operator_chart(cost, run.device), memory_chart(cost, run.device))
         blocks += [chart for chart in charts if chart is not None]
         layers = run.final.network.layers if run.final is not None else ()
@@ -149,14 +153,19 @@ def _word(entry: LimitFit, device: DeviceRecord) -> str:
     return f" ({Latency(device).word if entry.name == 'latency' else device.basis.sizes})"
 
 
-def cost_facts(cost: CostEstimate, device: DeviceRecord) -> Facts:
-    """State the totals of an estimate, each with what it is for."""
+def cost_facts(cost: CostEstimate, device: DeviceRecord, pipeline: PipelineRecord) -> Facts:
+    """State the totals of an estimate, each with what it is for.
+
+    Args:
+        pipeline: from raw inputs, which lie beside the network until they are prepared.
+    """
     sizes, latency = device.basis.sizes, Latency(device)
     rows = [
         (f"{sizes} for", f"{cost.device}, {cost.runtime}, {cost.dtype}"),
         ("clock", fmt.frequency(cost.clock_hz)),
         (f"latency, {latency.word_of_parts}", latency.of_estimate(cost)),
         (f"peak RAM, {sizes}", fmt.kib(cost.peak_ram_bytes)),
+        ("RAM beside it, counted", _beside(pipeline)),
         (
             f"flash, {sizes}",
             f"{fmt.kib(cost.flash_bytes)}, of which weights {fmt.kib(cost.weight_bytes)}",
@@ -174,6 +183,13 @@ def cost_facts(cost: CostEstimate, device: DeviceRecord) -> Facts:
         missing = ", ".join(f"{kind} ({n})" for kind, n in sorted(cost.unsupported_ops.items()))
         rows.append(("operators without a cost", f"{missing}; latency is a lower bound"))
     return Facts(title="Totals", rows=tuple(rows))
+
+
+def _beside(pipeline: PipelineRecord) -> str:
+    """Return what the firmware holds of raw values, which no estimate of a network counts."""
+    count, dtype = math.prod(pipeline.raw_shape), np.dtype(pipeline.raw_dtype)
+    size = fmt.kib(count * dtype.itemsize)
+    return f"{size} of a raw input ({count:,} {dtype}) that the firmware holds"
 
 
 def cost_table(cost: CostEstimate, device: DeviceRecord, layers: tuple[Layer, ...] = ()) -> Table:

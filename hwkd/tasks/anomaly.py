@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hwkd.core.catalog import TASKS
 from hwkd.core.errors import ConfigError, DataError
+from hwkd.core.head import value_names
 from hwkd.core.metric import Metric
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
@@ -80,7 +81,7 @@ class AnomalyTask(CheckedTask):
         data = prepare(split, head, reading, task=self.name, split_seed=asked.split_seed)
         size = int(np.prod(data.input_shape))
         if len(names) != size:
-            names = tuple(f"value {number}" for number in range(1, size + 1))
+            names = value_names(size)
         head = replace(head, names=names)
 
         def repeated(part: Split) -> Split:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hwkd.core.catalog import TASKS
 from hwkd.core.choices import Layout
 from hwkd.core.errors import ConfigError, DataError
+from hwkd.core.head import value_names
 from hwkd.core.metric import Metric
 from hwkd.core.printable import printable
 from hwkd.core.reading import AS_USUAL, Reading
@@ -134,7 +135,7 @@ def _values(
             )
     if not len(found["train"]):
         raise DataError(f"{source}: the train split is empty; give examples with targets")
-    names = class_names or tuple(f"value {number}" for number in range(1, outputs + 1))
+    names = class_names or value_names(outputs)
     if len(names) != outputs:
         raise DataError(f"{source}: {len(names)} target names for {outputs} targets")
     return found, names

@@ -18,6 +18,7 @@ from hwkd.core.head import (
     Knowledge,
     OutputForm,
     OutputKind,
+    are_given,
 )
 from hwkd.core.metric import Metric, Scores
 from hwkd.tasks.no_threshold import NoThreshold
@@ -40,19 +41,23 @@ def _answer(form: OutputForm) -> CAnswer:
         ", ".join(float_literal(np.float32(value)) for value in values)
         for values in (form.std, form.mean)
     )
+    # Names that nobody gave take no flash.
+    named, word, name = ", named model_labels[i]", "%s", "model_labels[i]"
+    if not are_given(form.names):
+        named, word, name = "", "value %d", "i + 1"
     return CAnswer(
-        usage="""\
+        usage=f"""\
         float answer[MODEL_ANSWER_COUNT];
-        model_answer(answer); /* in the unit of the target, named model_labels[i] */
+        model_answer(answer); /* in the unit of the target{named} */
         for (int i = 0; i < MODEL_ANSWER_COUNT; i++)
-            printf("%s %.9g\\n", model_labels[i], (double)answer[i]);""",
-        printed="""\
+            printf("{word} %.9g\\n", {name}, (double)answer[i]);""",
+        printed=f"""\
     float answer[MODEL_ANSWER_COUNT];
     model_answer(answer);
     if (MODEL_SAMPLE_LABEL[0] != 0)
         printf("labelled %s, in the unit of the target\\n", MODEL_SAMPLE_LABEL);
     for (int i = 0; i < MODEL_ANSWER_COUNT; i++)
-        printf("the network says %s %g\\n", model_labels[i], (double)answer[i]);""",
+        printf("the network says {word} %g\\n", {name}, (double)answer[i]);""",
         declared=f"""\
 #define MODEL_ANSWER_COUNT {len(form.mean)}
 

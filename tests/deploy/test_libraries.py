@@ -76,7 +76,7 @@ forms = pytest.mark.parametrize("streaming", [False, True], ids=["windows", "fra
 
 def exported(listener, target, folder, *, streaming=False):
     source = SimpleNamespace(
-        int8_path=listener.model, labels=LABELS, sample=lambda: None, folder=None, run=None,
+        int8_path=listener.model, told_names=LABELS, sample=lambda: None, folder=None, run=None,
         answer=output_kind("classes").answer(OutputForm()),
         raw=raw_input(listener.pipeline.record()),
     )  # fmt: skip

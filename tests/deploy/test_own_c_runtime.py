@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -14,7 +15,12 @@ from hwkd.cost.backend import CostQuestion, ModelFile
 from hwkd.cost.estimate import estimate_cost
 from hwkd.deploy.to_c.costs import cost_lines
 from hwkd.deploy.to_c.export import build_project
-from hwkd.deploy.to_c.flash import constant_bytes, predict_ram_bytes
+from hwkd.deploy.to_c.flash import (
+    constant_bytes,
+    names_bytes,
+    predict_flash_bytes,
+    predict_ram_bytes,
+)
 from hwkd.io.core_files import load_core
 from hwkd.io.device_catalog import load_device
 from hwkd.io.run_files import read_run_record
@@ -90,3 +96,60 @@ def test_an_export_says_when_the_reports_estimates_are_its_own(model: Path) -> N
     project = build_project(model)
     assert "not for this C" in "\n".join(cost_lines(project, run))
     assert "estimates for this C" in "\n".join(cost_lines(project, own))
+
+
+def test_a_candidate_with_tables_takes_nearly_the_flash_of_its_file(tmp_path: Path) -> None:
+    """Of a network that gives its 256 inputs back, as those that find anomalies do."""
+    net = NetworkBuilder((4, 8, 8))
+    net.reshape(1, 256)
+    for width in (16, 8, 16):
+        net.linear(width)
+        net.activation("HardSwish")
+    net.linear(256)
+    onnx.save(net.model(), tmp_path / "float.onnx")
+    question = CostQuestion(device=load_device("cortex-m4"), runtime="hwkd-c")
+    candidate = profile_model(tmp_path / "float.onnx", question).cost
+    file = profile_model(quantise(net, tmp_path, "network"), question).cost
+    assert candidate.flash_bytes == pytest.approx(file.flash_bytes, rel=0.03)
+
+
+@pytest.mark.parametrize(("runtime", "counts"), [("hwkd-c", True), ("tflm-cmsis-nn", False)])
+def test_names_that_the_c_holds_are_flash(runtime: str, counts: bool, model: Path) -> None:
+    names = [f"word {number}" for number in range(10)]
+    named = names_bytes(names)
+    assert named == 10 * (4 + 8)  # a pointer, and seven bytes up to a multiple of four
+    plain = CostQuestion(device=load_device("cortex-m4"), runtime=runtime)
+    asked = replace(plain, names_bytes=named)
+    network = load_network(model, keep_types=True)
+    file = ModelFile(path=model, graph=network.graph, dtype="int8", costed_in="int8")
+    costs = Estimated()
+    more = named if counts else 0
+    of_file = [costs.cost_file(file, question).cost.flash_bytes for question in (plain, asked)]
+    of_graph = [costs.screen(network.graph, each).flash_bytes for each in (plain, asked)]
+    assert of_file[1] - of_file[0] == of_graph[1] - of_graph[0] == more
+    core = load_core("cortex-m4")
+    bare, full = [
+        predict_flash_bytes(build_project(model, rounding=core.rounding, labels=labels), core)
+        for labels in ((), names)
+    ]
+    assert bare is not None
+    assert full is not None
+    assert full - bare == named
+
+
+@pytest.mark.parametrize("kinds", [("conv",), ("conv", "pointwise"), ("pointwise", "depthwise")])
+def test_a_candidate_takes_the_code_of_its_kinds_of_convolution(
+    kinds: tuple[str, ...], tmp_path: Path
+) -> None:
+    net = NetworkBuilder((8, 16, 16))
+    for kind in kinds:
+        if kind == "depthwise":
+            net.depthwise()
+        else:
+            net.conv(24, (3, 3) if kind == "conv" else (1, 1))
+    net.classifier(5)
+    onnx.save(net.model(), tmp_path / "float.onnx")
+    question = CostQuestion(device=load_device("cortex-m4"), runtime="hwkd-c")
+    candidate = profile_model(tmp_path / "float.onnx", question).cost
+    file = profile_model(quantise(net, tmp_path, "network"), question).cost
+    assert candidate.flash_bytes == pytest.approx(file.flash_bytes, rel=0.03)

@@ -78,7 +78,7 @@ def project_of(source: ExportSource, options: ExportOptions) -> tuple[Project, t
         source.int8_path,
         rounding=options.rounding,
         kernels=options.kernels,
-        labels=source.labels,
+        labels=source.told_names,
         sample=source.sample(),
         answer=source.answer,
         raw=source.raw,

@@ -8,6 +8,7 @@ from hwkd.core.device import core_key
 from hwkd.core.run_record import RunRecord
 from hwkd.deploy.to_c.float_sums import float_sum_lines
 from hwkd.deploy.to_c.project import Project
+from hwkd.deploy.to_c.stream import held_lines
 from hwkd.deploy.to_c.stream_text import stream_lines
 from hwkd.io.core_files import core_names
 
@@ -31,7 +32,7 @@ def cost_lines(project: Project, run: RunRecord | None) -> tuple[str, ...]:
     """
     runtime = "hwkd's own C" + (" with CMSIS-NN" if project.uses_cmsis_nn else "")
     lines = [f"this C ({runtime}): {project.memory.arena_bytes:,} bytes of arena, by its plan"]
-    lines += stream_lines(project)
+    lines += [*held_lines(project), *stream_lines(project)]
     if project.patches is not None:
         lines.append(
             f"its first layers run in {project.patches} patches: "

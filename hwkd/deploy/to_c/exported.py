@@ -160,7 +160,7 @@ def read_exported(folder: Path, raw_input: Callable[[PipelineRecord], RawInput])
         texts = (source, about, *sample, *labels)
         if not (isinstance(labels, list) and all(isinstance(t, str) for t in texts)):
             raise TypeError(source)
-        answer, raw = _ends(facts, tuple(labels), raw_input)
+        answer, raw = _ends(facts, raw_input)
         said = facts.get("patch")
         patches = None if said is None else Patches.parse(str(said))
         streaming = facts.get("streaming") is not None
@@ -178,7 +178,6 @@ def read_exported(folder: Path, raw_input: Callable[[PipelineRecord], RawInput])
 
 def _ends(
     facts: Mapping[str, Any],
-    labels: tuple[str, ...],
     raw_input: Callable[[PipelineRecord], RawInput],
 ) -> tuple[CAnswer | None, RawInput | None]:
     """Return what the facts of a student make of the outputs and of raw values."""
@@ -188,6 +187,7 @@ def _ends(
     mean, std = (tuple(map(float, said[name])) for name in ("mean", "std"))
     found = said.get("decision")
     decision = None if found is None else DecisionRecord.model_validate(found)
-    form = OutputForm(names=labels, mean=mean, std=std, decision=decision)
+    names = tuple(map(str, said["labels"]))
+    form = OutputForm(names=names, mean=mean, std=std, decision=decision)
     answer = output_kind(str(said["kind"])).answer(form)
     return answer, raw_input(PipelineRecord.model_validate(facts["preprocessing"]))

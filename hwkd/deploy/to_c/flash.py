@@ -7,6 +7,7 @@ arm-none-eabi-gcc 12.2 at -O2, each kernel alone (`python -m tools.c_code_size -
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from hwkd.core.core_file import Core, RoundingCode
 from hwkd.deploy.to_c.project import Project
@@ -15,15 +16,28 @@ from hwkd.qgraph.foreign_text import string_bytes
 
 # Of model_run and what calls it.
 _FRAME_BYTES = 24
+_POINTER_BYTES = _WORD_BYTES = 4
 # Counters of model_push, and its frame on the stack.
 _STREAM_BYTES, _PUSH_BYTES = 12, 16
 
 
+def names_bytes(names: Sequence[str]) -> int:
+    """Return bytes of the names that the C holds: pointers, and texts that end in a zero.
+
+    Texts begin at multiples of four bytes, as the compiler lays them.
+    """
+    texts = (len(string_bytes(name)) + 1 for name in names)
+    return sum(_POINTER_BYTES + -(-length // _WORD_BYTES) * _WORD_BYTES for length in texts)
+
+
 def constant_bytes(project: Project) -> int:
     """Return bytes of weights, scales, tables and layer descriptions."""
-    labels = sum(len(string_bytes(label)) + 1 + 4 for label in _labels(project))
     features = 0 if project.raw is None else project.raw.table_bytes or 0
-    return labels + features + sum(step.constants.size_bytes for step in project.steps)
+    return (
+        names_bytes(project.names)
+        + features
+        + sum(step.constants.size_bytes for step in project.steps)
+    )
 
 
 def predict_flash_bytes(project: Project, core: Core) -> int | None:
@@ -82,7 +96,3 @@ def _functions(project: Project) -> set[str]:
     """Return the kernels that are called, without prefix."""
     calls = (call for step in project.steps for call in step.calls)
     return {match.group(1) for call in calls if (match := re.match(r"hwkd_run_(\w+)", call))}
-
-
-def _labels(project: Project) -> tuple[str, ...]:
-    return project.labels or tuple(f"output {i}" for i in range(project.output.elements))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ PROGRAMS = ("main.c", LISTEN_FILE)
 
 
 CMSIS_NN = "hwkd_cmsis_nn"
+# The array of names of outputs.
+_NAMES = "model_labels"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,6 +100,15 @@ class Project:
     source: str
     source_bytes: bytes
 
+    def fed(self, raw: RawInput | None) -> Project:
+        """Return the project with another way in; None leaves the input to the firmware.
+
+        An answer that compares the outputs with what raw values became goes with them.
+        """
+        compares = self.answer is not None and self.answer.compares is not None
+        answer = None if raw is None and compares else self.answer
+        return replace(self, raw=raw, answer=answer)
+
     @property
     def source_sha256(self) -> str:
         """Of the ONNX file's bytes."""
@@ -125,6 +136,14 @@ class Project:
     def output(self) -> QuantTensor:
         """The first of them, which labels belong to."""
         return next(iter(self.outputs.values()))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the C calls each output; none where nobody named them and no answer does."""
+        answer = self.answer
+        if self.labels or answer is None or _NAMES not in answer.usage + answer.printed:
+            return self.labels
+        return tuple(f"output {number}" for number in range(self.output.elements))
 
     @property
     def output_bytes(self) -> int:

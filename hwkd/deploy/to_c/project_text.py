@@ -112,10 +112,8 @@ def _answer(project: Project) -> Mapping[str, str]:
     """Return how C reads the answer, in the README and in main.c."""
     if project.answer is None:
         real = "MODEL_OUTPUT_SCALE * (output[i] - MODEL_OUTPUT_ZERO_POINT)"
-        usage = (
-            "    const int8_t *output = model_output();\n"
-            f"    /* value i: {real}, named model_labels[i] */"
-        )
+        named = ", named model_labels[i]" if project.names else ""
+        usage = f"    const int8_t *output = model_output();\n    /* value i: {real}{named} */"
         return {"answer_include": "", "answer_printed": "", "answer_usage": usage}
     return {
         "answer_include": f'#include "{ANSWER}.h"\n',
@@ -208,8 +206,15 @@ def _steps(places: Places) -> Sequence[int]:
 
 def _interface(project: Project) -> Mapping[str, str]:
     """Return what model.h and the README say about input and output."""
-    labels = project.labels or tuple(f"output {i}" for i in range(project.output.elements))
-    values = {"labels": ", ".join(c_string(label) for label in labels)}
+    values = {"labels_declared": "", "labels_defined": "", "name_of_i": "output %d", "of_i": "i"}
+    if project.names:
+        texts = ", ".join(c_string(label) for label in project.names)
+        values = {
+            "labels_declared": "/* Name of each output. */\n"
+            "extern const char *const model_labels[];\n\n",
+            "labels_defined": f"const char *const model_labels[] = {{{texts}}};\n\n",
+            "name_of_i": "%s", "of_i": "model_labels[i]",
+        }  # fmt: skip
     for role, tensor in (("input", project.input), ("output", project.output)):
         values |= {
             f"{role}_bytes": str(tensor.elements),

@@ -173,6 +173,12 @@ class RawInput:
     apply: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None
 
     @property
+    def value_bytes(self) -> int:
+        """Of one raw value."""
+        name = {"float": "float32", "double": "float64"}.get(self.c_type)
+        return np.dtype(name or self.c_type.removesuffix("_t")).itemsize
+
+    @property
     def elements(self) -> int:
         """Number of raw values."""
         return math.prod(self.shape)

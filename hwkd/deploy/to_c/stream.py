@@ -36,6 +36,50 @@ def rule_of(project: Project, raw: RawInput) -> ListenRule:
     return rule
 
 
+# Counters, and numbers of probabilities.
+_COUNTERS_BYTES, _NEXT_ROW_BYTES, _NUMBER_BYTES = 12, 4, 4
+
+
+def listening_bytes(project: Project) -> int | None:
+    """Return what model_stream.c holds, its .bss; None of a project that does not listen.
+
+    Samples that no inference or frame has seen yet, features of the frames of a window where the
+    network does not keep them itself, and the probabilities that are averaged.
+    """
+    raw = project.raw
+    if raw is None or not listens(project):
+        return None
+    channels, window = raw.shape
+    form, outputs = raw.frames, project.output.elements
+    held = channels * (window if form is None else form.length) * raw.value_bytes
+    smoothed = (rule_of(project, raw).smoothing + 1) * outputs * _NUMBER_BYTES
+    rows = 0
+    if form is not None and project.stream is None:
+        rows = form.count * form.values + _NEXT_ROW_BYTES
+    return held + smoothed + rows + _COUNTERS_BYTES
+
+
+def held_lines(project: Project) -> tuple[str, ...]:
+    """Say what of RAM lies around the network, for people; nothing where inputs are prepared."""
+    raw, form = project.raw, project.stream
+    if raw is None:
+        return ()
+    count, what, call = raw.elements, "an input", "model_run_raw"
+    if form is not None and raw.frames is not None:
+        count, what, call = raw.shape[0] * raw.frames.length, "a frame", "model_run_frame"
+    said = (
+        f"beside this: {count * raw.value_bytes:,} bytes of {what} that you hold for `{call}` "
+        f"({count:,} {raw.c_type})"
+    )
+    listening = listening_bytes(project)
+    if listening is not None:
+        said += (
+            f"; or, listening by `model_process`, {listening:,} bytes of `{STREAM_FILE}`, which "
+            "holds what it needs of a signal"
+        )
+    return (said,)
+
+
 def stream_files(project: Project) -> dict[str, str]:
     """Return name -> text of what listens; nothing where a project does not."""
     if not listens(project) or project.raw is None:
@@ -44,6 +88,7 @@ def stream_files(project: Project) -> dict[str, str]:
     rule = rule_of(project, project.raw)
     values = {
         "channels": str(channels),
+        "rate": str(_rate_hz(project)),
         "window": str(window),
         "stride": str(rule.stride),
         "smoothing": str(rule.smoothing),
@@ -53,6 +98,12 @@ def stream_files(project: Project) -> dict[str, str]:
         "powers": project.raw.power_table,
     }
     return {name: _filled(name, values) for name in ("model_stream.h", STREAM_FILE, LISTEN_FILE)}
+
+
+def _rate_hz(project: Project) -> int:
+    """Return the samples per second of the training data, as WAV files say it; 0 if not known."""
+    said = project.facts.get("data")
+    return round(said.get("sample_rate_hz", 0)) if isinstance(said, Mapping) else 0
 
 
 def _filled(name: str, values: Mapping[str, str]) -> str:

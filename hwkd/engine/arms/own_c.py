@@ -23,6 +23,9 @@ def own_c_cost(int8_path: Path, screen: Screen) -> CostEstimate | None:
         return None
     network = load_network(int8_path, keep_types=True)
     file = ModelFile(path=int8_path, graph=network.graph, dtype=network.dtype, costed_in="int8")
-    asked = CostQuestion(device=device, runtime=RUNTIME, clock_hz=question.clock_hz)
+    asked = CostQuestion(
+        device=device, runtime=RUNTIME, clock_hz=question.clock_hz,
+        names_bytes=question.names_bytes,
+    )  # fmt: skip
     cost = backend_of(device).cost_file(file, asked).cost
     return cost if screen.features is None else with_features(cost, screen.features)

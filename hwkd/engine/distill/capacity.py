@@ -116,7 +116,7 @@ def _record(
     taught: StudentFolder,
     alone: StudentFolder,
 ) -> RungRecord:
-    screen = screen_of(resolved.config, resolved.data.pipeline)
+    screen = screen_of(resolved.config, resolved.data.pipeline, head=resolved.data.head)
     cost = screen.costed(resolved.spec, taught.layers).cost
     with_teacher, without = arm_of(taught), arm_of(alone)
     record = RungRecord.of(f"{width:g}", width, cost, with_teacher, alone=without)

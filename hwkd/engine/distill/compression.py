@@ -154,7 +154,7 @@ def _taught_by(student: StudentFolder, request: DistillRequest) -> DistillReques
 
 
 def _sizes(resolved: ResolvedStudent, of: str, factors: Sequence[float]) -> list[Sized]:
-    screen = screen_of(resolved.config, resolved.data.pipeline)
+    screen = screen_of(resolved.config, resolved.data.pipeline, head=resolved.data.head)
     return sized_by_cost(
         resolved.layers,
         lambda layers: screen.costed(resolved.spec, layers).cost,

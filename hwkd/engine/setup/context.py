@@ -264,7 +264,7 @@ def make_context(
     labelled = transfer.labelled_only()
     return SearchContext(
         config=config,
-        given=screen_of(config, data.pipeline, settings),
+        given=screen_of(config, data.pipeline, settings, data.head),
         task=task,
         data=data,
         accelerator=accelerator,

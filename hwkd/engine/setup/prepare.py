@@ -88,7 +88,7 @@ def prepare_data(
     resolved = resolve_config(_within_budget(config, task), device, data)
     if settings is None:
         settings = offered_settings(resolved, data, progress=progress)
-    screen = screen_of(resolved, data.pipeline, settings)
+    screen = screen_of(resolved, data.pipeline, settings, data.head)
     refuse_unanswering(screen, task, data)
     return Prepared(
         config=resolved,

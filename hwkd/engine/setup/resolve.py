@@ -9,11 +9,13 @@ from pathlib import Path
 
 from hwkd.core import catalog
 from hwkd.core.device import Device
+from hwkd.core.head import Head
 from hwkd.core.progress import Progress, silent
 from hwkd.core.run_record import SettingRecord
 from hwkd.core.setting import SettingSpace
 from hwkd.cost.backend import CostQuestion, screening_backend
 from hwkd.cost.training_time import predicted_training_s
+from hwkd.deploy.to_c.flash import names_bytes
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.feature_need import feature_need
 from hwkd.engine.setup.screening import Candidate, Screen, load_spaces
@@ -101,6 +103,7 @@ def screen_of(
     config: SearchConfig,
     pipeline: Pipeline | None = None,
     settings: Sequence[SettingRecord] = (),
+    head: Head | None = None,
 ) -> Screen:
     """Return what candidates are costed for.
 
@@ -108,11 +111,15 @@ def screen_of(
         config: of the search.
         pipeline: of its data, whose features count; None before data is read.
         settings: of the features that students choose among; none where they choose none.
+        head: of its data, whose names the runtime's C may hold.
     """
     device = load_device(config.device, runtime=config.runtime)
     # A resolved configuration states the device's own clock, which no backend need refuse.
     asked_hz = None if config.clock_hz == device.clock_hz else config.clock_hz
-    question = CostQuestion(device=device, runtime=config.runtime, clock_hz=asked_hz)
+    named = 0 if head is None else names_bytes(head.kind.told(head.names))
+    question = CostQuestion(
+        device=device, runtime=config.runtime, clock_hz=asked_hz, names_bytes=named
+    )
     screening_backend(device).refuse(question)
     spaces = load_spaces(config.spaces)
     if settings:

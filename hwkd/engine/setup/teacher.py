@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -150,20 +150,30 @@ def open_teachers(
         )
     ]
     if wanted.sees != "students":
-        alone = TextTeacher | TextClassifier | DetectorTeacher | MatchedTeacher
-        networks = [one for one in members if not isinstance(one, alone)]
-        if len(networks) < len(members):  # of a pair, no half is texts or boxes
-            raise TeacherError(
-                f"--teacher-sees {wanted.sees}: takes a teacher of the classes of the data; leave "
-                "--teacher-classes out"
-            )
-        return PairedTeacher.of(
-            networks, data, ours,
-            sees=wanted.sees, further=_further_pairs(config, data, ours),
-        )  # fmt: skip
+        return _paired(members, config, data, ours)
     if len(members) == 1:
         return members[0]
     return EnsembleTeacher(members=tuple(members), head=data.head)
+
+
+def _paired(
+    members: Sequence[SingleTeacher], config: SearchConfig, theirs: TaskData, ours: TaskData
+) -> PairedTeacher:
+    """Pair what a teacher sees with what students see.
+
+    Raises:
+        TeacherError: if it is of no half of the data.
+    """
+    sees = config.teacher.sees
+    alone = TextTeacher | TextClassifier | DetectorTeacher | MatchedTeacher
+    networks = [one for one in members if not isinstance(one, alone)]
+    if len(networks) < len(members):  # of a pair, no half is texts or boxes
+        raise TeacherError(
+            f"--teacher-sees {sees}: takes a teacher of the classes of the data; leave "
+            "--teacher-classes out"
+        )
+    further = _further_pairs(config, theirs, ours)
+    return PairedTeacher.of(networks, theirs, ours, sees=sees, further=further)
 
 
 def _further_pairs(

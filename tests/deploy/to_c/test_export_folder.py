@@ -182,6 +182,7 @@ def test_recorded_sample_is_the_one_given(model, tmp_path):
     assert '#define MODEL_SAMPLE_LABEL "yes"' in text
 
 
+NAMES = ("one", "two", "three")
 MEAN, STD = (151.0, 0.0, -4.0), (77.0, 1.0, 2.5)
 
 
@@ -191,7 +192,7 @@ MEAN, STD = (151.0, 0.0, -4.0), (77.0, 1.0, 2.5)
     ("answer", "kind"),
     [
         (output_kind("classes").answer(OutputForm()), "classes"),
-        (output_kind("values").answer(OutputForm(mean=MEAN, std=STD)), "values"),
+        (output_kind("values").answer(OutputForm(names=NAMES, mean=MEAN, std=STD)), "values"),
         (None, "unknown"),
     ],
     ids=("classes", "values", "unknown"),
@@ -199,8 +200,7 @@ MEAN, STD = (151.0, 0.0, -4.0), (77.0, 1.0, 2.5)
 def test_the_answer_is_a_class_or_values_in_the_unit_of_the_target(model, tmp_path, answer, kind):
     values = np.random.default_rng(3).normal(size=(3, 10, 6)).astype(np.float32)
     sample = RecordedInput(values=values, origin="seeded", label="two")
-    labels = ("one", "two", "three")
-    export_c(model, tmp_path / "c", sample=sample, labels=labels, answer=answer)
+    export_c(model, tmp_path / "c", sample=sample, labels=NAMES, answer=answer)
     done = subprocess.run(["make", "-s", "run"], cwd=tmp_path / "c", capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     found = predict(open_session(model), values[None])[0]
@@ -208,11 +208,11 @@ def test_the_answer_is_a_class_or_values_in_the_unit_of_the_target(model, tmp_pa
     if answer is None:
         assert lines == []
     elif kind == "classes":
-        assert lines == [f"labelled two, the network says {labels[int(found.argmax())]}"]
+        assert lines == [f"labelled two, the network says {NAMES[int(found.argmax())]}"]
     else:
         assert "labelled two, in the unit of the target" in done.stdout
         told = [float(line.split()[-1]) for line in lines]
-        assert [line.split()[-2] for line in lines] == list(labels)
+        assert [line.split()[-2] for line in lines] == list(NAMES)
         wanted = found.astype(float) * STD + MEAN
         assert told == pytest.approx(wanted.tolist(), rel=1e-5)
 
