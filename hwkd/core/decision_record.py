@@ -98,26 +98,37 @@ class DecisionRecord(StrictModel):
         )
 
     @property
+    def exceeds(self) -> bool:
+        """Whether there is more of it on test than was wanted."""
+        return self.on_test is not None and self.on_test.rate > self.wanted
+
+    @property
+    def shortage(self) -> str | None:
+        """Which splits are too small to show that a rate is kept; None where none is."""
+        splits = (("validation", self.on_validation), ("test", self.on_test))
+        few = [
+            f"{name} has {found.base:{',.0f' if self.unit == 'ratio' else '.3g'}}"
+            for name, found in splits
+            if found is not None and found.base * self.wanted < _EVENTS_THAT_TELL
+        ]
+        if not few or self.wanted <= 0:
+            return None
+        need = self.base_text(_EVENTS_THAT_TELL / self.wanted)
+        return f"{', '.join(few)}, fewer than 3 / rate, {need}"
+
+    @property
     def doubts(self) -> tuple[str, ...]:
         """What a reader must know before trusting the rate, in sentences."""
         wanted, said = self.rate_text(self.wanted), []
-        if self.on_test is not None and self.on_test.rate > self.wanted:
+        if self.on_test is not None and self.exceeds:
             said.append(
                 f"On test there are more {self.falsely} than asked for: "
                 f"{self.rate_text(self.on_test.rate)} ({self.count_text(self.on_test)}), asked at "
                 f"most {wanted}."
             )
-        splits = (("validation", self.on_validation), ("test", self.on_test))
-        few = [
-            f"{name} has {self.base_text(found.base)}"
-            for name, found in splits
-            if found is not None and found.base * self.wanted < _EVENTS_THAT_TELL
-        ]
-        if few and self.wanted > 0:
-            need = self.base_text(_EVENTS_THAT_TELL / self.wanted)
+        if self.shortage is not None:
             said.append(
-                f"{self.falsely.capitalize()} of {wanted} at most cannot be shown: "
-                f"{' and '.join(few)}, fewer than 3 / rate, {need}."
+                f"{self.falsely.capitalize()} of {wanted} at most cannot be shown: {self.shortage}."
             )
         return tuple(said)
 

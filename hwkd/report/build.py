@@ -154,11 +154,15 @@ def _false_headlines(decision: DecisionRecord | None) -> list[Headline]:
         return []
     found = decision.on_test
     detail = f"{decision.count_text(found)}; asked at most {decision.rate_text(decision.wanted)}"
+    if decision.exceeds:
+        detail += ", which it exceeds"
+    if decision.shortage is not None:
+        detail += f"; too few to show it: {decision.shortage}"
     return [
         Headline(
             label=f"Test {decision.falsely}, int8",
             value=decision.rate_text(found.rate),
-            detail="; ".join([detail, *(doubt.rstrip(".") for doubt in decision.doubts)]),
+            detail=detail,
             basis="measured",
         )
     ]

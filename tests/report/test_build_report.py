@@ -200,7 +200,7 @@ def test_a_wake_word_shows_what_is_missed_by_how_often_it_is_heard_falsely():
     assert "0.5 per hour" in _texts(report)
     (told,) = (line for line in report.headlines if line.label == "Test false accepts, int8")
     assert told.value == "0.9 per hour"
-    assert told.detail.startswith("9 in 10 h; asked at most 0.5 per hour; On test there are more")
+    assert told.detail.startswith("9 in 10 h; asked at most 0.5 per hour, which it exceeds")
     assert report.caveats[0].startswith("On test there are more false accepts than asked for")
     (chart,) = (chart for chart in _charts(report) if chart.key == "trade-off")
     line, chosen = chart.figure["data"]

@@ -72,9 +72,8 @@ def test_a_rate_of_false_alarms_says_how_few_clips_it_rests_on():
     assert told.doubts == (
         "On test there are more false alarms than asked for: 40.00 % (2 of 5 clips without a "
         "word), asked at most 25.00 %.",
-        "False alarms of 25.00 % at most cannot be shown: validation has 4 clips without a word "
-        "and test has 5 clips without a word, fewer than 3 / rate, 12 clips "
-        "without a word.",
+        "False alarms of 25.00 % at most cannot be shown: validation has 4, test has 5, fewer "
+        "than 3 / rate, 12 clips without a word.",
     )
 
 

@@ -84,8 +84,8 @@ def test_false_accepts_are_told_with_their_hours_and_held_against_what_was_asked
     assert told.doubts == (
         "On test there are more false accepts than asked for: 1200 per hour (4 in 0.00333 h), "
         "asked at most 300 per hour.",
-        "False accepts of 300 per hour at most cannot be shown: validation has 0.00333 h and test "
-        "has 0.00333 h, fewer than 3 / rate, 0.01 h.",
+        "False accepts of 300 per hour at most cannot be shown: validation has 0.00333, test has "
+        "0.00333, fewer than 3 / rate, 0.01 h.",
     )
 
 
