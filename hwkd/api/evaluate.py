@@ -35,6 +35,7 @@ class EvaluateOutcome:
         confusion: how often each of `classes` was taken for which; none where there are too many.
         prepared: whether raw values went through the preprocessing of the training.
         recordings: that the examples are cut from; None where they stand alone.
+        notes: what the reader of the data decided or left out.
         note: what a reader of the scores must know; None if nothing.
         reported: of the same file on the test split of its own data; None where no record says so.
     """
@@ -47,6 +48,7 @@ class EvaluateOutcome:
     scores: "Scores"
     prepared: bool
     recordings: int | None = None
+    notes: tuple[str, ...] = ()
     reported: "Scores | None" = None
     note: str | None = None
     intervals: "Mapping[str, ScoreInterval]"
@@ -59,7 +61,7 @@ class EvaluateOutcome:
             "model": self.model, "data": self.data, "task": self.task, "examples": self.examples,
             "scores": {metric.name: self.scores[metric.name] for metric in self.metrics},
             "prepared": self.prepared, "recordings": self.recordings, "reported": self.reported,
-            "note": self.note,
+            "note": self.note, "notes": list(self.notes),
             "intervals": {
                 name: interval.model_dump(mode="json") for name, interval in self.intervals.items()
             },
@@ -162,6 +164,7 @@ def _scored(
         note=_SEEN if subject.has_seen(given.inputs) else None,
         intervals=score_intervals(metrics, scores, len(labels), confusion),
         recordings=None if given.wholes is None else len(set(given.wholes.tolist())),
+        notes=given.notes,
         confusion=confusion,
         classes=(head.kind.answers or head.names) if confusion else (),
     )

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Windows that are prepared and run at once.
 _PART = 64
+# Sensors of one unit differ by less, also at rest and in haste.
+_OTHER_SCALE = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,7 @@ class ListenOutcome:
         smoothing: inferences that a score is the mean of.
         stride: samples from one inference to the next.
         picture: that was written; None if none was asked for.
+        note: what a reader of the scores must know; None if nothing.
     """
 
     model: str
@@ -49,6 +52,7 @@ class ListenOutcome:
     smoothing: int
     stride: int
     picture: Path | None = None
+    note: str | None = None
 
     def moments(self) -> tuple[float, ...]:
         """Return when each inference was made: seconds, or samples where no rate is known."""
@@ -264,6 +268,34 @@ def _heard(
         threshold=found.threshold,
         smoothing=rule.smoothing if found.unit == "probability" else 1,
         stride=stride,
+        note=_doubt_of_scale(subject, signal, inputs),
+    )
+
+
+def _doubt_of_scale(
+    subject: "Subject", signal: "NDArray[Any]", inputs: "list[NDArray[np.float32]]"
+) -> str | None:
+    """Say where what is heard is far larger or smaller than what was learned from.
+
+    Args:
+        inputs: windows as the network reads them, which of training are about 1 in each channel.
+    """
+    import numpy as np
+
+    whole = np.concatenate(inputs).astype(np.float64)
+    axes = (0, *range(2, whole.ndim))
+    size, spread = np.sqrt(np.square(whole).mean(axis=axes)).max(), whole.std(axis=axes).min()
+    low, high = float(signal.min()), float(signal.max())
+    known = subject.record.raw_low, subject.record.raw_high
+    ratio = max(abs(low), abs(high)) / max(*map(abs, known), np.finfo(float).tiny)
+    # A recording of rest is small in some of these, and counts of turns know no scale.
+    is_small = ratio < 1.0 / _OTHER_SCALE and min(size, spread) < 1.0 / _OTHER_SCALE
+    if not is_small and (size < _OTHER_SCALE or ratio < _OTHER_SCALE):
+        return None
+    return (
+        f"values of the recording lie between {low:.4g} and {high:.4g}, and the network learned "
+        f"from {known[0]:.4g} to {known[1]:.4g}; if they are in another unit, as mg for g, the "
+        "scores say nothing"
     )
 
 

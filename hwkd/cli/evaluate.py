@@ -8,6 +8,8 @@ import hwkd
 from hwkd.cli.command import Command
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hwkd.api.evaluate import EvaluateOutcome
     from hwkd.core.metric import Metric
 
@@ -18,17 +20,19 @@ _MOST_IN_TERMINAL = 12
 def _show(found: EvaluateOutcome) -> None:
     from rich.console import Console
 
+    from hwkd.core.score_interval import scores_by_chance
     from hwkd.report.answer_tables import confusion_table
     from hwkd.report.document import Headline
     from hwkd.report.format import heading
     from hwkd.report.tables import headline_view, table_view
 
+    by_chance = scores_by_chance(found.metrics, found.confusion)
     how = "prepared as in training" if found.prepared else "values as they are"
     lines = [
         Headline(
             label=heading(metric.name),
             value=metric.text(metric.of(found.scores)),
-            detail=_detail(found, metric, f"{found.data}, {how}" if number == 0 else ""),
+            detail=_detail(found, metric, f"{found.data}, {how}" if number == 0 else "", by_chance),
             basis="measured",
         )
         for number, metric in enumerate(found.metrics)
@@ -48,12 +52,20 @@ def _show(found: EvaluateOutcome) -> None:
     if 0 < len(found.confusion) <= _MOST_IN_TERMINAL:
         what = f"Examples of {found.data}."
         console.print(table_view(confusion_table(found.confusion, found.classes, note=what)))
+    for note in found.notes:
+        console.print(f"data: {note}", markup=False, highlight=False)
     if found.note is not None:
         console.print(f"Note: {found.note}.")
 
 
-def _detail(found: EvaluateOutcome, metric: Metric, first: str) -> str:
-    """Return interval and number of examples; after the `first` score, of what."""
+def _detail(
+    found: EvaluateOutcome, metric: Metric, first: str, by_chance: Mapping[str, float]
+) -> str:
+    """Return chance, interval and number of examples; after the `first` score, of what."""
+    if metric.name in by_chance:
+        chance = f"chance {metric.text(by_chance[metric.name])}"
+        others = _detail(found, metric, first, {})
+        return f"{chance}; {others}" if others else chance
     interval = found.intervals.get(metric.name)
     if interval is not None:
         return f"{interval.text(metric)}{' of ' if first else ''}{first}"

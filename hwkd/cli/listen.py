@@ -32,6 +32,8 @@ def _show(found: ListenOutcome) -> None:
         console.print(Text(f"{name} {bar} {peaks[at]:.3g}"))
     for line in (*_events(found), _summary(found)):
         console.print(Text(line))
+    if found.note is not None:
+        console.print(Text(f"Note: {found.note}."))
     if found.picture is not None:
         console.print(Text(f"{found.picture} written"), soft_wrap=True)
 

@@ -86,6 +86,7 @@ class Metric(StrictModel):
 ACCURACY = Metric(name="accuracy", unit="ratio", direction="max")
 BALANCED_ACCURACY = Metric(name="balanced accuracy", unit="ratio", direction="max")
 MACRO_F1 = Metric(name="macro F1", unit="ratio", direction="max")
+AVERAGE_PRECISION = Metric(name="average precision", unit="ratio", direction="max")
 
 
 def led_by(metrics: tuple[Metric, ...], name: str | None, *, task: str) -> tuple[Metric, ...]:

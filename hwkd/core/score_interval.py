@@ -9,7 +9,14 @@ import numpy as np
 
 from hwkd.core.arrays import Doubles, Ints
 from hwkd.core.decision_record import Confusion
-from hwkd.core.metric import ACCURACY, BALANCED_ACCURACY, MACRO_F1, Metric, Scores
+from hwkd.core.metric import (
+    ACCURACY,
+    AVERAGE_PRECISION,
+    BALANCED_ACCURACY,
+    MACRO_F1,
+    Metric,
+    Scores,
+)
 from hwkd.core.strict_model import StoredInt, StrictModel
 
 _CONFIDENCE = 0.95
@@ -76,6 +83,18 @@ def score_intervals(
         if metric.name in ends
         for made_by, (low, high) in [ends[metric.name]]
     }
+
+
+def scores_by_chance(metrics: Sequence[Metric], confusion: Confusion) -> dict[str, float]:
+    """Return what scores at random reach, by metric, where that is the data's and no constant.
+
+    Args:
+        confusion: of normal examples and anomalies, whose share is the average precision.
+    """
+    counts = [sum(row) for row in confusion]
+    if AVERAGE_PRECISION not in metrics or len(counts) != 2 or not sum(counts):
+        return {}
+    return {AVERAGE_PRECISION.name: counts[1] / sum(counts)}
 
 
 def _holds_all(confusion: Confusion, examples: int) -> bool:

@@ -15,7 +15,7 @@ from hwkd.core.errors import RunFolderError
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.metric import Metric
 from hwkd.core.run_record import DataRecord
-from hwkd.core.score_interval import ScoreInterval
+from hwkd.core.score_interval import ScoreInterval, scores_by_chance
 from hwkd.io.discovery import output_kind
 from hwkd.report import format as fmt
 from hwkd.report.document import Block, Cell, Column, Facts, Pictures, Table
@@ -178,6 +178,7 @@ def _metric_table(
     final: FinalRecord, data: DataRecord, intervals: Mapping[str, ScoreInterval]
 ) -> Table:
     scores = final.scores
+    by_chance = scores_by_chance(data.metrics, final.confusion)
     before = "" if final.all_examples is None else " before it learned these"
     columns = {
         f"validation{before}, int8": scores.validation_int8,
@@ -197,7 +198,7 @@ def _metric_table(
         ),
         rows=tuple(
             (
-                Cell(metric.name),
+                Cell(_with_chance(metric, by_chance)),
                 *(
                     Cell(fmt.score_text(metric, s if s and metric.name in s else None))
                     for s in columns.values()
@@ -208,6 +209,12 @@ def _metric_table(
         ),
         note=_interval_note(intervals),
     )
+
+
+def _with_chance(metric: Metric, by_chance: Mapping[str, float]) -> str:
+    if metric.name not in by_chance:
+        return metric.name
+    return f"{metric.name} (chance {metric.text(by_chance[metric.name])} on test)"
 
 
 def _ends(metric: Metric, interval: ScoreInterval | None) -> str:

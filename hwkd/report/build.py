@@ -10,6 +10,7 @@ from hwkd.core.limits import Fit
 from hwkd.core.measure import CostEstimate
 from hwkd.core.pareto import pareto_front
 from hwkd.core.run_record import DataRecord, RunRecord
+from hwkd.core.score_interval import scores_by_chance
 from hwkd.core.trial import TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.analysis import best_record, count_state, intervals_on_test
@@ -104,6 +105,9 @@ def _score_headlines(run: RunRecord, best: TrialRecord | None) -> list[Headline]
         in_float = fmt.score_text(metric, final.scores.test_float)
         interval = intervals_on_test(run).get(metric.name)
         detail = _how_sure(run.data) if interval is None else f"{interval.text(metric)}; "
+        by_chance = scores_by_chance(run.data.metrics, final.confusion)
+        if metric.name in by_chance:
+            detail += f"chance {metric.text(by_chance[metric.name])}; "
         detail += f"float {in_float}; test split read once"
         value = fmt.score_text(metric, final.scores.test_int8)
         lines.append(

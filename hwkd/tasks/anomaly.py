@@ -101,7 +101,7 @@ class AnomalyTask(CheckedTask):
     ) -> RawSplit:
         """Read raw inputs, and 1 for anomalies; see `Task.labelled`."""
         raw, _ = _read(source, reading, window=raw_shape[-1])
-        return raw.test or raw.train
+        return replace(raw.test or raw.train, notes=raw.notes)
 
 
 def _is_sound(source: Path | None) -> bool:

@@ -222,7 +222,9 @@ def describe(data: TaskData) -> list[tuple[str, str]]:
         balance = f"; {_balance(counts[name])}" if name in counts else ""
         rows.append((f"{name} split", f"{len(data.split(name)):,} examples{balance}"))
     rows += [
-        (f"{name} is of", groups_text(data.grouped_by, of)) for name, of in data.groups.items()
+        (f"{name} is of", groups_text(data.grouped_by, data.groups[name]))
+        for name in SPLITS
+        if name in data.groups
     ]
     raw = f"raw {pipeline.raw_dtype} in [{pipeline.raw_low:g}, {pipeline.raw_high:g}]"
     for step in pipeline.record().steps:

@@ -64,7 +64,8 @@ class ClassifyTask(CheckedTask):
             source, input_size=size and (size[0], size[1]), label=reading.label, to_judge=True
         )
         split = raw.test or raw.train
-        return replace(split, labels=np.array(raw.class_names)[split.labels])
+        labels = np.array(raw.class_names)[split.labels]
+        return replace(split, labels=labels, notes=raw.notes)
 
 
 # Configurations of older versions call it "image".

@@ -76,11 +76,12 @@ class GestureTask(FileTask):
                 "the training data: bring the recordings to it"
             )
         window_s = raw_shape[1] / found.rate_hz
-        windows, names, _ = cut_windows(found, window_s=window_s, stride_s=window_s / 2)
+        windows, names, notes = cut_windows(found, window_s=window_s, stride_s=window_s / 2)
         return RawSplit(
             inputs=windows.values,
             labels=np.array(names)[windows.labels],
             wholes=windows.recordings,
+            notes=(*found.notes, *notes),
         )
 
 

@@ -88,7 +88,8 @@ class KeywordTask(FileTask):
             )
         raw = _read(source, reading, 0, silent, length=raw_shape[1])
         split = raw.test or raw.train
-        return replace(split, labels=np.array(raw.class_names)[split.labels])
+        labels = np.array(raw.class_names)[split.labels]
+        return replace(split, labels=labels, notes=raw.notes)
 
 
 def _read(
@@ -170,15 +171,19 @@ def _thin_out(
     random: np.random.Generator,
 ) -> str:
     """Keep as many unknown words as a word has clips on average; return a note."""
-    kept = 0
+    kept = left_out = 0
     for name, found in examples.items():
         others = [each for each in found if each[1] != unknown]
         strange = [each for each in found if each[1] == unknown]
         most = max(1, round(len(others) / words))
         chosen = random.permutation(len(strange))[:most]
         kept += len(chosen)
+        left_out += len(strange) - len(chosen)
         examples[name] = others + [strange[at] for at in sorted(chosen.tolist())]
-    return f"{kept:,} clips of words not listed are the class {_UNKNOWN!r}"
+    said = f"{kept:,} clips of words not listed are the class {_UNKNOWN!r}"
+    if not left_out:
+        return said
+    return f"{said}, as many as a word has on average; the other {left_out:,} are left out"
 
 
 def _add_silence(

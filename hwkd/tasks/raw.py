@@ -29,12 +29,14 @@ class RawSplit:
         wholes: number of the recording that each example is cut from; None where there is none.
         names: of the classes that labels of maps and boxes number, where a network is judged on
             them; see `hwkd.tasks.class_numbers`.
+        notes: what the reader decided or left out, where a network is judged on it.
     """
 
     inputs: RawArray
     labels: RawArray
     wholes: NDArray[np.int64] | None = None
     names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,19 +12,18 @@ from hwkd.core.c_literal import float_literal
 from hwkd.core.decision_record import Confusion, CountRecord, DecisionRecord
 from hwkd.core.errors import DataError
 from hwkd.core.head import OUTPUT_KINDS, CAnswer, Head, Knowledge, OutputForm, OutputKind
-from hwkd.core.metric import Metric, Scores
+from hwkd.core.metric import AVERAGE_PRECISION, Metric, Scores
 from hwkd.tasks.numbers_out import NumbersOut
 from hwkd.tasks.own_targets import NoCorrection
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_AP = Metric(name="average precision", unit="ratio", direction="max")
 _AUROC = Metric(name="AUROC", unit="ratio", direction="max")
 _PARTIAL = Metric(name="partial AUROC", unit="ratio", direction="max")
 _FALSE = Metric(name="false alarms", unit="ratio", direction="min")
 _FOUND = Metric(name="anomalies found", unit="ratio", direction="max")
-ANOMALY_METRICS = (_AP, _AUROC, _PARTIAL, _FALSE, _FOUND)
+ANOMALY_METRICS = (AVERAGE_PRECISION, _AUROC, _PARTIAL, _FALSE, _FOUND)
 FALSE_ALARMS_RATIO = 0.01
 # A value that is missed by more deviations counts as one that is missed by so many: a single wild
 # reading, which normal data has too, would else outweigh all that is strange in the others. On
@@ -183,7 +182,7 @@ class ReconstructionHead(NoCorrection, NumbersOut):
         decision = self.decision or self.decide(outputs, targets)
         alarms = distances >= decision.threshold
         found = {
-            _AP.name: average_precision_score(is_anomaly, distances),
+            AVERAGE_PRECISION.name: average_precision_score(is_anomaly, distances),
             _AUROC.name: roc_auc_score(is_anomaly, distances),
             _PARTIAL.name: roc_auc_score(is_anomaly, distances, max_fpr=_PARTIAL_RATIO),
             _FALSE.name: alarms[~is_anomaly].mean(),

@@ -70,7 +70,7 @@ class RegressionTask(CheckedTask):
         """Read raw inputs and their values; see `Task.labelled`."""
         del raw_shape
         raw, _ = read_values(source, "auto", label=reading.label, to_judge=True)
-        return raw.test or raw.train
+        return replace(raw.test or raw.train, notes=raw.notes)
 
 
 def _diabetes() -> tuple[RawData, tuple[str, ...]]:

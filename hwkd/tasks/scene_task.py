@@ -77,7 +77,7 @@ class SceneTask(FileTask):
         raw = self.read(source, reading.model_copy(update={"input_size": size}), silent)
         split = raw.test or raw.train
         self._require_judging(raw, split, "test" if raw.test else "train", is_own=True)
-        return replace(split, names=raw.class_names)
+        return replace(split, names=raw.class_names, notes=raw.notes)
 
     def _require_judging(
         self, raw: RawData, split: RawSplit, name: SplitName, *, is_own: bool

@@ -98,7 +98,8 @@ class WakeWordTask(FileTask):
         """Read windows of the training's length, and the names of their classes."""
         raw = _cut(_read(source, reading, 0, silent, window=raw_shape[1]))
         split = raw.test or raw.train
-        return replace(split, labels=np.array(raw.class_names)[split.labels])
+        labels = np.array(raw.class_names)[split.labels]
+        return replace(split, labels=labels, notes=raw.notes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,3 +96,12 @@ def test_what_cannot_be_played_is_said_in_one_line(listener, given, says, tmp_pa
     with pytest.raises(HwkdError, match=says) as caught:
         hwkd.listen(listener.model, **given)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("divided_by", "says"), [(1, None), (50, "in another unit, as mg for g")])
+def test_a_recording_in_another_unit_is_doubted(listener, divided_by, says, tmp_path):
+    values = listener.recording.T // divided_by
+    np.savetxt(tmp_path / "r.csv", values, fmt="%d", delimiter=",", header="a,b", comments="")
+    note = hwkd.listen(listener.model, csv=tmp_path / "r.csv").note
+    assert (note is None) == (says is None)
+    assert says is None or says in (note or "")

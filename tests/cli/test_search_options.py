@@ -67,6 +67,15 @@ def test_a_limit_too_short_is_refused_with_the_least_that_works(inputs, tmp_path
     assert not (tmp_path / "run").exists()
 
 
+def test_bad_data_is_said_before_a_limit_that_is_too_short(inputs, tmp_path, capsys):
+    (tmp_path / "bad.csv").write_text("a,label\n1,x\ntwo,y\n")
+    arguments = ["search", "--device", "cortex-m7", "--data", str(tmp_path / "bad.csv")]
+    assert main([*arguments, "--timeout", "1s", "--out", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr().err
+    assert "bad.csv" in said
+    assert "--timeout" not in said
+
+
 def test_labels_alone_train_no_teacher(inputs, tmp_path):
     found = hwkd.search(
         "cortex-m7", data=inputs / "data.npz", methods=("none",), workers=1, trials=2,

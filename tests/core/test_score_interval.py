@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from scipy.stats import binomtest
-from sklearn.metrics import balanced_accuracy_score, f1_score
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score
 
-from hwkd.core.metric import ACCURACY, BALANCED_ACCURACY, MACRO_F1, Metric
-from hwkd.core.score_interval import score_intervals
+from hwkd.core.metric import ACCURACY, AVERAGE_PRECISION, BALANCED_ACCURACY, MACRO_F1, Metric
+from hwkd.core.score_interval import score_intervals, scores_by_chance
 
 CLASSES = (ACCURACY, BALANCED_ACCURACY, MACRO_F1)
 
@@ -56,3 +56,15 @@ def test_examples_that_depend_on_each_other_have_none():
     assert score_intervals((ACCURACY, voted), {"accuracy": 0.9}, 100) == {}
     assert score_intervals(CLASSES, None, 100) == {}
     assert score_intervals(CLASSES, {"accuracy": 0.9}, 0) == {}
+
+
+def test_scores_at_random_have_the_share_of_anomalies_as_average_precision():
+    outcomes = np.array([0] * 69 + [1] * 31)
+    at_random = [
+        average_precision_score(outcomes, np.random.default_rng(seed).random(100))
+        for seed in range(300)
+    ]
+    found = scores_by_chance((AVERAGE_PRECISION,), ((60, 9), (11, 20)))
+    assert found == {"average precision": 0.31}
+    assert np.mean(at_random) == pytest.approx(0.31, abs=0.03)
+    assert scores_by_chance((ACCURACY,), ((60, 9), (11, 20))) == {}

@@ -72,6 +72,14 @@ def test_lists_name_splits_and_words_that_are_not_asked_for_are_unknown(tmp_path
     assert some.class_names == ("low", "high", "unknown", "silence")
     assert some.class_counts["train"] == (6, 6, 6, 6)
     assert some.class_counts["test"] == (3, 3, 3, 3)
+    # Who evaluates is told of what is judged, too: of two unknown words half the clips.
+    one = CLIP.model_copy(update={"words": ("low",)})
+    to_judge = TASK.labelled(folder, one, raw_shape=data.pipeline.raw_shape)
+    assert any(
+        "are the class 'unknown', as many as a word has on average; the other 12 are left out"
+        in note
+        for note in to_judge.notes
+    )
 
 
 @pytest.mark.parametrize(

@@ -148,10 +148,22 @@ def _raw(project: Project) -> Mapping[str, str]:
 def _listening(project: Project) -> Mapping[str, str]:
     """Return what the build files and the README say of the program that plays recordings."""
     if not listens(project):
-        return {"listen_rule": "", "listen_program": "", "listen_usage": ""}
+        return {"listen_rule": "", "listen_program": "", "listen_usage": _why_deaf(project)}
     return {name: _template(f"{name}.txt") for name in (
         "listen_rule", "listen_program", "listen_usage"
     )}  # fmt: skip
+
+
+def _why_deaf(project: Project) -> str:
+    """Say why a project of classes of a signal holds nothing that listens; nothing of others."""
+    raw, answer = project.raw, project.answer
+    is_signal = raw is not None and len(raw.shape) == 2 and raw.shape[1] > 1
+    if raw is None or not is_signal or raw.is_text or answer is None or not answer.of_classes:
+        return ""
+    if raw.is_whole and len(project.outputs) == 1:
+        return ""
+    why = "has exits" if raw.is_whole else f"takes decimals (`{raw.c_type}`)"
+    return _template("deaf.md").format(why=why)
 
 
 def _host_build(project: Project) -> Mapping[str, str]:

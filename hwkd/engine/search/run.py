@@ -22,7 +22,7 @@ from hwkd.engine.search.verify_best import require_what_verifying_needs
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.feasibility import require_feasible
 from hwkd.engine.setup.hardware import accelerator_device
-from hwkd.engine.setup.new_search import prepare_new_search
+from hwkd.engine.setup.new_search import prepare_new_search, require_time
 from hwkd.engine.setup.prepare import Survey, survey_spaces
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.io.run_files import PREPARED_FILE, RUN_FILE
@@ -52,7 +52,7 @@ def run_search(
         KeyboardInterrupt: after finished trials were saved.
     """
     limit.code_is_imported()
-    limit.require_enough(verifies=config.verify_best)
+    require_time(config, limit)
     store = RunFolder(folder)
     store.require_free()
     require_what_verifying_needs(config)

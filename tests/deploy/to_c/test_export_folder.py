@@ -20,6 +20,7 @@ from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.exported import read_exported
 from hwkd.deploy.to_c.project import RecordedInput
 from hwkd.deploy.to_c.project_text import project_files
+from hwkd.deploy.to_c.raw_input import RawInput
 from hwkd.engine.arms.export import raw_input
 from hwkd.io.core_files import core_names, load_core
 from hwkd.io.discovery import output_kind
@@ -92,6 +93,16 @@ def test_the_readme_says_the_options_of_the_core_that_the_student_is_for(
     assert f"hwkd verify . --device {core}\n" in texts["README.md"]
     assert flag in texts["README.md"]
     assert flag in texts["Makefile"]
+
+
+def test_the_readme_says_why_c_that_takes_decimals_holds_nothing_that_listens(model):
+    project = build_project(model)
+    answer = output_kind("classes").answer(OutputForm(names=project.labels))
+    takes = RawInput(shape=(2, 50), c_type="float", source="")
+    texts = project_files(replace(project, raw=takes, answer=answer))
+    assert "model_stream.h" not in texts
+    assert "this network takes decimals (`float`)" in texts["README.md"]
+    assert "## Listen" not in project_files(project)["README.md"]
 
 
 def test_same_model_gives_the_same_bytes(model, tmp_path):
