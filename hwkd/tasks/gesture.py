@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hwkd.core.catalog import TASKS
+from hwkd.core.errors import DataError
 from hwkd.core.metric import Metric
 from hwkd.core.nature import AXES
 from hwkd.core.reading import AS_USUAL, Reading
@@ -17,7 +18,7 @@ from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.classes_head import VOTED_METRICS, head_of_classes
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
-from hwkd.tasks.recordings import RECORDING_FORMATS, group_of, read_recordings
+from hwkd.tasks.recordings import RATE_MARGIN, RECORDING_FORMATS, group_of, read_recordings
 from hwkd.tasks.windows import cut_windows, split_windows
 
 WINDOW_S = 2.0
@@ -68,6 +69,12 @@ class GestureTask(FileTask):
         """Read windows of the training's length, and the names of their classes."""
         # Windows are of so many samples, whatever their rate where nothing says it.
         found = read_recordings(source, reading, unsaid_hz=reading.trained_rate_hz or 1.0)
+        trained_hz = reading.trained_rate_hz or found.rate_hz
+        if abs(found.rate_hz / trained_hz - 1.0) > RATE_MARGIN:
+            raise DataError(
+                f"{found.source}: {found.rate_hz:g} Hz; expected {trained_hz:g} Hz, the rate of "
+                "the training data: bring the recordings to it"
+            )
         window_s = raw_shape[1] / found.rate_hz
         windows, names, notes = cut_windows(found, window_s=window_s, stride_s=window_s / 2)
         return RawSplit(

@@ -29,6 +29,8 @@ RECORDING_FORMATS = (
     "recording, time and subject), or an NPZ file with x of shape (samples, channels), y, and "
     "recording, rate and subject"
 )
+# A clock that is no further off than this is the same rate.
+RATE_MARGIN = 0.05
 # A step of more than so many usual ones is a gap, which no window reaches over.
 _GAP = 2.5
 

@@ -12,7 +12,7 @@ from support.spoken import RATE_HZ, tone, write_spoken
 
 import hwkd
 from hwkd.cli.app import main
-from hwkd.core.errors import HwkdError
+from hwkd.core.errors import DataError, HwkdError
 from hwkd.core.reading import Reading
 from hwkd.engine.search import run as search_run
 from hwkd.tasks.gesture import GestureTask
@@ -106,3 +106,12 @@ def test_windows_of_samples_need_no_rate(tmp_path):
     split = GestureTask().labelled(path, raw_shape=(2, 40))
     assert split.inputs.shape[1:] == (2, 40)
     assert set(split.labels) == {"shake", "turn", "tilt"}
+
+
+def test_recordings_of_another_rate_than_the_training_are_refused(tmp_path):
+    path = write_recordings(tmp_path / "r.csv", recording_rows(people=2))
+    reading = Reading(trained_rate_hz=50.0)
+    with pytest.raises(DataError, match="20 Hz; expected 50 Hz, the rate of the training data"):
+        GestureTask().labelled(path, reading, raw_shape=(2, 40))
+    same = Reading(trained_rate_hz=20.0)
+    assert len(GestureTask().labelled(path, same, raw_shape=(2, 40)).labels) > 0
