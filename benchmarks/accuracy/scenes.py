@@ -5,14 +5,12 @@ python -m benchmarks.accuracy.scenes [--only detect|count|segment] [--data FOLDE
 
 Data comes from `tools.make_task_data`; a folder with the name of a task below `--data` is not made
 again. Each task is searched on `cortex-m7` within its weights, with labels alone; what is judged is
-the int8 file on the test split. The processor time of each search, with all that it started, is
-told beside its wall time: on a busy machine they are far apart.
+the int8 file on the test split.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -58,7 +56,7 @@ def _searched(task: str, place: Path, out: Path, arguments: argparse.Namespace) 
     data = place / task
     if not data.is_dir():
         make_task_data(task, data)
-    begun, before = time.monotonic(), _processor_s()
+    begun = time.monotonic()
     found = hwkd.search(
         "cortex-m7", task=task, data=data, max_weights=_MOST_WEIGHTS[task], methods=["none"],
         timeout=arguments.timeout, trials=arguments.trials, workers=arguments.workers,
@@ -73,16 +71,9 @@ def _searched(task: str, place: Path, out: Path, arguments: argparse.Namespace) 
         **{f"test float {name}": value for name, value in (scores.test_float or {}).items()},
         "students": len(found.records),
         "wall [min]": (time.monotonic() - begun) / 60,
-        "processor [min]": (_processor_s() - before) / 60,
     }
     print(*(f"{name}: {value}" for name, value in row.items()), sep=", ", flush=True)
     return row
-
-
-def _processor_s() -> float:
-    """Return the processor time of this process and of those that it waited for."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
 
 
 def _judged(row: dict[str, Any]) -> Target:

@@ -21,7 +21,14 @@ from hwkd.core.core_file import Core
 from hwkd.core.metric import Scores
 from hwkd.core.patches import Patches
 from hwkd.core.progress import Progress, silent
-from hwkd.core.verification import FeatureCheck, Mismatches, Target, Verification, judged
+from hwkd.core.verification import (
+    FeatureCheck,
+    Mismatches,
+    PreparedCheck,
+    Target,
+    Verification,
+    judged,
+)
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.exported import Exported
 from hwkd.deploy.to_c.flash import predict_flash_bytes, predict_ram_bytes
@@ -118,9 +125,7 @@ def verify_model(
     tools = find_tools()
     ran = _run(model_path, project, target, samples, tools=tools, progress=progress)
     scores = None if score is None else score(answers(project, ran.on_core.outputs, ran.taken))
-    prepared = None
-    if raw is not None and not raw.is_whole and raw_values is not None:
-        prepared = check_prepared(project, raw, target, raw_values[:TRACED_INPUTS])
+    prepared = _prepared(project, target, raw, raw_values)
     stream = flowing and check_stream(model_path, project, flowing, target, samples)
     found = _found(project, target, ran, seconds=time.perf_counter() - started)
     about = {
@@ -128,6 +133,15 @@ def verify_model(
         "stream": stream, "prepared": prepared,
     }  # fmt: skip
     return judged(found.model_copy(update={**about, "scores": scores}))
+
+
+def _prepared(
+    project: Project, target: Target, raw: RawInput | None, values: NDArray[Any] | None
+) -> PreparedCheck | None:
+    """Compare what brings raw values to scale in floats, where there is such."""
+    if raw is None or raw.is_whole or values is None:
+        return None
+    return check_prepared(project, raw, target, values[:TRACED_INPUTS])
 
 
 def _flowing(model_path: Path, whole: Project, core: Core, kernels: Kernels) -> Project:

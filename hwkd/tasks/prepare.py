@@ -65,9 +65,7 @@ def prepare(
     given = with_all_splits(raw, split_seed=split_seed)
     shape, recipe = tuple(given.train.inputs.shape[1:]), features_named(reading.features or RAW)
     front = _front(recipe, given, reading)
-    # Samples as a sensor gives them stay integers in firmware.
-    is_signal = given.sample_rate_hz is not None and given.train.inputs.dtype == np.int16
-    is_whole = bool(front) or is_signal
+    is_whole = bool(front) or _is_of_a_sensor(given)
     digests = _digests(given)
     content = fingerprint_of(digests.values())
     turned = _is_turned_before(front, shape, nature)
@@ -103,6 +101,11 @@ def prepare(
         features=reading.features or RAW,
         row_keys={name: row_keys(each) for name, each in digests.items()},
     )
+
+
+def _is_of_a_sensor(data: RawData) -> bool:
+    """Tell whether samples are as a sensor gives them: they stay integers in firmware."""
+    return data.sample_rate_hz is not None and data.train.inputs.dtype == np.int16
 
 
 def _finished(

@@ -63,7 +63,7 @@ def read_yolo(root: Path, pictures: PictureFiles) -> BoxListing:
                 raise DataError(f"{box.where}: class {box.label}, which no train picture has")
         names = checked_names([str(label) for label in range(highest + 1)], str(root))
     without = sum(not label_file(picture.file).is_file() for picture in listed)
-    notes = (f"{without:,} pictures have no text file and so no box",) if without else ()
+    notes = (f"without a text file, and so a box: {without:,} of the pictures",) if without else ()
     alone = left_out(_alone(root, pictures), "text files of boxes without their picture")
     return BoxListing(
         pictures=tuple(listed), class_names=names, are_shares=True, notes=(*notes, *alone)

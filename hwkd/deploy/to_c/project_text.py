@@ -41,26 +41,7 @@ SAMPLE_FILE = "model_sample.h"
 
 def project_files(project: Project) -> dict[str, str]:
     """Return file name -> text of the whole project."""
-    texts = {name: _kernel_text(name) for name in _HEADERS}
-    texts |= {f"{name}.c": _kernel_text(f"{name}.c") for name in project.kernels}
-    own_headers = [f"{name}.h" for name in project.kernels if name in _WITH_OWN_HEADER]
-    texts |= {name: _kernel_text(name) for name in own_headers}
-    if project.uses_cmsis_nn:
-        texts |= cmsis_files()
-    if project.answer is not None:
-        texts |= answer_files(project.answer, project.output.shape[1:])
-    if project.raw is not None:
-        texts |= project.raw.headers
-        texts[RAW_FILE] = (
-            project.raw.stream_file(project.input)
-            if project.stream is not None
-            else project.raw.file(
-                project.arranged.places[project.input.name],
-                project.input,
-                compares=None if project.answer is None else project.answer.compares,
-            )
-        )
-    texts |= stream_files(project)
+    texts = _code_files(project)
     kept = (name for name in texts if name.endswith(".c") and name not in PROGRAMS)
     sources = ["model.c", *sorted(kept)]
     core = load_core(core_of(project.facts.get("estimated")))
@@ -77,7 +58,7 @@ def project_files(project: Project) -> dict[str, str]:
         **_host_build(project),
         "core": core.name,
         "core_flags": " ".join(core.flags),
-        "extra_include": "".join(f'#include "{name}"\n' for name in own_headers)
+        "extra_include": "".join(f'#include "{name}"\n' for name in _own_headers(project))
         + ("" if project.exit_entropy is None else "#include <math.h>\n"),
         "macs": str(project.arranged.graph.macs),
         **_interface(project),
@@ -99,6 +80,33 @@ def project_files(project: Project) -> dict[str, str]:
     facts = {**_description(project), "files": sorted([*texts, MODEL_DESCRIPTION_FILE, MODEL_FILE])}
     texts[MODEL_DESCRIPTION_FILE] = json.dumps(facts, indent=2) + "\n"
     return texts
+
+
+def _code_files(project: Project) -> dict[str, str]:
+    """Return what is the same in every project, and what answers, features and streams need."""
+    texts = {name: _kernel_text(name) for name in _HEADERS}
+    texts |= {f"{name}.c": _kernel_text(f"{name}.c") for name in project.kernels}
+    texts |= {name: _kernel_text(name) for name in _own_headers(project)}
+    if project.uses_cmsis_nn:
+        texts |= cmsis_files()
+    if project.answer is not None:
+        texts |= answer_files(project.answer, project.output.shape[1:])
+    if project.raw is not None:
+        texts |= project.raw.headers
+        texts[RAW_FILE] = (
+            project.raw.stream_file(project.input)
+            if project.stream is not None
+            else project.raw.file(
+                project.arranged.places[project.input.name],
+                project.input,
+                compares=None if project.answer is None else project.answer.compares,
+            )
+        )
+    return texts | stream_files(project)
+
+
+def _own_headers(project: Project) -> list[str]:
+    return [f"{name}.h" for name in project.kernels if name in _WITH_OWN_HEADER]
 
 
 def _usage(project: Project) -> str:
