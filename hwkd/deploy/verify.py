@@ -24,7 +24,6 @@ from hwkd.core.progress import Progress, silent
 from hwkd.core.verification import (
     FeatureCheck,
     Mismatches,
-    PreparedCheck,
     Target,
     Verification,
     judged,
@@ -39,7 +38,7 @@ from hwkd.deploy.toolchain import Command, Tools, find_host_compiler, find_tools
 from hwkd.deploy.verify_exits import answers, exit_checks, outputs_taken, reached
 from hwkd.deploy.verify_layers import LayerComparison
 from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
-from hwkd.deploy.verify_prepared import check_prepared
+from hwkd.deploy.verify_prepared import prepared_check
 from hwkd.deploy.verify_run import (
     VECTOR_BYTES,
     BuildSizes,
@@ -125,7 +124,8 @@ def verify_model(
     tools = find_tools()
     ran = _run(model_path, project, target, samples, tools=tools, progress=progress)
     scores = None if score is None else score(answers(project, ran.on_core.outputs, ran.taken))
-    prepared = _prepared(project, target, raw, raw_values)
+    few = None if raw_values is None else raw_values[:TRACED_INPUTS]
+    prepared = prepared_check(project, raw, target, few)
     stream = flowing and check_stream(model_path, project, flowing, target, samples)
     found = _found(project, target, ran, seconds=time.perf_counter() - started)
     about = {
@@ -133,15 +133,6 @@ def verify_model(
         "stream": stream, "prepared": prepared,
     }  # fmt: skip
     return judged(found.model_copy(update={**about, "scores": scores}))
-
-
-def _prepared(
-    project: Project, target: Target, raw: RawInput | None, values: NDArray[Any] | None
-) -> PreparedCheck | None:
-    """Compare what brings raw values to scale in floats, where there is such."""
-    if raw is None or raw.is_whole or values is None:
-        return None
-    return check_prepared(project, raw, target, values[:TRACED_INPUTS])
 
 
 def _flowing(model_path: Path, whole: Project, core: Core, kernels: Kernels) -> Project:

@@ -28,7 +28,20 @@ from hwkd.deploy.verify_run import (
 )
 
 
-def check_prepared(
+def prepared_check(
+    project: Project, raw: RawInput | None, target: Target, values: NDArray[Any] | None
+) -> PreparedCheck | None:
+    """Check what brings raw values to scale in floats; None where nothing does, or none are known.
+
+    Raises:
+        ExportError: if a tool is missing or fails, or the program does not fit.
+    """
+    if raw is None or raw.is_whole or values is None:
+        return None
+    return _checked(project, raw, target, values)
+
+
+def _checked(
     project: Project, raw: RawInput, target: Target, values: NDArray[Any]
 ) -> PreparedCheck:
     """Run raw values through `model_run_raw` on this computer and on the emulated core.
@@ -38,9 +51,6 @@ def check_prepared(
         raw: brings them to scale in floats.
         target: memories to link for; what brings to scale may take more than they have left.
         values: raw, shape [n, *raw.shape], of the type that they were read as.
-
-    Raises:
-        ExportError: if a tool is missing or fails, or the program does not fit.
     """
     assert raw.apply is not None
     whole, tools = replace(project, raw=raw), find_tools()
