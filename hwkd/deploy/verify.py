@@ -21,13 +21,7 @@ from hwkd.core.core_file import Core
 from hwkd.core.metric import Scores
 from hwkd.core.patches import Patches
 from hwkd.core.progress import Progress, silent
-from hwkd.core.verification import (
-    FeatureCheck,
-    Mismatches,
-    Target,
-    Verification,
-    judged,
-)
+from hwkd.core.verification import FeatureCheck, Mismatches, Target, Verification, judged
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.exported import Exported
 from hwkd.deploy.to_c.flash import predict_flash_bytes, predict_ram_bytes
