@@ -201,11 +201,11 @@ def _of_csv(subject: "Subject", path: Path) -> tuple["NDArray[Any]", float | Non
 
     from hwkd.core.errors import DataError
     from hwkd.core.printable import printable
-    from hwkd.tasks.recordings import RATE_MARGIN, read_signal
+    from hwkd.tasks.recordings import is_other_rate, read_signal
 
     signal, told_hz = read_signal(path, subject.raw_shape[0])
     kind = np.dtype(subject.record.raw_dtype)
-    if told_hz and subject.rate_hz and abs(told_hz / subject.rate_hz - 1.0) > RATE_MARGIN:
+    if told_hz and subject.rate_hz and is_other_rate(told_hz, subject.rate_hz):
         raise DataError(
             f"{printable(path)}: recorded at {told_hz:g} Hz, the network's data at "
             f"{subject.rate_hz:g} Hz; record at that rate"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -48,7 +49,12 @@ def _escaped(letter: str) -> str:
 _SHOWN_GROUPS = 10
 
 
+def first_of(texts: Sequence[str], most: int) -> str:
+    """Return texts beside each other: the first, and how many more there are."""
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return f"{', '.join(texts[:most])}{more}"
+
+
 def groups_text(grouped_by: str, names: tuple[str, ...]) -> str:
     """Return how many groups there are, and their names as far as people read them."""
-    more = f" and {len(names) - _SHOWN_GROUPS} more" if len(names) > _SHOWN_GROUPS else ""
-    return f"{len(names)} {grouped_by}: {', '.join(names[:_SHOWN_GROUPS])}{more}"
+    return f"{len(names)} {grouped_by}: {first_of(names, _SHOWN_GROUPS)}"

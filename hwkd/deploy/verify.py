@@ -51,7 +51,7 @@ _Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 
 # The emulated core is compared tensor by tensor for so many inputs, at the output for all.
-TRACED_INPUTS = 16
+_TRACED_INPUTS = 16
 _INPUTS_AT_ONCE = 64
 
 
@@ -118,7 +118,7 @@ def verify_model(
     tools = find_tools()
     ran = _run(model_path, project, target, samples, tools=tools, progress=progress)
     scores = None if score is None else score(answers(project, ran.on_core.outputs, ran.taken))
-    few = None if raw_values is None else raw_values[:TRACED_INPUTS]
+    few = None if raw_values is None else raw_values[:_TRACED_INPUTS]
     prepared = prepared_check(project, raw, target, few)
     stream = flowing and check_stream(model_path, project, flowing, target, samples)
     found = _found(project, target, ran, seconds=time.perf_counter() - started)
@@ -200,7 +200,7 @@ def _run(
         expected = reference_outputs(model_path, project, prepared)
         comparison = LayerComparison(model_path, project)
         on_host = bench.on_host(fed)
-        core_trace = bench.trace_on_core(fed[:TRACED_INPUTS])
+        core_trace = bench.trace_on_core(fed[:_TRACED_INPUTS])
         equal, differing = bench.compare_on_host(fed, inputs, comparison, core_trace, progress)
         return _Ran(
             expected=expected,
@@ -253,7 +253,7 @@ def _found(project: Project, target: Target, ran: _Ran, *, seconds: float) -> Ve
         note=core.note,
         rounding=project.rounding,
         inputs=len(difference),
-        traced_inputs=min(TRACED_INPUTS, len(difference)),
+        traced_inputs=min(_TRACED_INPUTS, len(difference)),
         outputs=project.output_bytes,
         mismatches=Mismatches(
             onnxruntime=int((difference > 0).sum()),

@@ -8,7 +8,7 @@ from hwkd.core.final_record import FinalRecord
 from hwkd.core.markdown import facts_table, inline
 from hwkd.core.markdown import row as markdown_row
 from hwkd.core.measure import CostEstimate
-from hwkd.core.printable import without_folders
+from hwkd.core.printable import first_of, without_folders
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.io.discovery import output_kind
@@ -23,6 +23,9 @@ from hwkd.report.provenance_sections import command_line, device_facts, pipeline
 from hwkd.report.quantisation_table import quantisation_table
 from hwkd.report.student_section import cost_facts, fit_table, score_table
 from hwkd.report.verification_section import NOT_TIMES, verdict, verification_facts
+
+# Of classes, in a sentence.
+_SHOWN_NAMES = 20
 
 
 def model_card(run: RunRecord, record: TrialRecord) -> str:
@@ -108,9 +111,8 @@ def _training(run: RunRecord, record: TrialRecord) -> str:
 def _intended_use(run: RunRecord) -> str:
     kind = output_kind(run.data.kind)
     names = run.data.class_names[: len(run.data.class_names) - (kind.edges or 0)]
-    shown = ", ".join(inline(name) for name in names[:20])
-    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-    use = kind.intended_use(len(names), f"{shown}{more}")
+    shown = first_of([inline(name) for name in names], _SHOWN_NAMES)
+    use = kind.intended_use(len(names), shown)
     return f"**Intended use:** {use}"
 
 

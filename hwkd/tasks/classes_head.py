@@ -24,6 +24,7 @@ from hwkd.core.head import (
 )
 from hwkd.core.likeliest import likeliest
 from hwkd.core.metric import ACCURACY, BALANCED_ACCURACY, MACRO_F1, Metric, Scores
+from hwkd.core.printable import first_of
 from hwkd.core.reading import Reading
 from hwkd.core.score_interval import balanced_accuracy, macro_f1
 from hwkd.tasks.classes_out import ClassesOut
@@ -293,12 +294,9 @@ class ClassesHead(ClassesOut):
         order = linear_sum_assignment(confusion + 0.5 * np.eye(self.size), maximize=True)[1]
         moved = {int(output): label for label, output in enumerate(order) if label != output}
         shown = [f"output {output} is {self.names[moved[output]]}" for output in sorted(moved)]
-        more = f" and {len(shown) - _MOST_SHOWN} more" if len(shown) > _MOST_SHOWN else ""
         return Correction(
             outputs=lambda given: given[:, order],
-            says=f"its classes in another order: {', '.join(shown[:_MOST_SHOWN])}{more}"
-            if moved
-            else "",
+            says=f"its classes in another order: {first_of(shown, _MOST_SHOWN)}" if moved else "",
             advice="give its outputs the order of the data's classes",
         )
 

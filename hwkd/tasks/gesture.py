@@ -18,7 +18,7 @@ from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.classes_head import VOTED_METRICS, head_of_classes
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
-from hwkd.tasks.recordings import RATE_MARGIN, RECORDING_FORMATS, group_of, read_recordings
+from hwkd.tasks.recordings import RECORDING_FORMATS, group_of, is_other_rate, read_recordings
 from hwkd.tasks.windows import cut_windows, split_windows
 
 WINDOW_S = 2.0
@@ -70,7 +70,7 @@ class GestureTask(FileTask):
         # Windows are of so many samples, whatever their rate where nothing says it.
         found = read_recordings(source, reading, unsaid_hz=reading.trained_rate_hz or 1.0)
         trained_hz = reading.trained_rate_hz or found.rate_hz
-        if abs(found.rate_hz / trained_hz - 1.0) > RATE_MARGIN:
+        if is_other_rate(found.rate_hz, trained_hz):
             raise DataError(
                 f"{found.source}: {found.rate_hz:g} Hz; expected {trained_hz:g} Hz, the rate of "
                 "the training data: bring the recordings to it"

@@ -298,7 +298,7 @@ class Refusing:
         if len(alarms) > allowed:
             threshold = max(_LEAST, int(alarms[allowed]) + 1)
         heard = says_word & (sure >= threshold)
-        false = CountRecord(events=int(heard[~is_word].sum()), base=int((~is_word).sum()))
+        false = self._false(chances[~is_word], threshold)
         return DecisionRecord(
             answer="a word",
             threshold=threshold / WHOLE,
@@ -315,7 +315,11 @@ class Refusing:
         """Count clips without a word in which one is heard."""
         del wholes
         chances = chances_of(outputs)[np.isin(targets, self.quiet)]
-        sure = chances.max(axis=1, initial=0) >= round(WHOLE * decision.threshold)
+        return self._false(chances, round(WHOLE * decision.threshold))
+
+    def _false(self, chances: Ints, threshold: int) -> CountRecord:
+        """Count clips without a word in which one is heard, of the chances of all such."""
+        sure = chances.max(axis=1, initial=0) >= threshold
         heard = sure & ~np.isin(likeliest(chances), self.quiet)
         return CountRecord(events=int(heard.sum()), base=len(chances))
 

@@ -30,7 +30,7 @@ RECORDING_FORMATS = (
     "recording, rate and subject"
 )
 # A clock that is no further off than this is the same rate.
-RATE_MARGIN = 0.05
+_RATE_MARGIN = 0.05
 # A step of more than so many usual ones is a gap, which no window reaches over.
 _GAP = 2.5
 
@@ -125,6 +125,11 @@ def read_signal(path: Path, channels: int) -> tuple[NDArray[np.float64], float |
         row = int(np.argmax(steps <= 0)) + 1 if len(steps) else 0
         raise DataError(f"{table.source}: row {row + 2}: time does not go forward; sort the rows")
     return values, float(f"{1.0 / float(np.median(steps)):.4g}")
+
+
+def is_other_rate(rate_hz: float, known_hz: float) -> bool:
+    """Tell whether a recording has another rate than what is known, beyond what clocks differ."""
+    return abs(rate_hz / known_hz - 1.0) > _RATE_MARGIN
 
 
 def group_of(reading: Reading) -> str | None:

@@ -41,7 +41,7 @@ class ClassMapNet(nn.Module):
         """Create as many levels as the picture can be halved, five at most."""
         super().__init__()
         channels, side = input_shape[0], min(input_shape[1:])
-        stride = 2 if side >= _HALVED_FROM else 1
+        self._stride = stride = 2 if side >= _HALVED_FROM else 1
         side //= stride
         widths = [max(4, width // 2)]
         while len(widths) < _MOST_LEVELS and side // 2 >= _SMALLEST_SIDE:
@@ -67,8 +67,7 @@ class ClassMapNet(nn.Module):
 
     def before_repeats(self, x: Tensor) -> Tensor | None:
         """Return logits of which each is for a square of the picture; None if they are not."""
-        stride = 2 if min(x.shape[2:]) >= _HALVED_FROM else 1
-        return None if any(size % stride for size in x.shape[2:]) else self._logits(x)
+        return None if any(size % self._stride for size in x.shape[2:]) else self._logits(x)
 
     def _logits(self, x: Tensor) -> Tensor:
         seen: list[Tensor] = []

@@ -98,6 +98,15 @@ def test_an_export_says_when_the_reports_estimates_are_its_own(model: Path) -> N
     assert "estimates for this C" in "\n".join(cost_lines(project, own))
 
 
+def flash_of(net: NetworkBuilder, folder: Path) -> tuple[int, int]:
+    """Return the flash of a network as a candidate, and of its int8 file."""
+    onnx.save(net.model(), folder / "float.onnx")
+    question = CostQuestion(device=load_device("cortex-m4"), runtime="hwkd-c")
+    candidate = profile_model(folder / "float.onnx", question).cost
+    file = profile_model(quantise(net, folder, "network"), question).cost
+    return candidate.flash_bytes, file.flash_bytes
+
+
 def test_a_candidate_with_tables_takes_nearly_the_flash_of_its_file(tmp_path: Path) -> None:
     """Of a network that gives its 256 inputs back, as those that find anomalies do."""
     net = NetworkBuilder((4, 8, 8))
@@ -106,11 +115,8 @@ def test_a_candidate_with_tables_takes_nearly_the_flash_of_its_file(tmp_path: Pa
         net.linear(width)
         net.activation("HardSwish")
     net.linear(256)
-    onnx.save(net.model(), tmp_path / "float.onnx")
-    question = CostQuestion(device=load_device("cortex-m4"), runtime="hwkd-c")
-    candidate = profile_model(tmp_path / "float.onnx", question).cost
-    file = profile_model(quantise(net, tmp_path, "network"), question).cost
-    assert candidate.flash_bytes == pytest.approx(file.flash_bytes, rel=0.03)
+    candidate, file = flash_of(net, tmp_path)
+    assert candidate == pytest.approx(file, rel=0.03)
 
 
 @pytest.mark.parametrize(("runtime", "counts"), [("hwkd-c", True), ("tflm-cmsis-nn", False)])
@@ -148,8 +154,5 @@ def test_a_candidate_takes_the_code_of_its_kinds_of_convolution(
         else:
             net.conv(24, (3, 3) if kind == "conv" else (1, 1))
     net.classifier(5)
-    onnx.save(net.model(), tmp_path / "float.onnx")
-    question = CostQuestion(device=load_device("cortex-m4"), runtime="hwkd-c")
-    candidate = profile_model(tmp_path / "float.onnx", question).cost
-    file = profile_model(quantise(net, tmp_path, "network"), question).cost
-    assert candidate.flash_bytes == pytest.approx(file.flash_bytes, rel=0.03)
+    candidate, file = flash_of(net, tmp_path)
+    assert candidate == pytest.approx(file, rel=0.03)

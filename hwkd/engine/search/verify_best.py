@@ -11,7 +11,7 @@ from hwkd.core.errors import ConfigError, HwkdError, UnknownNameError
 from hwkd.core.progress import Progress
 from hwkd.core.verification import Target, Verification, VerificationRecord
 from hwkd.deploy.toolchain import find_host_compiler, find_tools
-from hwkd.deploy.verify import TRACED_INPUTS, verify_model
+from hwkd.deploy.verify import verify_model
 from hwkd.deploy.verify_target import target_of
 from hwkd.engine.arms.export import raw_input
 from hwkd.engine.setup.config import SearchConfig
@@ -77,7 +77,7 @@ def verify_best(
             target,
             inputs[:_INPUTS],
             raw=raw,
-            raw_values=None if data.raw_test is None else data.raw_test[:TRACED_INPUTS],
+            raw_values=data.raw_test,
             score=score,
             progress=progress,
         )
