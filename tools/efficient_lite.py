@@ -107,7 +107,8 @@ class _Block(nn.Module):
             y = functional.relu6(self._bn0(self._expand_conv(y)))
         y = functional.relu6(self._bn1(self._depthwise_conv(y)))
         y = self._bn2(self._project_conv(y))
-        return x + y if x.shape == y.shape else y
+        out: Tensor = x + y if x.shape == y.shape else y
+        return out
 
 
 def pretrained_lite(downloaded: Callable[[str, list[str]], list[bytes]]) -> EfficientLite:

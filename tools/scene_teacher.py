@@ -151,7 +151,7 @@ def _conv(before: int, after: int, kernel: int) -> nn.Sequential:
 
 def _seen(
     network: nn.Module, inputs: NDArray[np.float32], raw: Any, folder: Path
-) -> list[NDArray[np.float16]]:
+) -> Sequence[NDArray[np.float16]]:
     """Return what a network shows of all inputs, each [n, channels, height, width], on disk."""
     write_teacher(network, inputs.shape[1:], folder / "network.onnx")
     session = start_session(folder / "network.onnx")
