@@ -1,4 +1,4 @@
-"""Things cut out of their pictures, each with its class: what may be done to them is asked of these."""
+"""Things cut out of their pictures, each with its class: what may be done to them is asked here."""
 
 from __future__ import annotations
 

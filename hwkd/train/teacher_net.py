@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hwkd.core.head import OutputKind
 from hwkd.core.boxes import mirrored_edges
+from hwkd.core.head import OutputKind
 from hwkd.train.teacher_blocks import ConvNorm, Residual
 from hwkd.train.teacher_maps import maps_net
 

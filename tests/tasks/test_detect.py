@@ -170,7 +170,8 @@ TURNED = {"mirror": True, "flip": True, "transposed": True}
 
 
 @pytest.mark.parametrize(
-    ("turned", "width"), [({"mirror": True}, 48), ({"mirror": True, "flip": True}, 48), (TURNED, 40)]
+    ("turned", "width"),
+    [({"mirror": True}, 48), ({"mirror": True, "flip": True}, 48), (TURNED, 40)],
 )
 def test_boxes_move_with_their_pictures(turned, width):
     random = np.random.default_rng(3)

@@ -9,7 +9,7 @@ import pytest
 
 from hwkd.tasks.base import Split
 from hwkd.tasks.classification import ClassifyTask
-from hwkd.train.augment import choose_augmentation
+from hwkd.train.augment import Augmentation, choose_augmentation
 from hwkd.train.symmetry import Symmetry, symmetry_of
 
 RANDOM = np.random.default_rng(0)
@@ -155,6 +155,8 @@ def test_scenes_are_turned_where_their_things_keep_their_names(upright):
     chosen = choose_augmentation(scenes(upright=upright))
     assert (chosen.flip, chosen.transposed, chosen.inverted) == (any_way,) * 3
     assert (chosen.shift, chosen.cells) == ((8, 8), 8)
+    brief = choose_augmentation(scenes(upright=upright), passes=5)
+    assert brief == Augmentation(shift=(8, 8), cells=8, mirror=True)
 
 
 def test_things_of_one_class_and_oblong_scenes_say_little():
