@@ -140,7 +140,7 @@ def scenes(*, upright):
         # The cross is told from an upside-down T by nothing but where the bar is.
         shown = np.roll(cross, 2, axis=0) if upright else cross
         if label:
-            shown = letter if upright else np.rot90(letter, RANDOM.integers(4))
+            shown = letter if upright else np.rot90(letter, int(RANDOM.integers(4)))
         sign = 1 if upright else RANDOM.choice([-1, 1])
         picture[0, y : y + 16, x : x + 16] += 2 * sign * shown
         own[0] = label, x, y, x + 16, y + 16
