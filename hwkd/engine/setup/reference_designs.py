@@ -247,6 +247,14 @@ REFERENCE_DESIGNS = (
         widths=_levels(8, 16, 24, 36),
         choices=_pyramid(1, 1, 1, 1, convolutions="dense"),
     ),
+    # The same without its finest level: what things are counts more than where they end.
+    ReferenceDesign(
+        name="down and half up, dense 3x3",
+        space="segmenter",
+        stem_stride=2,
+        widths=_levels(8, 16, 24, 36),
+        choices=_pyramid(1, 1, 1, 1, convolutions="dense") | {"finest": 2},
+    ),
     ReferenceDesign(
         name="down and up, separable",
         space="segmenter",
