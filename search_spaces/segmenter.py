@@ -14,7 +14,8 @@ from hwkd.core.student import Chooser, Layers, StudentSpec
 
 # (fewest, most) channels of each level, from the picture's own size down.
 _WIDTHS = ((8, 24), (8, 48), (16, 64), (16, 96))
-_BLOCKS = (1, 2)
+# What a thing is, is seen where a position is as large as a part of it.
+_BLOCKS = ((1, 2), (1, 2), (1, 6), (1, 3))
 _EVERY_LEVEL, _LAST_LEVEL = "every level", "last level"
 
 
@@ -61,7 +62,9 @@ class SegmenterSpace(Space):
         for level in range(1, levels + 1):
             key = f"level{level}"
             params |= choose_width(chooser, room, f"{key}_channels", _WIDTHS[level - 1])
-            params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, room.most(*_BLOCKS))
+            params[f"{key}_blocks"] = chooser.integer(
+                f"{key}_blocks", 1, room.most(*_BLOCKS[level - 1])
+            )
         return params
 
     def layers(self, spec: StudentSpec) -> Layers:
@@ -99,7 +102,10 @@ class SegmenterSpace(Space):
         logits = builder.conv(x, "logits", spec.num_outputs, norm=False)
         if above:
             logits = builder.add(logits, above, "said")
-        if (stride := int(p["stem_stride"]) * 2 ** (finest - 1)) > 1:
+        if finest > 1:
+            finer = larger(spec.input_shape, 2 ** (finest - 1))
+            logits = builder.upsample(logits, "finer", factor=finer, mode="half_pixel")
+        if (stride := int(p["stem_stride"])) > 1:
             builder.upsample(logits, "classes", factor=larger(spec.input_shape, stride))
         return builder.build()
 

@@ -80,7 +80,7 @@ def test_a_coarse_map_loses_what_it_would_repeated(text, weights):
     torch.testing.assert_close(slope, summed, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+@pytest.mark.parametrize("mode", ["nearest", "half_pixel"])
 def test_a_student_that_repeats_its_maps_takes_the_same_step_as_one_that_hides_it(mode):
     builder = LayersBuilder((1, 8, 8))
     small = builder.conv(builder.image, "logits", 3, kernel=3, stride=2, norm=False)
