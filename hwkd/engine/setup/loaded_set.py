@@ -108,7 +108,7 @@ def teacher_source(
     is_own = network.kind == "trained here"
     live = LiveSource(
         network.module, places, needs, shown=network.seen.of_tensor,
-        outputs_of=None if is_own else network.head.of_teacher,
+        outputs_of=None if is_own else network.head.of_teacher, beside=network.beside,
     )  # fmt: skip
     if matched is None:
         return live

@@ -15,6 +15,7 @@ from hwkd.core.errors import TeacherError
 from hwkd.core.progress import Progress
 from hwkd.core.signals import Signal
 from hwkd.core.teacher_input import ANNOTATOR_FILES, TeacherInput
+from hwkd.core.teaching import TeacherLesson
 from hwkd.engine.setup.annotators import load_annotators
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.methods import configured_methods
@@ -56,6 +57,7 @@ def open_member(
     data: TaskData,
     *,
     training: TeacherTraining,
+    lesson: TeacherLesson | None = None,
     device: torch.device,
     own_dir: Path | None,
     progress: Progress,
@@ -84,6 +86,7 @@ def open_member(
         seen=seen,
         head=ClassesHead(names=names) if names else None,
         training=training,
+        lesson=lesson,
         device=device,
         own_dir=own_dir,
         progress=progress,
