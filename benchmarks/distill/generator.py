@@ -1,6 +1,6 @@
 """Draws clothes of outlines at a quarter of the work: taught by the whole generator, and alone.
 
-    python -m benchmarks.distill.generator [--pairs 6000] [--seconds 40] [--seeds 3]
+    python -m benchmarks.distill.generator [--pairs 6000] [--seconds 50] [--seeds 3]
         [--original-seconds 50] [--original 16,32,56] [--student 8,16,24] [--kept-seeds 1]
 
 The original learns from pairs (`tools.picture_data`) beside a discriminator. The taught one begins
@@ -172,7 +172,7 @@ def classifier(pictures: Tensor, labels: Tensor, *, epochs: int, seed: int) -> _
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=6_000, help="to learn from")
-    parser.add_argument("--seconds", type=float, default=40.0, help="of each small one")
+    parser.add_argument("--seconds", type=float, default=50.0, help="of each small one")
     parser.add_argument("--original-seconds", type=float, default=50.0)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--kept-seeds", type=int, default=1)

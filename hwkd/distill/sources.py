@@ -119,14 +119,14 @@ class CachedSource(StillSource):
             raise TeacherError("cached logits and embeddings hold different samples or copies")
         self._logits = tuple(logits)
         self._embedding = None if embedding is None else tuple(embedding)
-        self._mirror_swaps: tuple[int, int] | None = None
+        self._edges = 0
         held = {Signal.LOGITS} if embedding is None else {Signal.LOGITS, Signal.EMBEDDING}
         self.cached = frozenset(held)
 
     def start(self, student: nn.Module, data: TrainingSet) -> None:
-        """Take note of what a mirror image changes."""
+        """Take note of which outputs change names where pictures are mirrored or turned."""
         del student
-        self._mirror_swaps = data.head.kind.mirror_swaps
+        self._edges = data.head.kind.edges or 0
 
     def views(self, batch: Batch) -> Views:
         """Return the rows of this batch, as float32."""
@@ -134,7 +134,7 @@ class CachedSource(StillSource):
         if self._embedding is not None:
             embedding = self._embedding[batch.copy].index_select(0, batch.sample_ids).float()
         logits = self._logits[batch.copy].index_select(0, batch.sample_ids)
-        shown = moved(logits, batch.positions, mirror_swaps=self._mirror_swaps)
+        shown = moved(logits, batch.positions, edges=self._edges)
         return Views(logits=shown.float(), embedding=embedding)
 
 

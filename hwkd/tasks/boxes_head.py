@@ -41,7 +41,6 @@ _BOXES = OutputKind(
     head=_head,
     of_maps=True,
     cell_pixels=CELL_PIXELS,
-    mirror_swaps=(-4, -2),
     edges=len(EDGES),
     begins_at=RARE,
 )

@@ -44,7 +44,7 @@ class OnnxTeacher(NetworkTeacher):
     kind: Literal["onnx"] = "onnx"
 
     def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return outputs, of classes before softmax, shape [n, num_outputs]."""
+        """Return outputs, of classes before softmax, shape [n, num_outputs], of maps with sides."""
         source = self.session.get_inputs()[0]
         dtype = _DTYPES[source.type]
         parts = []
@@ -88,9 +88,7 @@ class OnnxTeacher(NetworkTeacher):
                 f"{batch.shape}: {first_line(error)}"
             ) from error
         array: NDArray[Any] = np.asarray(outputs)
-        if array.ndim == 2 or (self.head.kind.of_maps and array.ndim == 4):
-            return array
-        return array.reshape(len(array), -1)
+        return array if self.head.kind.of_maps else array.reshape(len(array), -1)
 
 
 def load_onnx_teacher(

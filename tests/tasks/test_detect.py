@@ -166,15 +166,22 @@ def test_boxes_are_those_of_greedy_suppression():
         assert (things.labels[picture, len(kept) :] == -1).all()
 
 
-def test_boxes_move_with_their_pictures():
+TURNED = {"mirror": True, "flip": True, "transposed": True}
+
+
+@pytest.mark.parametrize(
+    ("turned", "width"),
+    [({"mirror": True}, 48), ({"mirror": True, "flip": True}, 48), (TURNED, 40)],
+)
+def test_boxes_move_with_their_pictures(turned, width):
     random = np.random.default_rng(3)
     boxes = np.zeros((40, 1, 5), np.float32)
     corners = random.integers(12, 20, (40, 2))
     boxes[:, 0, 1:3], boxes[:, 0, 3:] = corners, corners + random.integers(2, 12, (40, 2))
-    pictures = torch.zeros(40, 1, 40, 48)
+    pictures = torch.zeros(40, 1, 40, width)
     for picture, (_, x0, y0, x1, y1) in zip(pictures, boxes[:, 0].astype(int), strict=True):
         picture[:, y0:y1, x0:x1] = 1.0
-    maker = BatchMaker(Augmentation(shift=(8, 8), mirror=True, cells=8), seed=0)
+    maker = BatchMaker(Augmentation(shift=(8, 8), cells=8, **turned), seed=0)
     shown, positions = maker.draw(pictures, torch.arange(40))
     found = moved_boxes(torch.from_numpy(boxes), positions)[:, 0].numpy()
     for picture, (_, x0, y0, x1, y1) in zip(shown, found, strict=True):
@@ -182,14 +189,15 @@ def test_boxes_move_with_their_pictures():
         assert [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1] == [x0, y0, x1, y1]
 
 
-def test_what_a_teacher_says_moves_as_boxes_do():
+@pytest.mark.parametrize("turned", [{"mirror": True}, TURNED])
+def test_what_a_teacher_says_moves_as_boxes_do(turned):
     head, random = HEADS[0], np.random.default_rng(4)
     boxes = torch.from_numpy(some_boxes(random, 60, most=1))
     boxes[:, 0, 0] = 1.0
     # In the middle, away from where cells are repeated or lost.
     boxes[:, 0, 1:3] = 24 + torch.rand(60, 2) * 10
     boxes[:, 0, 3:] = 50 + torch.rand(60, 2) * 20
-    maker = BatchMaker(Augmentation(shift=(8, 8), mirror=True, cells=8), seed=1)
+    maker = BatchMaker(Augmentation(shift=(8, 8), cells=8, **turned), seed=1)
     _, positions = maker.draw(torch.zeros(60, 1, 96, 96), torch.arange(60))
 
     def wanted(given):
@@ -197,11 +205,11 @@ def test_what_a_teacher_says_moves_as_boxes_do():
         owned = found.owned[:, None]
         return torch.cat([found.heat > 0.5, found.edges.where(owned, torch.zeros(()))], 1)
 
-    of_teacher = moved(wanted(boxes), positions, mirror_swaps=head.kind.mirror_swaps)
+    of_teacher = moved(wanted(boxes), positions, edges=head.kind.edges)
     expected = wanted(moved_boxes(boxes, positions))
     same = (of_teacher - expected).abs().amax(dim=(1, 2, 3)) < 1e-4
     # A middle on the line between two cells falls to the other one in a mirror image.
-    assert same.float().mean() > 0.9
+    assert same.float().mean() > 0.8
 
 
 HARNESS = """
