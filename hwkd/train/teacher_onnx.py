@@ -33,7 +33,7 @@ class OnnxTeacher(NetworkTeacher):
     kind: Literal["onnx"] = "onnx"
 
     def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return outputs, of classes before softmax, shape [n, num_outputs]."""
+        """Return outputs, of classes before softmax, shape [n, num_outputs], of maps with sides."""
         source = self.session.get_inputs()[0]
         dtype = _DTYPES[source.type]
         parts = []
@@ -60,7 +60,7 @@ class OnnxTeacher(NetworkTeacher):
                 f"{batch.shape}: {first_line(error)}"
             ) from error
         array: NDArray[Any] = np.asarray(outputs)
-        return array.reshape(len(array), -1) if array.ndim != 2 else array
+        return array if self.head.kind.of_maps else array.reshape(len(array), -1)
 
 
 def load_onnx_teacher(
