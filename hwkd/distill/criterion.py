@@ -301,6 +301,7 @@ class DistillCriterion:
             head=self._data.head,
             has_unlabelled=self._has_unlabelled,
             inputs=tuple(self._data.copies[0].shape[1:]),
+            beside_teacher={} if self._source is None else self._source.beside,
         )
         refuse_impossible(
             method,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from hwkd.core.errors import ConfigError
 from hwkd.core.head import Head
 from hwkd.core.signals import Batch, Signal, Views
-from hwkd.core.teaching import TeacherSource
+from hwkd.core.teaching import TeacherLesson, TeacherSource
 from hwkd.distill.written_options import written
 
 Family: TypeAlias = Literal[
@@ -77,6 +77,7 @@ class RunShapes:
         head: what outputs mean, for methods that are about more than their numbers.
         has_unlabelled: some samples have no target.
         inputs: shape of an input, without batch; None where nobody knows.
+        beside_teacher: tensors of what the teacher was trained with, see `teacher_lesson`.
     """
 
     student: ViewShapes
@@ -89,6 +90,7 @@ class RunShapes:
     inputs: Shape | None = None
     head: Head | None = None
     has_unlabelled: bool = False
+    beside_teacher: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def edges(self) -> int | None:
@@ -269,6 +271,10 @@ class Method(Configured, ABC):
 
     def own_source(self) -> TeacherSource | None:
         """Return a new source that teaches in place of the run's teacher; None: there is none."""
+        return None
+
+    def teacher_lesson(self) -> TeacherLesson | None:
+        """Return how a teacher that is trained here is to be trained for this; None: by labels."""
         return None
 
     def refusal(self, shapes: RunShapes) -> str | None:

@@ -26,7 +26,7 @@ from hwkd.tasks.detect import _DETECT
 from hwkd.tasks.points_head import points_head
 from hwkd.tasks.thing_loss import thing_loss
 from hwkd.tasks.thing_scores import OVERLAPS
-from hwkd.tasks.things import CELL_UNITS, decoded
+from hwkd.tasks.things import CELL_UNITS, decoded, named
 from hwkd.train.augment import Augmentation
 from hwkd.train.batches import BatchMaker
 
@@ -284,7 +284,7 @@ def test_the_c_finds_the_same_things(head, platform, tmp_path):
     values, outputs, (scale, zero), boxes = int8_outputs(np.random.default_rng(5), head, 128)
     decision = head.decide(outputs, boxes)
     found = run_answer(tmp_path, head, values, float(scale), zero, decision, platform)
-    things = decoded(outputs, classes=len(CLASSES))
+    things = named(decoded(outputs, classes=len(CLASSES)))
     is_seen = (things.scores >= np.float32(decision.threshold))[..., np.newaxis]
     expected = np.concatenate([things.labels[..., np.newaxis], things.edges], axis=2)
     np.testing.assert_array_equal(found, np.where(is_seen, expected, [-1, 0, 0, 0, 0]))
@@ -298,7 +298,7 @@ def test_a_build_may_set_another_threshold(head, tmp_path):
     decision = head.decide(outputs, boxes)
     given = (tmp_path, head, values, float(scale), zero, decision, "platform_host.c")
     found = run_answer(*given, defines=["-DMODEL_THRESHOLD=3.0f"])
-    things = decoded(outputs, classes=len(CLASSES))
+    things = named(decoded(outputs, classes=len(CLASSES)))
     assert (found[..., 0] >= 0).sum() == (things.scores >= 3.0).sum() > 0
 
 
@@ -323,6 +323,25 @@ def test_answers_are_in_pixels():
     assert head.answer_text(boxes[0]) == "1 x c"
     assert OVERLAPS[0] == 0.5
     assert CELL_PIXELS * 12 == 96
+
+
+def test_a_thing_is_named_once_and_average_precision_takes_second_guesses():
+    boxes = np.zeros((1, 2, 5), np.float32)
+    boxes[0] = [[2, 16, 24, 48, 64], [0, 60, 24, 90, 64]]
+    wanted = wanted_outputs(torch.from_numpy(boxes), classes=len(CLASSES), grid=(12, 12))
+    heat = 4.0 * (wanted.heat == 1)
+    # Of the first thing, another class is a little surer than its own.
+    heat[:, 1] = 1.1 * heat[:, 2]
+    outputs = torch.cat([heat - 2, wanted.edges], dim=1).numpy()
+    seen = decoded(outputs, classes=len(CLASSES))
+    assert sorted(seen.labels[seen.scores > 0].tolist()) == [0, 1, 2]
+    head = HEADS[0].at(HEADS[0].decide(outputs, boxes))
+    (found,) = head.answers(outputs, np.zeros((1, 1, 96, 96), np.float32))
+    assert found[:3, 0].tolist() == [1, 0, -1]
+    scores = head.scores(outputs, boxes)
+    assert scores["count error"] == 0
+    assert scores["F1"] == pytest.approx(0.5)
+    assert scores["mAP@50"] == pytest.approx(1.0)
 
 
 def test_the_worst_pictures_show_what_is_there_and_what_is_named(tmp_path):
