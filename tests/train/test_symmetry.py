@@ -147,6 +147,39 @@ def scenes(*, upright):
     return Split(inputs=pictures, labels=boxes, nature="boxes")
 
 
+def masked(data):
+    """The same scenes with a mask in place of each box, and a speck of the other class."""
+    masks = np.zeros((len(data.inputs), *data.inputs.shape[2:]), np.int16)
+    for mask, (label, x0, y0, x1, y1) in zip(masks, data.labels[:, 0].astype(int), strict=True):
+        mask[y0:y1, x0:x1] = 1 + label
+        mask[0, (x1 + 3) % mask.shape[1]] = 2 - label
+    return Split(inputs=data.inputs, labels=masks, nature="scenes")
+
+
+def test_masks_are_turned_where_what_they_show_keeps_its_name():
+    data = masked(scenes(upright=False))
+    chosen = choose_augmentation(data)
+    assert (chosen.flip, chosen.transposed, chosen.inverted) == (True, True, True)
+    assert choose_augmentation(data, passes=5) == Augmentation(shift=(3, 3), mirror=True)
+
+
+def test_masks_are_not_turned_where_one_thing_is_the_other_upside_down():
+    data = masked(scenes(upright=True))
+    half = len(data.inputs) // 2
+    letters = data.inputs[1::2]
+    inputs = np.concatenate([letters, letters[:, :, ::-1]])
+    masks = np.concatenate([data.labels[1::2], (data.labels[1::2, ::-1] > 0).astype(np.int16)])
+    assert len(inputs) == 2 * half
+    chosen = choose_augmentation(Split(inputs=inputs, labels=masks, nature="scenes"))
+    assert (chosen.mirror, chosen.flip) == (True, False)
+
+
+def test_pictures_that_are_drawn_from_pictures_are_mirrored_alone():
+    data = scenes(upright=False)
+    drawn = Split(inputs=data.inputs, labels=data.inputs, nature="scenes")
+    assert choose_augmentation(drawn) == Augmentation(shift=(3, 3), mirror=True)
+
+
 @pytest.mark.parametrize("upright", [True, False])
 def test_scenes_are_turned_where_their_things_keep_their_names(upright):
     found = symmetry_of(scenes(upright=upright))
