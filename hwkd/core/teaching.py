@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from hwkd.core.head import Head
 from hwkd.core.signals import Batch, Signal, Views
@@ -42,6 +42,15 @@ class TrainingStep:
 
     batch: Batch
     student: Views
+
+
+@runtime_checkable
+class RepeatsOutputs(Protocol):
+    """A module that may end by repeating its output in squares."""
+
+    def before_repeats(self, x: Tensor) -> Tensor | None:
+        """Return the output before it is repeated; None if it is not."""
+        ...
 
 
 class TeacherCriterion(Protocol):

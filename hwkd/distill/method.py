@@ -213,6 +213,7 @@ class Method(Configured, ABC):
         pairs_layers: features arrive as chosen pairs; False gives every stage of both sides.
         pools: maps of different sizes are pooled to the smaller height and width.
         needs_positions: normalises each map over its positions, so one position has no gradient.
+        in_squares: takes a student's maps before a last layer repeats them in squares.
         compares_raw_logits: reads more of a teacher's logits than their softmax, so that one which
             rules a class out has no finite value for it.
         is_zero_at_teacher: the loss is 0 when the student's views equal the teacher's.
@@ -241,6 +242,7 @@ class Method(Configured, ABC):
     pairs_layers: ClassVar[bool] = True
     pools: ClassVar[bool] = True
     needs_positions: ClassVar[bool] = False
+    in_squares: ClassVar[bool] = False
     compares_raw_logits: ClassVar[bool] = False
     is_zero_at_teacher: ClassVar[bool] = True
     usual_weight: ClassVar[float] = 1.0
