@@ -34,6 +34,7 @@ class LiveSource(StillSource):
         *,
         shown: Callable[[Tensor], Tensor] | None = None,
         outputs_of: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
+        beside: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Prepare taps; the network is put in evaluation mode and frozen.
 
@@ -41,7 +42,9 @@ class LiveSource(StillSource):
             shown: inputs of a batch -> what the teacher is shown; None shows them as they are.
             outputs_of: its answers -> outputs of the head (`Head.of_teacher`); None takes them for
                 outputs, as they also are where losses differentiate the teacher.
+            beside: what was trained beside it, see `hwkd.core.teaching.TeacherLesson`.
         """
+        self._beside = beside or {}
         network.eval()
         network.requires_grad_(False)
         self._taps = Taps(network, places, needs, shown=shown)
@@ -49,6 +52,11 @@ class LiveSource(StillSource):
         self._outputs_of = outputs_of
         self._shapes: ViewShapes | None = None
         self._layers: Mapping[Signal, int] | None = None
+
+    @property
+    def beside(self) -> Mapping[str, Tensor]:
+        """Tensors of what the teacher was trained with."""
+        return self._beside
 
     def start(self, student: nn.Module, data: TrainingSet) -> None:
         """Show everything that is tapped, until it is narrowed."""

@@ -239,6 +239,16 @@ REFERENCE_DESIGNS = (
         widths=_levels(8, 16, 48, 80, 104),
         choices=_pyramid(1, 1, 2, 2, 2, convolutions="separable"),
     ),
+    # What things are counts more than where they end: weights lie where a position is as large as
+    # a part of one.
+    ReferenceDesign(
+        name="down and half up, dense 3x3",
+        space="segmenter",
+        stem_stride=2,
+        widths=_levels(8, 16, 26),
+        choices=_pyramid(1, 1, 4, convolutions="dense") | {"finest": 2},
+        is_first=True,
+    ),
     # Ronneberger et al. 2015, arXiv:1505.04597, with the sums of LinkNet (arXiv:1707.03718).
     ReferenceDesign(
         name="down and up, dense 3x3",
