@@ -55,7 +55,7 @@ class CutThings:
         commonest = np.bincount(masks[masks >= 0].astype(np.int64), minlength=1).argmax()
         for picture in np.random.default_rng(0).permutation(len(masks))[:_MOST_PICTURES]:
             mask = masks[picture]
-            for kind in np.setdiff1d(mask, (-1, commonest)):
+            for kind in np.setdiff1d(mask, np.array([-1, commonest])):
                 for rows, columns in find_objects(label(mask == kind)[0]):
                     if (mask[rows, columns] == kind).sum() >= _SPECK_RATIO * mask.size:
                         which.append(int(picture))
