@@ -82,9 +82,7 @@ class AttentionSpace(Space):
             x = builder.add(x, local, f"{name}_local_skip")
             heads, key_dim = int(p["heads"]), int(p["key_dim"])
             if self.attention == "linear":
-                mixed = append_linear_attention(
-                    builder, x, name, heads=heads, key_dim=key_dim
-                )
+                mixed = append_linear_attention(builder, x, name, heads=heads, key_dim=key_dim)
             else:
                 window = int(p["window"])
                 mixed = _local(builder, x, name, heads=heads, key_dim=key_dim, window=window)

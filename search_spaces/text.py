@@ -120,9 +120,7 @@ def _embedded(builder: LayersBuilder, spec: StudentSpec) -> None:
     p = spec.params
     activation, layers = activation_of(spec), int(p["layers"])
     numbers = builder.transpose("input", "numbers", (1, 2, 0))
-    rows = builder.embedding(
-        numbers, "rows", int(p["embedded"]), base=BASES[spec.input_shape[0]]
-    )
+    rows = builder.embedding(numbers, "rows", int(p["embedded"]), base=BASES[spec.input_shape[0]])
     x = builder.transpose(rows, "embedded", (2, 0, 1))
     for number in range(1, layers + 1):
         name, width = f"stage{number}", int(p["width"])

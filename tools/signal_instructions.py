@@ -157,8 +157,14 @@ def _counted_texts(
         "units": units,
         "code": _fitted(code, rest_code)[0],
         "error": {
-            name: round(max(one for one, run in zip(off, runs, strict=True)
-                            if (run.pipeline.steps[0].kind == PIECES) is (name == PIECES)), 4)
+            name: round(
+                max(
+                    one
+                    for one, run in zip(off, runs, strict=True)
+                    if (run.pipeline.steps[0].kind == PIECES) is (name == PIECES)
+                ),
+                4,
+            )
             for name in (TEXTS, PIECES)
         },
     }

@@ -55,9 +55,9 @@ class Kind:
         keeps_scale: the int8 result of a layer has the scale of its input.
         int8_range: smallest and largest real value of the int8 result where kernels fix them,
             None where they follow from the data.
-        is_lookup: copies rows of its weights, a table, that its input numbers: digits along the last
-            axis, the first counts most, each a whole number modulo the layer's base, so that a byte
-            is itself whether it is read with a sign or without. There is no bias.
+        is_lookup: copies rows of its weights, a table, that its input numbers: digits along the
+            last axis, the first counts most, each a whole number modulo the layer's base, so that a
+            byte is itself whether it is read with a sign or without. There is no bias.
         is_transposed: spreads each input over a window; its weights have input channels first in a
             file, and output channels first everywhere else.
         is_window: slides a window of `kernel` with `stride` and `pads` over positions.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from math import prod
 
 from hwkd.core.input_sizes import is_tiny, max_stages, stem_stride
+from hwkd.core.kinds import DIGIT_BASES
 from hwkd.core.layer_shapes import (
     Sides,
     broadcast_shape,
@@ -18,7 +19,6 @@ from hwkd.core.layer_shapes import (
     pool_window,
     transposed_window,
 )
-from hwkd.core.kinds import DIGIT_BASES
 from hwkd.core.student import Activation, Interpolation, Layer, Layers
 
 __all__ = [

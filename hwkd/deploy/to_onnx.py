@@ -190,7 +190,5 @@ def _node(
     )
 
 
-def _value(
-    name: str, shape: tuple[int, ...], kind: int = TensorProto.FLOAT
-) -> onnx.ValueInfoProto:
+def _value(name: str, shape: tuple[int, ...], kind: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, kind, ["batch", *shape])

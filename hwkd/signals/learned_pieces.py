@@ -1,10 +1,11 @@
-"""Which pieces of words are worth a number: those that byte pairs grow into, most frequent first."""
+"""Which pieces of words are worth a number: those that byte pairs grow into, the commonest first."""
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 from hwkd.signals.steps.pieces import MOST_LETTERS, MOST_PIECE_BYTES
@@ -102,7 +103,7 @@ class _Merging:
 
     def _note(self, word: int, sign: int) -> list[_Pair]:
         parts = self.parts[word]
-        found = list(zip(parts, parts[1:], strict=False))
+        found = list(pairwise(parts))
         for pair in found:
             self._pairs[pair] += sign * self._counts[word]
             if sign > 0:

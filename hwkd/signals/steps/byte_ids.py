@@ -45,6 +45,7 @@ class ByteIds:
 
     def text_c(self, function: str, *, shape: Shape, put: str) -> CCode:
         """Return the same in C; see `TextStep`."""
+        del shape
         text = f"""static void {function}(const uint8_t *text)
 {{
     int32_t place = 0;
@@ -60,4 +61,5 @@ class ByteIds:
 
     def work(self, shape: Shape) -> Mapping[str, float]:
         """Return bytes; see `TextStep`."""
+        del shape
         return {"byte-ids.byte": float(self.count)}

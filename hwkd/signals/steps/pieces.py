@@ -104,7 +104,7 @@ static int32_t {function}_length(int32_t piece)
     return (int32_t){function}_starts[piece + 1] - (int32_t){function}_starts[piece];
 }}
 
-/* The first of the pieces from low to high, alike up to a byte, whose byte there is that or more. */
+/* The first of pieces from low to high, alike up to a byte, whose byte there is that or more. */
 static int32_t {function}_from(int32_t low, int32_t high, int32_t at, uint32_t byte)
 {{
     while (low < high) {{
