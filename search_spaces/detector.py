@@ -16,15 +16,18 @@ from hwkd.core.student import Chooser, Layers, StudentSpec
 # (fewest, most) channels of the levels, each half as high and wide as the one before.
 _WIDTHS = ((8, 24), (8, 40), (12, 64), (16, 88), (24, 104))
 _DOWN_TO_CELLS = 3
-_BLOCKS = (1, 3)
+# What the cells see is where things are told apart: a network may look at them often, and at
+# nothing below them.
+_BLOCKS, _BLOCKS_OF_CELLS = (1, 3), (1, 6)
 
 
 @dataclass(frozen=True)
 class DetectorSpace(Space):
-    """Three levels down to cells, one or two further, and what those saw added to the cells.
+    """Three levels down to cells, up to two further, and what those saw added to the cells.
 
-    A cell alone sees less than a thing has pixels; the levels below it see the rest (a pyramid of
-    features, arXiv:1612.03144, with the one level that answers).
+    A cell alone sees less than a thing has pixels; cells that look around often, or the levels
+    below them, see the rest (a pyramid of features, arXiv:1612.03144, with the one level that
+    answers).
     """
 
     name: str = "detector"
@@ -34,7 +37,7 @@ class DetectorSpace(Space):
     def choose(self, chooser: Chooser, input_shape: tuple[int, ...], room: Room) -> Params:
         """Sample levels, widths, depths, the kind of convolution and the activation."""
         most = _DOWN_TO_CELLS + _times_halved(input_shape)
-        levels = chooser.integer("levels", min(most, _DOWN_TO_CELLS + 1), most)
+        levels = chooser.integer("levels", _DOWN_TO_CELLS, most)
         params: Params = {
             **choose_activation(chooser, room),
             "levels": levels,
@@ -44,7 +47,8 @@ class DetectorSpace(Space):
             key = f"level{level}"
             params |= choose_width(chooser, room, f"{key}_channels", _WIDTHS[level - 1])
             if level > 1:
-                params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, room.most(*_BLOCKS))
+                bounds = _BLOCKS_OF_CELLS if level == _DOWN_TO_CELLS else _BLOCKS
+                params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, room.most(*bounds))
         return params
 
     def layers(self, spec: StudentSpec) -> Layers:

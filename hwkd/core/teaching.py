@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from hwkd.core.head import Head
 from hwkd.core.signals import Batch, Signal, Views
@@ -44,6 +44,49 @@ class TrainingStep:
     student: Views
 
 
+@runtime_checkable
+class RepeatsOutputs(Protocol):
+    """A module that may end by repeating its output in squares."""
+
+    def before_repeats(self, x: Tensor) -> Tensor | None:
+        """Return the output before it is repeated; None if it is not."""
+        ...
+
+
+class TeacherCriterion(Protocol):
+    """What a teacher minimises in place of the labels' loss alone; its own parts are kept."""
+
+    def __call__(self, module: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Return weighted scalar terms by name, that of the labels under the head's name."""
+        ...
+
+    def parameters(self) -> Sequence[nn.Parameter]:
+        """Return what is trained beside the teacher."""
+        ...
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Return the tensors of what is trained beside the teacher."""
+        ...
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore `state`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherLesson:
+    """How a teacher is trained that brings more than itself.
+
+    Attributes:
+        name: says all that decides what is trained, as teachers in the cache are known by it.
+        build: (head, shape of an input without batch) -> what is minimised; its weights come from
+            torch's current generator.
+    """
+
+    name: str
+    build: Callable[[Head, tuple[int, ...]], TeacherCriterion]
+
+
 class TeacherSource(Protocol):
     """Gives the teacher's views of a batch, and lives as long as a training.
 
@@ -55,6 +98,11 @@ class TeacherSource(Protocol):
     @property
     def cached(self) -> frozenset[Signal] | None:
         """Signals that are stored; None for a source that computes any signal it has places for."""
+        ...
+
+    @property
+    def beside(self) -> Mapping[str, Tensor]:
+        """Tensors of what the teacher was trained with, see `TeacherLesson`; mostly none."""
         ...
 
     def start(self, student: nn.Module, data: TrainingSet) -> None:
@@ -93,6 +141,11 @@ class TeacherSource(Protocol):
 
 class StillSource:
     """The life of a teacher that does not change while a student trains."""
+
+    @property
+    def beside(self) -> Mapping[str, Tensor]:
+        """Nothing."""
+        return {}
 
     def start(self, student: nn.Module, data: TrainingSet) -> None:
         """Need nothing."""

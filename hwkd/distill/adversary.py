@@ -8,10 +8,15 @@ student made is cut off there. Their sum is a simultaneous step of both.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from hwkd.core.head import Head
+from hwkd.core.signals import Batch
+from hwkd.distill.kernels import as_maps, at_least_float32
 
 # The golden ratio: multiples of it modulo 1 are spread evenly, and a count is all their state.
 _TURN = (math.sqrt(5.0) - 1.0) / 2.0
@@ -105,6 +110,79 @@ def own_loss(
     if adversarial != "wgan-gp" or not penalty:
         return loss
     return loss + penalty * gradient_penalty(judge, made, real, judge.shares(len(made)))
+
+
+class JudgedPictures:
+    """A maker of pictures learns from targets and from a discriminator, which is kept.
+
+    What it minimises is the head's loss of the targets and a weight of the discriminator's
+    judgement, which sees the picture that is shown beside the one that is drawn.
+
+    Source:
+        Isola et al. 2017, arXiv:1611.07004.
+    """
+
+    def __init__(
+        self,
+        head: Head,
+        input_shape: tuple[int, ...],
+        *,
+        weight: float,
+        width: int,
+        adversarial: str,
+    ) -> None:
+        """Create the discriminator with weights from torch's current generator.
+
+        Args:
+            input_shape: of a picture that is shown, without batch.
+            weight: of the judgement, beside the targets' loss.
+            width: channels of the discriminator.
+            adversarial: see `generator_loss`.
+        """
+        self._head, self._weight, self._adversarial = head, weight, adversarial
+        self.judge = picture_judge(head.size, input_shape, width)
+        self._sees_picture = sees_picture(input_shape)
+
+    def __call__(self, module: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Return the targets' loss, the judgement and what the discriminator lowers."""
+        outputs = module(batch.inputs)
+        found = {self._head.loss_name: self._head.loss(outputs.float(), batch.labels)}
+        # Autocast would judge in half precision, in which a penalty of gradients has none.
+        with torch.autocast(batch.inputs.device.type, enabled=False):
+            drawn, real = at_least_float32(as_maps(outputs), as_maps(batch.labels))
+            picture = batch.inputs if self._sees_picture else None
+            made, real = beside_picture(drawn, picture), beside_picture(real, picture)
+            judged = generator_loss(self.judge.cut_off(made), adversarial=self._adversarial)
+            own = own_loss(self.judge, made, real, adversarial=self._adversarial, penalty=10.0)
+        return found | {"judged": self._weight * judged, "discriminator": own}
+
+    def parameters(self) -> Sequence[nn.Parameter]:
+        """Those of the discriminator."""
+        return tuple(self.judge.parameters())
+
+    def state(self) -> Mapping[str, Tensor]:
+        """The discriminator."""
+        return self.judge.state_dict()
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore `state`."""
+        self.judge.load_state_dict(state)
+
+
+def sees_picture(input_shape: tuple[int, ...] | None) -> bool:
+    """Tell whether a discriminator can be shown what is drawn after: inputs that are pictures."""
+    return input_shape is not None and len(input_shape) == 3
+
+
+def picture_judge(channels: int, input_shape: tuple[int, ...] | None, width: int) -> Discriminator:
+    """Return a discriminator of pictures beside those that they are drawn of.
+
+    Args:
+        channels: of what is drawn.
+        input_shape: without batch; None where nobody knows.
+    """
+    shown = input_shape[0] if input_shape is not None and sees_picture(input_shape) else 0
+    return Discriminator(channels + shown, width)
 
 
 def beside_picture(maps: Tensor, picture: Tensor | None) -> Tensor:

@@ -144,11 +144,12 @@ def _label_reason(method: Method, has_unlabelled: bool) -> str | None:
 
 
 def _missing_reason(method: Method, student: ViewShapes, teacher: ViewShapes) -> str | None:
+    plain = "logit_mse" if method.of_kind else "kd"
     for signal in sorted(method.needs):
         if not _shows(student, signal):
-            return f"the student shows no {signal}; use a method on what it shows, as kd"
+            return f"the student shows no {signal}; use a method on what it shows, as {plain}"
         if method.asks_teacher and not _shows(teacher, signal):
-            advice = "give a teacher that does, or a method on logits, as kd"
+            advice = f"give a teacher that does, or a method on logits, as {plain}"
             if signal in _NAMED_BY_PAIRS:
                 advice = "name its modules, as --pair 1=layer1"
             return f"the teacher shows no {signal}; {advice}"

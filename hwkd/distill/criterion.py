@@ -22,6 +22,7 @@ from hwkd.distill.method import Loss, LossMethod, Method, RunShapes, ViewShapes,
 from hwkd.distill.pairing import LayerPair, chosen_pairs, common_positions, propose_pairs
 from hwkd.distill.schedules import at_temperature
 from hwkd.distill.spec import WeightedMethod, require_combinable
+from hwkd.distill.squares import before_repeats, squares_of
 from hwkd.distill.taps import Places, Taps
 
 _PROBE_SAMPLES = 4
@@ -92,6 +93,9 @@ class DistillCriterion:
         if source is not None:
             source.start(student, data)
         ours, theirs = self._probe(student)
+        self._squares = (1, 1)
+        if data.head.kind.of_squares:
+            self._squares = squares_of(student, data.copies[0][:_PROBE_SAMPLES])
         self._terms = [self._build(entry, ours, theirs, importance) for entry in methods]
         if source is not None:
             source.narrow(self._layers_looked_at(theirs), with_logits=self._looks_at_logits())
@@ -115,15 +119,17 @@ class DistillCriterion:
         """
         # The network may compute in half precision; the losses do not.
         views = self._taps.read(batch.inputs).map(Tensor.float)
+        coarse = before_repeats(views, self._squares)
         teachers = {name: source.views(batch) for name, source in self._sources()}
         weighted: dict[str, Tensor] = {}
         raw: dict[str, Tensor] = {}
         factors = [t.entry.schedule.factor(batch.epoch_ratio) * t.entry.weight for t in self._terms]
         active = [(t, factor) for t, factor in zip(self._terms, factors, strict=True) if factor > 0]
         if not any(t.entry.method.includes_task_loss for t, _ in active):
-            weighted[self._data.head.loss_name] = self._task_loss(views, batch)
+            weighted[self._data.head.loss_name] = self._task_loss(coarse, batch)
         for term, factor in active:
-            for name, value in self._evaluate(term, views, teachers, batch).items():
+            seen = coarse if term.entry.method.in_squares else views
+            for name, value in self._evaluate(term, seen, teachers, batch).items():
                 raw[name] = value
                 weighted[name] = value * (factor * term.importance.get(name, 1.0))
         self._look_at_gradients(module, raw)
@@ -295,6 +301,7 @@ class DistillCriterion:
             head=self._data.head,
             has_unlabelled=self._has_unlabelled,
             inputs=tuple(self._data.copies[0].shape[1:]),
+            beside_teacher={} if self._source is None else self._source.beside,
         )
         refuse_impossible(
             method,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from hwkd.core.errors import ConfigError
 from hwkd.core.head import Head
 from hwkd.core.signals import Batch, Signal, Views
-from hwkd.core.teaching import TeacherSource
+from hwkd.core.teaching import TeacherLesson, TeacherSource
 from hwkd.distill.written_options import written
 
 Family: TypeAlias = Literal[
@@ -77,6 +77,7 @@ class RunShapes:
         head: what outputs mean, for methods that are about more than their numbers.
         has_unlabelled: some samples have no target.
         inputs: shape of an input, without batch; None where nobody knows.
+        beside_teacher: tensors of what the teacher was trained with, see `teacher_lesson`.
     """
 
     student: ViewShapes
@@ -89,6 +90,7 @@ class RunShapes:
     inputs: Shape | None = None
     head: Head | None = None
     has_unlabelled: bool = False
+    beside_teacher: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def edges(self) -> int | None:
@@ -211,6 +213,7 @@ class Method(Configured, ABC):
         pairs_layers: features arrive as chosen pairs; False gives every stage of both sides.
         pools: maps of different sizes are pooled to the smaller height and width.
         needs_positions: normalises each map over its positions, so one position has no gradient.
+        in_squares: takes a student's maps before a last layer repeats them in squares.
         compares_raw_logits: reads more of a teacher's logits than their softmax, so that one which
             rules a class out has no finite value for it.
         is_zero_at_teacher: the loss is 0 when the student's views equal the teacher's.
@@ -239,6 +242,7 @@ class Method(Configured, ABC):
     pairs_layers: ClassVar[bool] = True
     pools: ClassVar[bool] = True
     needs_positions: ClassVar[bool] = False
+    in_squares: ClassVar[bool] = False
     compares_raw_logits: ClassVar[bool] = False
     is_zero_at_teacher: ClassVar[bool] = True
     usual_weight: ClassVar[float] = 1.0
@@ -267,6 +271,10 @@ class Method(Configured, ABC):
 
     def own_source(self) -> TeacherSource | None:
         """Return a new source that teaches in place of the run's teacher; None: there is none."""
+        return None
+
+    def teacher_lesson(self) -> TeacherLesson | None:
+        """Return how a teacher that is trained here is to be trained for this; None: by labels."""
         return None
 
     def refusal(self, shapes: RunShapes) -> str | None:

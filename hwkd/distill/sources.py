@@ -34,6 +34,7 @@ class LiveSource(StillSource):
         *,
         shown: Callable[[Tensor], Tensor] | None = None,
         outputs_of: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
+        beside: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Prepare taps; the network is put in evaluation mode and frozen.
 
@@ -41,7 +42,9 @@ class LiveSource(StillSource):
             shown: inputs of a batch -> what the teacher is shown; None shows them as they are.
             outputs_of: its answers -> outputs of the head (`Head.of_teacher`); None takes them for
                 outputs, as they also are where losses differentiate the teacher.
+            beside: what was trained beside it, see `hwkd.core.teaching.TeacherLesson`.
         """
+        self._beside = beside or {}
         network.eval()
         network.requires_grad_(False)
         self._taps = Taps(network, places, needs, shown=shown)
@@ -49,6 +52,11 @@ class LiveSource(StillSource):
         self._outputs_of = outputs_of
         self._shapes: ViewShapes | None = None
         self._layers: Mapping[Signal, int] | None = None
+
+    @property
+    def beside(self) -> Mapping[str, Tensor]:
+        """Tensors of what the teacher was trained with."""
+        return self._beside
 
     def start(self, student: nn.Module, data: TrainingSet) -> None:
         """Show everything that is tapped, until it is narrowed."""
@@ -111,14 +119,14 @@ class CachedSource(StillSource):
             raise TeacherError("cached logits and embeddings hold different samples or copies")
         self._logits = tuple(logits)
         self._embedding = None if embedding is None else tuple(embedding)
-        self._mirror_swaps: tuple[int, int] | None = None
+        self._edges = 0
         held = {Signal.LOGITS} if embedding is None else {Signal.LOGITS, Signal.EMBEDDING}
         self.cached = frozenset(held)
 
     def start(self, student: nn.Module, data: TrainingSet) -> None:
-        """Take note of what a mirror image changes."""
+        """Take note of which outputs change names where pictures are mirrored or turned."""
         del student
-        self._mirror_swaps = data.head.kind.mirror_swaps
+        self._edges = data.head.kind.edges or 0
 
     def views(self, batch: Batch) -> Views:
         """Return the rows of this batch, as float32."""
@@ -126,7 +134,7 @@ class CachedSource(StillSource):
         if self._embedding is not None:
             embedding = self._embedding[batch.copy].index_select(0, batch.sample_ids).float()
         logits = self._logits[batch.copy].index_select(0, batch.sample_ids)
-        shown = moved(logits, batch.positions, mirror_swaps=self._mirror_swaps)
+        shown = moved(logits, batch.positions, edges=self._edges)
         return Views(logits=shown.float(), embedding=embedding)
 
 

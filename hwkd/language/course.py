@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,8 @@ _WARM_UP = 0.03  # of the course
 _LEAST_RATE = 0.05  # of the highest
 _LONGEST_GRADIENT = 1.0
 _DECAY = 0.1
+# Batches that rows are drawn from again.
+_POOL = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +57,13 @@ class Recipe:
             cosine.
         batch: windows of a step.
         label_weight: of the text's own next token beside a teacher, 0 to 1.
+        times: how often a window is learned from before it is left for the rest of the pass.
     """
 
     rate: float
     batch: int
     label_weight: float = 0.0
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +102,7 @@ def train_decoder(
         told: hears the share of the budget that is over, and the loss.
     """
     begun = budget.clock()
-    order = _endless_order(len(windows.inputs), recipe.batch, seed)
+    order = _endless_order(len(windows.inputs), recipe, seed)
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=recipe.rate, betas=(0.9, 0.95), weight_decay=_DECAY
     )
@@ -161,10 +166,31 @@ def _height(over: float) -> float:
     return _LEAST_RATE + (1.0 - _LEAST_RATE) * 0.5 * (1.0 + math.cos(math.pi * fall))
 
 
-def _endless_order(count: int, batch: int, seed: int) -> Iterator[list[int]]:
-    """Yield batches of rows, every row once in a pass."""
+def _endless_order(count: int, recipe: Recipe, seed: int) -> Iterator[list[int]]:
+    """Yield batches of rows, every row as often as another in a pass.
+
+    Where that is more than once, a batch has some rows that are new in the pass, and others from a
+    pool of those that were drawn less often than they will be.
+    """
     generator = torch.Generator().manual_seed(seed)
+    batch, times = recipe.batch, recipe.times
+    new, pool = _endless_rows(count, generator), dict[int, int]()
     while True:
-        drawn = torch.randperm(count, generator=generator).tolist()
-        for start in range(0, count, batch):
-            yield drawn[start : start + batch]
+        few = batch if times == 1 or len(pool) < _POOL * batch else max(1, batch // times)
+        drawn = torch.randperm(len(pool), generator=generator)[: batch - few].tolist()
+        waiting = list(pool)
+        rows = [waiting[at] for at in drawn]
+        for row in rows:
+            pool[row] -= 1
+            if not pool[row]:
+                del pool[row]
+        for row in islice(new, few):
+            rows.append(row)
+            if times > 1:
+                pool[row] = pool.get(row, 0) + times - 1
+        yield rows
+
+
+def _endless_rows(count: int, generator: torch.Generator) -> Iterator[int]:
+    while True:
+        yield from torch.randperm(count, generator=generator).tolist()

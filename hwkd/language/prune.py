@@ -35,6 +35,7 @@ from hwkd.language.teacher_tokens import TeacherTokens
 
 WHOLE, PRUNED = "whole", "pruned"
 TOKENS, SCRATCH = "next tokens alone", "from scratch"
+_TIMES = 4
 _SCRATCH_FASTER = 3.0  # learning rate of new weights over that of trained ones
 _LEAST_SECONDS = 1.0  # of one training
 _USUAL_LENGTH = 128  # tokens
@@ -158,6 +159,8 @@ def _course(
         rate=order.rate * (_SCRATCH_FASTER if is_new else 1.0),
         batch=order.batch,
         label_weight=order.label_weight,
+        # What a teacher says of a window is kept, and asking costs more than learning from it.
+        times=_TIMES if name == TOKENS or (name == DISTILLED and not order.states) else 1,
     )
     lesson: Lesson | None = None
     if name == DISTILLED and order.states:

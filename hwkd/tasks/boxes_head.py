@@ -34,14 +34,14 @@ _BOXES = OutputKind(
     divergence_unit="squared logits and cells",
     answer_rule="every class output that reaches the threshold, with the box that its cell's four "
     "edges (in cells of 8 pixels, from its centre) give; of boxes of one class that overlap by "
-    "more than half, the surest; mAP looks at all thresholds, the answer is cut at one, which F1 "
-    "and count error are of",
+    "more than half, the surest, then likewise of boxes of any class; mAP looks at all thresholds "
+    "and counts a second class of a box, the answer is cut at one threshold and names each thing "
+    "once, which F1 and count error are of",
     intended_use=_intended_use,
     answer=_answer,
     head=_head,
     of_maps=True,
     cell_pixels=CELL_PIXELS,
-    mirror_swaps=(-4, -2),
     edges=len(EDGES),
     begins_at=RARE,
 )

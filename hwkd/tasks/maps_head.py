@@ -208,6 +208,20 @@ class MapsHead(NoCorrection, ClassesOut, NoThreshold):
             what="mean IoU with its own masks above that with others",
         )  # fmt: skip
 
+    def of_teacher(self, answers: Floats) -> Floats:
+        """Return logits of the pictures' size; see `ClassesOut.of_teacher`.
+
+        Many networks say what they see on a coarser grid, and are drawn larger by straight lines.
+        """
+        if answers.shape[2:] == self.grid:
+            return ClassesOut.of_teacher(self, answers)
+        import torch
+        from torch.nn.functional import interpolate
+
+        given = torch.from_numpy(np.ascontiguousarray(answers))
+        sized = interpolate(given, self.grid, mode="bilinear", align_corners=False)
+        return ClassesOut.of_teacher(self, sized.numpy())
+
     def answers(self, outputs: Floats, inputs: Floats) -> AnyArray:
         """Return the class number at each position, shape [n, height, width]."""
         named = likeliest(outputs.reshape(len(outputs), self.size, *inputs.shape[2:]))

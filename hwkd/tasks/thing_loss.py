@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hwkd.core.box_targets import OWNED_FROM, wanted_outputs
+from hwkd.core.box_targets import OWNED_FROM, Wanted, wanted_outputs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +34,7 @@ def thing_loss(
 
     height, width = outputs.shape[2:]
     wanted = wanted_outputs(boxes, classes=classes, grid=(height, width))
-    logits = outputs[:, :classes]
+    logits = outputs[:, :classes].contiguous()
     there, absent = functional.logsigmoid(logits), functional.logsigmoid(-logits)
     is_centre = wanted.heat == 1
     centres = -(absent.exp() ** 2 * there)
@@ -44,16 +44,26 @@ def thing_loss(
     if classes > 1:
         lost = lost + _WHICH_WEIGHT * _which(logits, wanted.heat)
     if outputs.shape[1] > classes:
-        edges = outputs[:, classes:]
-        off = 1 - _generalised_overlap(edges.clamp(min=0.0), wanted.edges)
-        off = off + _EDGE_WEIGHT * functional.smooth_l1_loss(
-            edges, wanted.edges, reduction="none"
-        ).mean(dim=1)
-        owned = wanted.owned.flatten(1)
-        lost = lost + (off.flatten(1) * owned).sum(dim=1) / owned.sum(dim=1).clamp(min=1)
+        lost = lost + _off_edges(outputs[:, classes:], wanted)
     counted = len(lost) if some_unlabelled else wanted.known.sum().clamp(min=1)
     total: Tensor = (lost * wanted.known).sum() / counted
     return total
+
+
+def _off_edges(edges: Tensor, wanted: Wanted) -> Tensor:
+    """Return how wrong each picture's edges are, a mean of the cells of things, [batch].
+
+    Args:
+        edges: shape [batch, 4, height, width].
+    """
+    from torch.nn import functional
+
+    pictures, rows, columns = wanted.owned.nonzero().unbind(1)
+    ours, theirs = (each[pictures, :, rows, columns] for each in (edges, wanted.edges))
+    off = 1 - _generalised_overlap(ours.clamp(min=0.0), theirs)
+    off = off + _EDGE_WEIGHT * functional.smooth_l1_loss(ours, theirs, reduction="none").mean(1)
+    cells = wanted.owned.flatten(1).sum(dim=1).clamp(min=1)
+    return off.new_zeros(len(edges)).index_add(0, pictures, off / cells[pictures])
 
 
 def _which(logits: Tensor, heat: Tensor) -> Tensor:
@@ -72,7 +82,7 @@ def _which(logits: Tensor, heat: Tensor) -> Tensor:
 
 
 def _generalised_overlap(ours: Tensor, theirs: Tensor) -> Tensor:
-    """Return it for boxes about one centre, each given by four distances, [batch, 4, ...]."""
+    """Return it for boxes about one centre, each given by four distances, [cells, 4]."""
 
     def area(sides: Tensor) -> Tensor:
         return (sides[:, 0] + sides[:, 2]) * (sides[:, 1] + sides[:, 3])

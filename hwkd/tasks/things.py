@@ -63,6 +63,16 @@ def decoded(outputs: Floats, *, classes: int) -> Things:
     )
 
 
+def named(things: Things) -> Things:
+    """Return those that are answers: of boxes that share more than half, the surest of any class.
+
+    Average precision counts a right second guess, and is of all; who asks what is there wants each
+    thing once.
+    """
+    kept = _unsuppressed(things.edges, np.zeros_like(things.labels), things.labels >= 0)
+    return _first(kept, things.labels, things.scores, things.edges)
+
+
 def _decoded(outputs: Floats, classes: int, *, has_edges: bool) -> Things:
     count, _, height, width = outputs.shape
     logits = outputs[:, :classes].reshape(count, classes, -1)

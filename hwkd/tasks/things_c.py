@@ -86,22 +86,41 @@ static int32_t lower(int32_t a, int32_t b)
     return a < b ? a : b;
 }
 
-/* Whether a box has a size, and no more than half in common with a surer one of its class. */
+static int64_t area(const model_thing *thing)
+{
+    return length(thing->left, thing->right) * length(thing->top, thing->bottom);
+}
+
+/* Whether two boxes have more than half in common. */
+static int are_one(const model_thing *a, const model_thing *b)
+{
+    const int64_t shared = length(-lower(-a->left, -b->left), lower(a->right, b->right)) *
+                           length(-lower(-a->top, -b->top), lower(a->bottom, b->bottom));
+    return 2 * shared > area(a) + area(b) - shared;
+}
+
+/* Whether a box has a size, and is not one with a surer one of its class. */
 static int is_kept(const model_thing *thing, int32_t cell, const model_thing *things, int32_t count)
 {
-    const int64_t area = length(thing->left, thing->right) * length(thing->top, thing->bottom);
     (void)cell;
-    for (int32_t i = 0; i < count; i++) {
-        const model_thing *other = &things[i];
-        const int64_t theirs =
-            length(other->left, other->right) * length(other->top, other->bottom);
-        const int64_t shared =
-            length(-lower(-thing->left, -other->left), lower(thing->right, other->right)) *
-            length(-lower(-thing->top, -other->top), lower(thing->bottom, other->bottom));
-        if (other->label == thing->label && 2 * shared > area + theirs - shared)
+    for (int32_t i = 0; i < count; i++)
+        if (things[i].label == thing->label && are_one(thing, &things[i]))
             return 0;
+    return area(thing) > 0;
+}
+
+/* Keeps each thing once, as the surest of its classes; returns how many are left. */
+static int32_t named_once(model_thing *things, int32_t count)
+{
+    int32_t named = 0;
+    for (int32_t i = 0; i < count; i++) {
+        int is_new = 1;
+        for (int32_t k = 0; k < named; k++)
+            is_new = is_new && !are_one(&things[i], &things[k]);
+        if (is_new)
+            things[named++] = things[i];
     }
-    return area > 0;
+    return named;
 }
 """
 _CELL_EDGES = """\
@@ -200,6 +219,6 @@ int32_t model_answer(model_thing things[MODEL_MOST_THINGS])
         place(at, thing);
         count += is_kept(thing, at, things, count);
     }}
-    return count;
+    return {"count" if as_points else "named_once(things, count)"};
 }}
 """

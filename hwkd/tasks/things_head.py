@@ -16,7 +16,7 @@ from hwkd.tasks.numbers_out import NumbersOut
 from hwkd.tasks.own_targets import NoCorrection, knowledge_of_its_own
 from hwkd.tasks.thing_loss import thing_loss
 from hwkd.tasks.thing_scores import OVERLAPS, UNITS_PER_PIXEL, Judged, count_errors, f1_errors
-from hwkd.tasks.things import MOST_THINGS, decoded
+from hwkd.tasks.things import MOST_THINGS, Things, decoded, named
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,8 +75,10 @@ class ThingsHead(NoCorrection, NumbersOut):
             outputs, targets, classes=len(self.classes), some_unlabelled=some_unlabelled
         )
 
-    def _judged(self, outputs: Floats, targets: Floats) -> Judged:
-        things = decoded(outputs, classes=len(self.classes))
+    def _seen(self, outputs: Floats) -> Things:
+        return decoded(outputs, classes=len(self.classes))
+
+    def _judged(self, things: Things, targets: Floats) -> Judged:
         return Judged.of(things, targets, as_points=self.as_points)
 
     def _threshold(self, judged: Judged) -> float:
@@ -84,15 +86,20 @@ class ThingsHead(NoCorrection, NumbersOut):
         return judged.best_threshold(OVERLAPS[0]) if chosen is None else chosen
 
     def scores(self, outputs: Floats, targets: Floats, wholes: Ints | None = None) -> Scores:
-        """Return average precisions, and F1 and the error of the count at the threshold."""
+        """Return average precisions, and F1 and the error of the count at the threshold.
+
+        Precisions are of every class that a cell sees in its box, the others of each thing once.
+        """
         del wholes
-        judged = self._judged(outputs, targets)
-        counted = judged.counted(OVERLAPS[0], self._threshold(judged))
+        seen = self._seen(outputs)
+        answers = self._judged(named(seen), targets)
+        counted = answers.counted(OVERLAPS[0], self._threshold(answers))
         found = {
             F1.name: 1.0 - f1_errors(counted).mean(),
             COUNT.name: count_errors(counted).mean(),
         }
         if not self.as_points:
+            judged = self._judged(seen, targets)
             lost = [judged.lost_precision(least).sum() for least in OVERLAPS]
             found |= {MAP50.name: 1.0 - lost[0], MAP50_95.name: 1.0 - sum(lost) / len(lost)}
         # Sums of shares may pass 1 by a rounding.
@@ -103,11 +110,13 @@ class ThingsHead(NoCorrection, NumbersOut):
 
         Of the count it is the difference, in things that a picture has on average.
         """
-        judged, first = self._judged(outputs, targets), self.metrics[0]
+        seen, first = self._seen(outputs), self.metrics[0]
         if first in (MAP50, MAP50_95):
+            judged = self._judged(seen, targets)
             overlaps = OVERLAPS[:1] if first == MAP50 else OVERLAPS
             lost = sum(judged.lost_precision(least) for least in overlaps)
             return np.asarray(lost * len(targets) / len(overlaps), dtype=np.float64)
+        judged = self._judged(named(seen), targets)
         counted = judged.counted(OVERLAPS[0], self._threshold(judged))
         if first == F1:
             return f1_errors(counted)
@@ -126,7 +135,7 @@ class ThingsHead(NoCorrection, NumbersOut):
     ) -> DecisionRecord:
         """Choose the logit from which on things count: that of the best F1."""
         del wholes
-        judged = self._judged(outputs, targets)
+        judged = self._judged(named(self._seen(outputs)), targets)
         threshold = judged.best_threshold(OVERLAPS[0])
         right, seen, there = judged.counted(OVERLAPS[0], threshold).sum(axis=0).tolist()
         false = 1.0 - right / max(1, seen)
@@ -165,7 +174,7 @@ class ThingsHead(NoCorrection, NumbersOut):
         Class (-1 for none), probability, left, top, right and bottom in pixels.
         """
         del inputs
-        things = decoded(outputs, classes=len(self.classes))
+        things = named(self._seen(outputs))
         limit = np.float32(0.0 if self.threshold is None else self.threshold)
         is_seen = (things.labels >= 0) & (things.scores >= limit)
         found = np.zeros((len(outputs), MOST_THINGS, 1 + BOX_VALUES))

@@ -9,7 +9,7 @@ from torch import nn
 
 # What fvcore calls the operators that multiply and accumulate; it also counts normalisation and
 # pooling, which a folded model does not have or does without multiplying.
-_MULTIPLIERS = ("conv", "linear", "matmul", "bmm", "addmm", "einsum")
+_MULTIPLIERS = ("conv", "linear", "matmul", "bmm", "addmm", "einsum", "upsample_bilinear2d")
 
 
 def count_macs(module: nn.Module, input_shape: tuple[int, ...]) -> int:

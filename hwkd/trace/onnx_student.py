@@ -101,7 +101,10 @@ def _begun(source: Source, where: str) -> Reading:
 
 
 def _stage_taps(layers: list[Layer]) -> dict[str, str]:
-    """Name the places that distillation may read: ends of each size of the map, the embedding."""
+    """Name the places that distillation may read: ends of each size of the map, the embedding.
+
+    Where the answer is a map, what it is made of is one, too.
+    """
     shapes = {layer.name: layer.shape for layer in layers}
     ends: list[str] = []
     for layer in layers:
@@ -109,7 +112,9 @@ def _stage_taps(layers: list[Layer]) -> dict[str, str]:
             before, after = shapes.get(name, ()), layer.shape
             if len(before) == 3 and (len(after) != 3 or after[1:] < before[1:]):
                 ends += [name] if max(before[1:]) > 1 and name not in ends else []
-    taps = {f"stage{number}": name for number, name in enumerate(ends, start=1)}
     source = layers[-1].inputs[0]
+    if len(layers[-1].shape) == 3 and source in shapes and source not in ends:
+        ends.append(source)
+    taps = {f"stage{number}": name for number, name in enumerate(ends, start=1)}
     has_embedding = layers[-1].kind == "linear" and source in shapes
     return {**taps, "embedding": source} if has_embedding else taps

@@ -112,7 +112,7 @@ class BatchMaker:
         variation = variation_of(what, inputs.shape[1])
         if variation is not None:
             batch = self._varied(inputs.index_select(0, sample_ids), variation)
-        elif not any(what.shift) and not (what.mirror or what.flip) and what.directions == 1:
+        elif not what.moves_pixels:
             batch = in_fast_layout(inputs.index_select(0, sample_ids))
         elif inputs.dim() == 4:
             height, width = inputs.shape[2:]
@@ -154,6 +154,9 @@ class BatchMaker:
             flipped = torch.rand(count, 1, generator=self.generator) < 0.5
             rows = torch.where(flipped, rows.flip(-1), rows)
         places = rows[:, :, None] * width + columns[:, None, :]
+        if self._augmentation.transposed:
+            is_chosen = torch.rand(count, 1, 1, generator=self.generator) < 0.5
+            places = places.transpose(1, 2).where(is_chosen, places)
         directions = self._augmentation.directions
         if directions == 1:
             return places
@@ -195,7 +198,7 @@ def _picked(inputs: Tensor, sample_ids: Tensor, positions: Tensor) -> Tensor:
     # Of single values, a flat gather is twice as fast as one of rows.
     by_pixel = inputs.permute(0, 2, 3, 1).reshape(samples * height * width, channels)
     table = by_pixel.view(-1) if channels == 1 else by_pixel
-    picked = table.index_select(0, pixels.view(-1)).view(*positions.shape, channels)
+    picked = table.index_select(0, pixels.reshape(-1)).view(*positions.shape, channels)
     return picked.permute(0, 3, 1, 2)
 
 

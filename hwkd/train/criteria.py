@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from hwkd.core.head import Head
 from hwkd.core.signals import Batch
+from hwkd.core.teaching import RepeatsOutputs
 
 
 class Criterion(Protocol):
@@ -42,15 +43,6 @@ class TakesTurns(Protocol):
 
     def turn(self, index: int, module: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted terms of a turn by name."""
-        ...
-
-
-@runtime_checkable
-class RepeatsOutputs(Protocol):
-    """A module that may end by repeating its output in squares."""
-
-    def before_repeats(self, x: Tensor) -> Tensor | None:
-        """Return the output before it is repeated; None if it is not."""
         ...
 
 

@@ -45,17 +45,20 @@ class KeptClass:
         self._says = fitted(self._seen.features(pictures[::2]), answers - self._shares)
         self._plain = self._above_chance(self._asked)
 
-    def by(self, change: Callable[[Tensor], Tensor]) -> bool | None:
+    def by(
+        self, change: Callable[[Tensor], Tensor], *, least_ratio: float = _KEEPS_RATIO
+    ) -> bool | None:
         """Tell whether changed pictures keep their classes; None where nothing names those.
 
         Args:
             change: of pictures, shape [n, channels, height, width].
+            least_ratio: of the accuracy above chance that must be left.
         """
         chance = 1.0 / self._classes
         luck = math.sqrt(chance * (1.0 - chance) / max(1, len(self._asked)))
         if self._plain < _DEVIATIONS * luck or not self._plain:
             return None
-        return self._above_chance(change(self._asked)) >= _KEEPS_RATIO * self._plain
+        return self._above_chance(change(self._asked)) >= least_ratio * self._plain
 
     def _above_chance(self, pictures: Tensor) -> float:
         """Return the balanced accuracy less that of guessing."""

@@ -17,6 +17,7 @@ from hwkd.core.errors import TeacherError
 from hwkd.core.head import Knowledge
 from hwkd.core.progress import Progress
 from hwkd.core.strict_model import StoredInt
+from hwkd.core.teaching import TeacherCriterion
 from hwkd.core.trial import EpochRecord
 from hwkd.train.augment import Augmentation
 from hwkd.train.batches import TensorBatches
@@ -125,6 +126,7 @@ def train_teacher(
     augmentation: Augmentation,
     device: torch.device,
     *,
+    criterion: TeacherCriterion | None = None,
     progress: Progress,
     check: Callable[[], None] = lambda: None,
     clock: Clock = time.monotonic,
@@ -134,6 +136,7 @@ def train_teacher(
     Args:
         data: train split to learn from; the validation split is only looked at in the end.
         training: length, rates and budget.
+        criterion: what is minimised, on the device; None is the labels' loss.
         check: called before every step; raises to stop.
         clock: seconds, monotonic.
 
@@ -158,7 +161,7 @@ def train_teacher(
     result = train_module(
         module,
         TensorBatches([inputs], labels),
-        TaskLoss(data.head),
+        criterion or TaskLoss(data.head),
         config,
         on_epoch=_teller(progress, config, data.head.loss_name, clock),
         check=check,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -28,13 +29,18 @@ _BATCH = 512
 
 @dataclass(frozen=True, kw_only=True)
 class ModuleTeacher(NetworkTeacher):
-    """See `hwkd.train.teacher.Teacher`; the module is in evaluation mode and stays so."""
+    """See `hwkd.train.teacher.Teacher`; the module is in evaluation mode and stays so.
+
+    Attributes:
+        beside: what was trained beside it, see `hwkd.core.teaching.TeacherLesson`.
+    """
 
     kind: TeacherKind
     module: nn.Module = field(repr=False)
     device: torch.device
     precision: Precision = "float32"
     outcome: TeacherOutcome | None = None
+    beside: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
 
     def on(self, device: torch.device) -> ModuleTeacher:
         """Return the teacher on a device; its module is moved."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from hwkd.core.boxes import mirrored_edges
 from hwkd.core.head import OutputKind
-from hwkd.core.signals import swapped
 from hwkd.train.teacher_blocks import ConvNorm, Residual
 from hwkd.train.teacher_maps import maps_net
 
@@ -57,7 +57,7 @@ class MirrorAveraged(nn.Module):
         """Wrap a trained network; the kind says what else a mirror image changes."""
         super().__init__()
         self.net = net
-        self._swaps = None if kind is None else kind.mirror_swaps
+        self._has_edges = kind is not None and bool(kind.edges)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits, shape [batch, classes] or [batch, classes, height, width]."""
@@ -66,9 +66,8 @@ class MirrorAveraged(nn.Module):
         mirrored: Tensor = self.net(inputs.flip(-1))
         if mirrored.dim() == 4:
             mirrored = mirrored.flip(-1)
-        if self._swaps is not None:
-            every = torch.ones(len(mirrored), dtype=torch.bool, device=mirrored.device)
-            mirrored = swapped(mirrored, every, self._swaps)
+        if self._has_edges:
+            mirrored = mirrored_edges(mirrored)
         logits: Tensor = (plain + mirrored) / 2
         return logits
 

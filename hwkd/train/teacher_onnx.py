@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,15 +26,25 @@ _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(d
 
 @dataclass(frozen=True, kw_only=True)
 class OnnxTeacher(NetworkTeacher):
-    """See `hwkd.train.teacher.Teacher`; made by `load_onnx_teacher`."""
+    """See `hwkd.train.teacher.Teacher`; made by `load_onnx_teacher`.
 
+    Attributes:
+        path: of the file.
+        said: name -> text that the file holds about itself.
+        deviations: (mean, deviation) of each output, where it answers in deviations from a mean, as
+            students of values and of pictures do; None answers in units of the target.
+    """
+
+    path: Path
+    said: Mapping[str, str] = field(repr=False)
+    deviations: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     batch: int
     has_fixed_batch: bool
     session: Any = field(repr=False)
     kind: Literal["onnx"] = "onnx"
 
     def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return outputs, of classes before softmax, shape [n, num_outputs]."""
+        """Return outputs, of classes before softmax, shape [n, num_outputs], of maps with sides."""
         source = self.session.get_inputs()[0]
         dtype = _DTYPES[source.type]
         parts = []
@@ -46,10 +57,27 @@ class OnnxTeacher(NetworkTeacher):
                     [batch, np.repeat(batch[-1:], self.batch - examples, axis=0)]
                 )
             outputs = self._run(source.name, np.ascontiguousarray(batch))
-            parts.append(
-                as_outputs(outputs[:examples], self.head, examples=examples, teacher=self.name)
-            )
+            parts.append(self.outputs_of(outputs[:examples]))
         return np.concatenate(parts or [np.empty((0, self.num_outputs), dtype=np.float32)])
+
+    def outputs_of(self, answers: NDArray[Any]) -> NDArray[np.float32]:
+        """Return what the file answers as outputs of the head.
+
+        Raises:
+            TeacherError: if the answers have another shape or are not finite.
+        """
+        if self.deviations is not None:
+            mean, deviation = (
+                np.array(values).reshape(1, -1, *[1] * (answers.ndim - 2))
+                for values in self.deviations
+            )
+            answers = answers * deviation + mean
+        return as_outputs(answers, self.head, examples=len(answers), teacher=self.name)
+
+    def in_deviations(self, mean: tuple[float, ...], deviation: tuple[float, ...]) -> OnnxTeacher:
+        """Return the teacher whose answers are deviations from a mean."""
+        content = hashlib.sha256(f"{self.content} {mean} {deviation}".encode()).hexdigest()
+        return replace(self, deviations=(mean, deviation), content=content)
 
     def _run(self, input_name: str, batch: NDArray[Any]) -> NDArray[Any]:
         try:
@@ -60,7 +88,7 @@ class OnnxTeacher(NetworkTeacher):
                 f"{batch.shape}: {first_line(error)}"
             ) from error
         array: NDArray[Any] = np.asarray(outputs)
-        return array.reshape(len(array), -1) if array.ndim != 2 else array
+        return array if self.head.kind.of_maps else array.reshape(len(array), -1)
 
 
 def load_onnx_teacher(
@@ -106,6 +134,8 @@ def load_onnx_teacher(
         f"{onnxruntime.__version__}",
         head=head,
         seen=seen,
+        path=path,
+        said=dict(session.get_modelmeta().custom_metadata_map),
         batch=batch or _BATCH,
         has_fixed_batch=batch is not None,
         session=session,

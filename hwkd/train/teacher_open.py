@@ -12,6 +12,7 @@ from hwkd.core.errors import TeacherError
 from hwkd.core.head import Head
 from hwkd.core.progress import Progress, silent
 from hwkd.core.teacher_input import is_teacher_file
+from hwkd.core.teaching import TeacherLesson
 from hwkd.train.dataset import Dataset
 from hwkd.train.teacher_answers import AnswersTeacher, load_answers
 from hwkd.train.teacher_input import AS_STUDENTS, SeenInput
@@ -31,6 +32,7 @@ def open_teacher(
     seen: SeenInput = AS_STUDENTS,
     head: Head | None = None,
     training: TeacherTraining | None = None,
+    lesson: TeacherLesson | None = None,
     device: torch.device,
     own_dir: Path | None = None,
     progress: Progress = silent,
@@ -46,6 +48,7 @@ def open_teacher(
         seen: what a teacher of the user's expects.
         head: what the outputs of an ONNX file or a factory mean; None is those of the data.
         training: configuration of the trained teacher; None is the default one.
+        lesson: what one that is trained here brings beside itself; None is nothing.
         own_dir: of a teacher trained here that is not worth keeping for other runs.
         check: called before every training step; raises to stop.
 
@@ -61,6 +64,7 @@ def open_teacher(
             data,
             training or TeacherTraining(),
             device=device,
+            lesson=lesson,
             own_dir=own_dir,
             progress=progress,
             check=check,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -13,10 +13,11 @@ import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from hwkd.core.errors import TeacherError, first_line
 from hwkd.core.progress import Progress, silent
+from hwkd.core.teaching import TeacherCriterion, TeacherLesson
 from hwkd.io.paths import (
     cache_root,
     cache_writes,
@@ -39,6 +40,8 @@ __all__ = ["TeacherTraining", "train_or_load_teacher"]
 _RECIPE_VERSION = 4
 # Also part of it: raise it when the file holds something else.
 _FILE_VERSION = 4
+# Begins the names of what was trained beside a teacher.
+_BESIDE = "beside."
 
 
 def train_or_load_teacher(
@@ -46,6 +49,7 @@ def train_or_load_teacher(
     training: TeacherTraining,
     *,
     device: torch.device,
+    lesson: TeacherLesson | None = None,
     cache_dir: Path | None = None,
     own_dir: Path | None = None,
     progress: Progress = silent,
@@ -59,6 +63,7 @@ def train_or_load_teacher(
 
     Args:
         data: train split to learn from; the validation split only says how good it is.
+        lesson: what it learns beside the labels, and brings; None is nothing.
         cache_dir: holds the weights; None is the user's cache folder.
         own_dir: holds a teacher that is not worth keeping for others, so that the run that has it
             finds it again; None keeps it nowhere.
@@ -71,14 +76,17 @@ def train_or_load_teacher(
     passes = planned_epochs(training, len(data.train.labels))
     chosen = training.augmentation or choose_augmentation(data.train, passes=passes)
     training = replace(training, augmentation=chosen)
-    place = _Place.of(data, training, cache_dir or cache_root() / "teachers", own_dir)
+    named = "" if lesson is None else lesson.name
+    place = _Place.of(data, training, named, cache_dir or cache_root() / "teachers", own_dir)
     with seeded_torch(derive_seed(training.seed, "teacher", "weights")):
         net = build_teacher_net(
             data.input_shape, data.num_outputs, training.net, kind=data.head.kind
         )
+        criterion = None if lesson is None else lesson.build(data.head, data.input_shape)
+    made = _Made(net=net, criterion=criterion)
     was_there = place.stored is not None
     if place.stored is not None:
-        outcome = _load(net, place.stored, place.key)
+        outcome = _load(made, place.stored, place.key)
     else:
         # Its outputs go there, too, wherever its weights go.
         require_writable_cache(place.for_all.parent)
@@ -88,16 +96,47 @@ def train_or_load_teacher(
             training,
             chosen,
             device,
+            criterion=made.criterion,
             progress=progress,
             check=check,
             clock=clock,
         )
         target = place.for_all if outcome.is_worth_keeping else place.for_this_run
         if target is not None:
-            _store(net, target, place.key, outcome)
+            _store(made, target, place.key, outcome)
     teacher = _frozen(net, data, outcome, f"teacher-net {training.net} {data.input_shape}", device)
     name = f"residual network {place.key[:8]}"
-    return replace(teacher, name=name, is_from_cache=was_there)
+    return replace(teacher, name=name, is_from_cache=was_there, beside=made.beside)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """A network, and what is trained beside it."""
+
+    net: nn.Module
+    criterion: TeacherCriterion | None
+
+    @property
+    def beside(self) -> Mapping[str, Tensor]:
+        return {} if self.criterion is None else self.criterion.state()
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all tensors, as a file has them."""
+        beside = {f"{_BESIDE}{name}": tensor for name, tensor in self.beside.items()}
+        every = {**self.net.state_dict(), **beside}
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in every.items()}
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restore `state`.
+
+        Raises:
+            RuntimeError: if a tensor is missing, unexpected or of another shape.
+        """
+        own = {name: t for name, t in tensors.items() if not name.startswith(_BESIDE)}
+        self.net.load_state_dict(own)
+        beside = {n.removeprefix(_BESIDE): t for n, t in tensors.items() if n.startswith(_BESIDE)}
+        if self.criterion is not None:
+            self.criterion.load_state(beside)
 
 
 def _frozen(
@@ -130,10 +169,13 @@ class _Place:
     for_this_run: Path | None
 
     @classmethod
-    def of(cls, data: Dataset, training: TeacherTraining, folder: Path, own: Path | None) -> _Place:
+    def of(
+        cls, data: Dataset, training: TeacherTraining, lesson: str, folder: Path, own: Path | None
+    ) -> _Place:
         """Look it up; one that took all its time serves a short budget, too."""
-        key = _cache_key(data, training)
-        at_leisure = _cache_key(data, replace(training, time_budget_s=None, must_finish=False))
+        key = _cache_key(data, training, lesson)
+        unbound = replace(training, time_budget_s=None, must_finish=False)
+        at_leisure = _cache_key(data, unbound, lesson)
         for_all = folder / f"{key}.safetensors"
         for_this_run = None if own is None else own / f"{key}.safetensors"
         known = (
@@ -147,7 +189,7 @@ class _Place:
         return cls(key=key, stored=None, for_all=for_all, for_this_run=for_this_run)
 
 
-def _cache_key(data: Dataset, training: TeacherTraining) -> str:
+def _cache_key(data: Dataset, training: TeacherTraining, lesson: str) -> str:
     facts = asdict(training)
     # Teachers that were trained before a kind of augmentation was there keep their names.
     for newer in (
@@ -166,25 +208,22 @@ def _cache_key(data: Dataset, training: TeacherTraining) -> str:
     # So do those whose outputs begin at 0, as all once did.
     begins_at = data.head.kind.begins_at
     beginning = [begins_at] if begins_at else []
-    how = [_RECIPE_VERSION, _FILE_VERSION, data.fingerprint, facts, *beginning]
+    learned = [lesson] if lesson else []
+    how = [_RECIPE_VERSION, _FILE_VERSION, data.fingerprint, facts, *beginning, *learned]
     text = json.dumps(how, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _store(net: nn.Module, path: Path, key: str, outcome: TeacherOutcome) -> None:
-    text = outcome.model_dump_json()
-    metadata = {"key": key, "outcome": text, "proof": _proof(key, text, net)}
+def _store(made: _Made, path: Path, key: str, outcome: TeacherOutcome) -> None:
+    text, state = outcome.model_dump_json(), made.state()
+    metadata = {"key": key, "outcome": text, "proof": _proof(key, text, state)}
     with cache_writes(path), written_atomically(path) as temporary:
         # Written by Python, whose errors say what the disk lacks.
-        temporary.write_bytes(save(_portable_state(net), metadata=metadata))
+        temporary.write_bytes(save(state, metadata=metadata))
 
 
-def _portable_state(module: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.cpu().contiguous() for name, tensor in module.state_dict().items()}
-
-
-def _load(module: nn.Module, stored: Path, key: str) -> TeacherOutcome:
-    """Load cached weights into the module and return what their training came to."""
+def _load(made: _Made, stored: Path, key: str) -> TeacherOutcome:
+    """Load cached weights and return what their training came to."""
     try:
         with safe_open(stored, framework="pt") as content:
             metadata = content.metadata() or {}
@@ -193,9 +232,9 @@ def _load(module: nn.Module, stored: Path, key: str) -> TeacherOutcome:
             raise TeacherError(
                 f"{stored}: holds another teacher than its name says; delete it to train again"
             )
-        module.load_state_dict(tensors)
+        made.load(tensors)
         text = metadata["outcome"]
-        if metadata["proof"] != _proof(key, text, module):
+        if metadata["proof"] != _proof(key, text, made.state()):
             raise TeacherError(
                 f"{stored}: damaged teacher in the cache (holds other values than were written); "
                 "delete it to train again"
@@ -215,8 +254,6 @@ def _load(module: nn.Module, stored: Path, key: str) -> TeacherOutcome:
         ) from error
 
 
-def _proof(key: str, text: str, module: nn.Module) -> str:
+def _proof(key: str, text: str, state: Mapping[str, Tensor]) -> str:
     """Return a SHA-256 of all that a cached teacher's file says, 64 hex digits."""
-    return hashlib.sha256(
-        f"{key}\n{text}\n{tensors_digest(module.state_dict())}".encode()
-    ).hexdigest()
+    return hashlib.sha256(f"{key}\n{text}\n{tensors_digest(state)}".encode()).hexdigest()

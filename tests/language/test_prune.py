@@ -42,6 +42,35 @@ def test_compared_states_have_a_control_without_them(place, tmp_path):
     assert "in hidden, attention, values of its layers" in card
 
 
+def test_windows_are_learned_from_several_times_before_a_teacher_is_asked_about_new_ones():
+    windows = Windows(
+        inputs=torch.arange(400)[:, None], labels=torch.zeros(400, 1, dtype=torch.long),
+        tokens=400, characters=400,
+    )  # fmt: skip
+    drawn = []
+
+    def lesson(model, rows):
+        drawn.append(rows)
+        logits = model(torch.zeros(len(rows), 1))[:, None]
+        return logits, logits.square().mean()
+
+    recipe = Recipe(rate=1e-3, batch=8, times=4)
+    train_decoder(torch.nn.Linear(1, 3), windows, recipe, Budget(steps=100), lesson=lesson, seed=0)
+    assert all(len(rows) == len({*rows}) == 8 for rows in drawn)
+    every = [row for rows in drawn for row in rows]
+    counts = np.bincount(every)
+    assert counts.max() == 4
+    assert 200 < len({*every}) < 280  # 800 over 4, and what still waits to be drawn again
+    assert [len({*rows} - {r for before in drawn[:at] for r in before}) for at, rows in
+            enumerate(drawn)][:8] == [8] * 8  # fmt: skip
+    drawn.clear()
+    train_decoder(
+        torch.nn.Linear(1, 3), windows, Recipe(rate=1e-3, batch=8), Budget(steps=50),
+        lesson=lesson, seed=0,
+    )  # fmt: skip
+    assert sorted(row for rows in drawn for row in rows) == list(range(400))
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -17,6 +17,7 @@ from sklearn.datasets import load_digits
 from hwkd.cli.app import main
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
+from hwkd.core.layers_builder import LayersBuilder
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
 from hwkd.io.discovery import discover
@@ -63,6 +64,7 @@ def write_workplace(folder: Path, *, space: str, search: str) -> None:
     write_scenes(folder / "scenes", examples=60)
     write_drawn(folder / "outlines", examples=60)
     _write_streaming(folder / "gestures.onnx")
+    _write_generator(folder / "generator.onnx")
     write_coco(folder / "things", examples=60)
     _write_windows_teacher(folder / "teacher.onnx")
     np.save(folder / "more.npy", generator.uniform(0, 16, size=(64, 8, 8)).astype(np.float32))
@@ -100,6 +102,24 @@ def _write_streaming(path: Path) -> None:
     export_onnx(build_module(layers, seed=0).eval(), layers, path)
     values = np.random.default_rng(0).normal(size=(16, *shape)).astype(np.float32)
     quantise_int8(path, path, values)
+
+
+def _write_generator(path: Path) -> None:
+    """Write a generator that draws levels where its picture is brighter than the mean."""
+    builder = LayersBuilder((1, 16, 16))
+    fine = builder.conv(builder.image, "fine", 8, kernel=3, norm=False, activation="relu")
+    coarse = builder.conv(fine, "coarse", 8, kernel=3, norm=False, activation="relu")
+    builder.conv(coarse, "levels", 1, norm=False)
+    module = build_module(builder.build(), seed=0)
+    state = module.state_dict()
+    for values in state.values():
+        values.zero_()
+    for name in ("fine", "coarse", "levels"):
+        weight = state[f"steps.{name}.core.weight"]
+        weight[0, 0, weight.shape[2] // 2, weight.shape[3] // 2] = 1.0
+    state["steps.levels.core.weight"].mul_(60.0)
+    state["steps.levels.core.bias"].fill_(40.0)
+    export_onnx(module.eval(), module.layers, path)
 
 
 def _write_made(folder: Path) -> None:

@@ -26,7 +26,7 @@ from hwkd.tasks.detect import _DETECT
 from hwkd.tasks.points_head import points_head
 from hwkd.tasks.thing_loss import thing_loss
 from hwkd.tasks.thing_scores import OVERLAPS
-from hwkd.tasks.things import CELL_UNITS, decoded
+from hwkd.tasks.things import CELL_UNITS, decoded, named
 from hwkd.train.augment import Augmentation
 from hwkd.train.batches import BatchMaker
 
@@ -166,15 +166,22 @@ def test_boxes_are_those_of_greedy_suppression():
         assert (things.labels[picture, len(kept) :] == -1).all()
 
 
-def test_boxes_move_with_their_pictures():
+TURNED = {"mirror": True, "flip": True, "transposed": True}
+
+
+@pytest.mark.parametrize(
+    ("turned", "width"),
+    [({"mirror": True}, 48), ({"mirror": True, "flip": True}, 48), (TURNED, 40)],
+)
+def test_boxes_move_with_their_pictures(turned, width):
     random = np.random.default_rng(3)
     boxes = np.zeros((40, 1, 5), np.float32)
     corners = random.integers(12, 20, (40, 2))
     boxes[:, 0, 1:3], boxes[:, 0, 3:] = corners, corners + random.integers(2, 12, (40, 2))
-    pictures = torch.zeros(40, 1, 40, 48)
+    pictures = torch.zeros(40, 1, 40, width)
     for picture, (_, x0, y0, x1, y1) in zip(pictures, boxes[:, 0].astype(int), strict=True):
         picture[:, y0:y1, x0:x1] = 1.0
-    maker = BatchMaker(Augmentation(shift=(8, 8), mirror=True, cells=8), seed=0)
+    maker = BatchMaker(Augmentation(shift=(8, 8), cells=8, **turned), seed=0)
     shown, positions = maker.draw(pictures, torch.arange(40))
     found = moved_boxes(torch.from_numpy(boxes), positions)[:, 0].numpy()
     for picture, (_, x0, y0, x1, y1) in zip(shown, found, strict=True):
@@ -182,14 +189,15 @@ def test_boxes_move_with_their_pictures():
         assert [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1] == [x0, y0, x1, y1]
 
 
-def test_what_a_teacher_says_moves_as_boxes_do():
+@pytest.mark.parametrize("turned", [{"mirror": True}, TURNED])
+def test_what_a_teacher_says_moves_as_boxes_do(turned):
     head, random = HEADS[0], np.random.default_rng(4)
     boxes = torch.from_numpy(some_boxes(random, 60, most=1))
     boxes[:, 0, 0] = 1.0
     # In the middle, away from where cells are repeated or lost.
     boxes[:, 0, 1:3] = 24 + torch.rand(60, 2) * 10
     boxes[:, 0, 3:] = 50 + torch.rand(60, 2) * 20
-    maker = BatchMaker(Augmentation(shift=(8, 8), mirror=True, cells=8), seed=1)
+    maker = BatchMaker(Augmentation(shift=(8, 8), cells=8, **turned), seed=1)
     _, positions = maker.draw(torch.zeros(60, 1, 96, 96), torch.arange(60))
 
     def wanted(given):
@@ -197,11 +205,11 @@ def test_what_a_teacher_says_moves_as_boxes_do():
         owned = found.owned[:, None]
         return torch.cat([found.heat > 0.5, found.edges.where(owned, torch.zeros(()))], 1)
 
-    of_teacher = moved(wanted(boxes), positions, mirror_swaps=head.kind.mirror_swaps)
+    of_teacher = moved(wanted(boxes), positions, edges=head.kind.edges)
     expected = wanted(moved_boxes(boxes, positions))
     same = (of_teacher - expected).abs().amax(dim=(1, 2, 3)) < 1e-4
     # A middle on the line between two cells falls to the other one in a mirror image.
-    assert same.float().mean() > 0.9
+    assert same.float().mean() > 0.8
 
 
 HARNESS = """
@@ -276,7 +284,7 @@ def test_the_c_finds_the_same_things(head, platform, tmp_path):
     values, outputs, (scale, zero), boxes = int8_outputs(np.random.default_rng(5), head, 128)
     decision = head.decide(outputs, boxes)
     found = run_answer(tmp_path, head, values, float(scale), zero, decision, platform)
-    things = decoded(outputs, classes=len(CLASSES))
+    things = named(decoded(outputs, classes=len(CLASSES)))
     is_seen = (things.scores >= np.float32(decision.threshold))[..., np.newaxis]
     expected = np.concatenate([things.labels[..., np.newaxis], things.edges], axis=2)
     np.testing.assert_array_equal(found, np.where(is_seen, expected, [-1, 0, 0, 0, 0]))
@@ -290,7 +298,7 @@ def test_a_build_may_set_another_threshold(head, tmp_path):
     decision = head.decide(outputs, boxes)
     given = (tmp_path, head, values, float(scale), zero, decision, "platform_host.c")
     found = run_answer(*given, defines=["-DMODEL_THRESHOLD=3.0f"])
-    things = decoded(outputs, classes=len(CLASSES))
+    things = named(decoded(outputs, classes=len(CLASSES)))
     assert (found[..., 0] >= 0).sum() == (things.scores >= 3.0).sum() > 0
 
 
@@ -315,6 +323,25 @@ def test_answers_are_in_pixels():
     assert head.answer_text(boxes[0]) == "1 x c"
     assert OVERLAPS[0] == 0.5
     assert CELL_PIXELS * 12 == 96
+
+
+def test_a_thing_is_named_once_and_average_precision_takes_second_guesses():
+    boxes = np.zeros((1, 2, 5), np.float32)
+    boxes[0] = [[2, 16, 24, 48, 64], [0, 60, 24, 90, 64]]
+    wanted = wanted_outputs(torch.from_numpy(boxes), classes=len(CLASSES), grid=(12, 12))
+    heat = 4.0 * (wanted.heat == 1)
+    # Of the first thing, another class is a little surer than its own.
+    heat[:, 1] = 1.1 * heat[:, 2]
+    outputs = torch.cat([heat - 2, wanted.edges], dim=1).numpy()
+    seen = decoded(outputs, classes=len(CLASSES))
+    assert sorted(seen.labels[seen.scores > 0].tolist()) == [0, 1, 2]
+    head = HEADS[0].at(HEADS[0].decide(outputs, boxes))
+    (found,) = head.answers(outputs, np.zeros((1, 1, 96, 96), np.float32))
+    assert found[:3, 0].tolist() == [1, 0, -1]
+    scores = head.scores(outputs, boxes)
+    assert scores["count error"] == 0
+    assert scores["F1"] == pytest.approx(0.5)
+    assert scores["mAP@50"] == pytest.approx(1.0)
 
 
 def test_the_worst_pictures_show_what_is_there_and_what_is_named(tmp_path):

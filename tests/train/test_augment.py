@@ -155,6 +155,16 @@ def test_half_of_the_pictures_are_flipped_upside_down_in_copies_and_in_batches()
         assert 0.4 < is_flipped.mean() < 0.6
 
 
+def test_rows_and_columns_of_half_of_the_pictures_change_places():
+    pictures = np.random.default_rng(0).normal(size=(400, 2, 6, 6)).astype(np.float32)
+    policy = Augmentation(transposed=True)
+    assert policy.changes_inputs
+    for view in copies_of(pictures, policy):
+        is_changed = (view == pictures.swapaxes(2, 3)).all(axis=(1, 2, 3))
+        assert (is_changed | (view == pictures).all(axis=(1, 2, 3))).all()
+        assert 0.4 < is_changed.mean() < 0.6
+
+
 def test_half_of_the_signals_have_the_opposite_sign_in_copies_and_in_batches():
     signals = np.random.default_rng(0).normal(size=(400, 2, 16)).astype(np.float32)
     policy = Augmentation(inverted=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hwkd.tasks.base import Split
 from hwkd.tasks.classification import ClassifyTask
+from hwkd.train.augment import Augmentation, choose_augmentation
 from hwkd.train.symmetry import Symmetry, symmetry_of
 
 RANDOM = np.random.default_rng(0)
@@ -123,6 +126,47 @@ def test_a_flip_is_chosen_where_it_keeps_the_class(quarters, mirror, flip):
     labels = np.arange(1200) % 2
     found = symmetry_of(arrows(np.array(quarters)[labels], labels))
     assert (found.mirror, found.flip, found.directions) == (mirror, flip, 1)
+
+
+def scenes(*, upright):
+    """Pictures with a cross or a T in each, at any place, the T any way up or upright."""
+    labels = np.arange(600) % 2
+    pictures = 0.2 * RANDOM.normal(size=(600, 1, 48, 48)).astype(np.float32)
+    boxes = np.full((600, 2, 5), -1, np.float32)
+    cross, letter = np.zeros((2, 16, 16), np.float32)
+    cross[6:10] = cross[:, 6:10] = letter[:4] = letter[:, 6:10] = 1
+    for picture, own, label in zip(pictures, boxes, labels, strict=True):
+        x, y = RANDOM.integers(0, 32, 2)
+        # The cross is told from an upside-down T by nothing but where the bar is.
+        shown = np.roll(cross, 2, axis=0) if upright else cross
+        if label:
+            shown = letter if upright else np.rot90(letter, int(RANDOM.integers(4)))
+        sign = 1 if upright else RANDOM.choice([-1, 1])
+        picture[0, y : y + 16, x : x + 16] += 2 * sign * shown
+        own[0] = label, x, y, x + 16, y + 16
+    return Split(inputs=pictures, labels=boxes, nature="boxes")
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_scenes_are_turned_where_their_things_keep_their_names(upright):
+    found = symmetry_of(scenes(upright=upright))
+    any_way = not upright
+    assert (found.mirror, found.flip, found.transposed, found.inverted) == (True, *[any_way] * 3)
+    chosen = choose_augmentation(scenes(upright=upright))
+    assert (chosen.flip, chosen.transposed, chosen.inverted) == (any_way,) * 3
+    assert (chosen.shift, chosen.cells) == ((8, 8), 8)
+    brief = choose_augmentation(scenes(upright=upright), passes=5)
+    assert brief == Augmentation(shift=(8, 8), cells=8, mirror=True)
+
+
+def test_things_of_one_class_and_oblong_scenes_say_little():
+    data = scenes(upright=False)
+    boxes = np.where(data.labels[..., :1] >= 0, [0, 1, 1, 1, 1], 1) * data.labels
+    assert symmetry_of(replace(data, labels=boxes.astype(np.float32))) == Symmetry(mirror=True)
+    wide = np.pad(data.inputs, ((0, 0), (0, 0), (0, 0), (0, 8)))
+    assert not symmetry_of(replace(data, inputs=wide)).transposed
+    nothing = np.full_like(data.labels, -1)
+    assert symmetry_of(replace(data, labels=nothing)) == Symmetry(mirror=True)
 
 
 @pytest.mark.parametrize("is_symmetric", [True, False])

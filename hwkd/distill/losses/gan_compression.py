@@ -8,10 +8,18 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from hwkd.core.catalog import METHODS
-from hwkd.core.head import PICTURES
+from hwkd.core.head import PICTURES, Head
 from hwkd.core.signals import Batch, Signal, Views
+from hwkd.core.teaching import TeacherLesson
 from hwkd.distill.adapters import describe_map_adapter, resolve_map_adapters
-from hwkd.distill.adversary import Discriminator, beside_picture, generator_loss, own_loss
+from hwkd.distill.adversary import (
+    JudgedPictures,
+    beside_picture,
+    generator_loss,
+    own_loss,
+    picture_judge,
+    sees_picture,
+)
 from hwkd.distill.kernels import as_maps, at_least_float32, pool_to_common_size
 from hwkd.distill.method import RunShapes, TrainedMethod, both_logits, option
 
@@ -55,11 +63,12 @@ class GanCompression(TrainedMethod):
     """GAN compression (Li et al. 2020): the teacher's pictures, features and a discriminator.
 
     Trains a 1x1 convolution for each pair of layers and a discriminator, which sees the picture
-    that is shown beside the one that is drawn. The teacher brings no discriminator: this one first
-    learns to tell the teacher's pictures from the targets, and judges the student afterwards.
+    that is shown beside the one that is drawn. A teacher that hwkd trains for this learns beside
+    that discriminator, which goes on to judge the student. Any other teacher brings none: then it
+    first learns to tell the teacher's pictures from the targets, and judges the student afterwards.
     """
 
-    gan: float = option(1.0, "weight of the discriminator's judgement", low=0)
+    gan: float = option(10.0, "weight of the discriminator's judgement", low=0)
     reconstruction: float = option(100.0, "weight of the absolute difference", low=0)
     distill: float = option(10.0, "weight of the features' squared differences", low=0)
     adversarial: str = option(
@@ -68,9 +77,10 @@ class GanCompression(TrainedMethod):
     follows: str = option(
         "targets", "whose pictures are drawn after", choices=("targets", "teacher")
     )
-    ahead: float = option(0.2, "share in which it judges the teacher alone", low=0, high=0.9)
+    ahead: float = option(
+        0.2, "share in which it judges the teacher alone, where it is new", low=0, high=0.9
+    )
     width: int = option(16, "channels of the discriminator", low=1, high=512)
-    rate: float = option(0.1, "of the discriminator, beside the student's", above=0, high=10)
 
     name = "gan_compression"
     family = "maps"
@@ -89,6 +99,18 @@ class GanCompression(TrainedMethod):
         """Name the adapter."""
         return describe_map_adapter(channels, teacher_channels)
 
+    def teacher_lesson(self) -> TeacherLesson | None:
+        """Return a training beside the discriminator, which weighs as much as for the student."""
+        weight = self.gan / (self.reconstruction + 1.0 / self.usual_weight)
+        said = f"judged, {self.adversarial}, width {self.width}, weight {weight:g}"
+
+        def build(head: Head, input_shape: tuple[int, ...]) -> JudgedPictures:
+            return JudgedPictures(
+                head, input_shape, weight=weight, width=self.width, adversarial=self.adversarial
+            )
+
+        return TeacherLesson(name=said, build=build)
+
     def build(self, shapes: RunShapes) -> nn.Module:
         """Return the loss with its adapters and its discriminator."""
         return _Compressed(self, shapes)
@@ -98,10 +120,13 @@ class _Compressed(nn.Module):
     def __init__(self, method: GanCompression, shapes: RunShapes) -> None:
         super().__init__()
         self.method = method
-        shown = shapes.inputs if shapes.inputs is not None and len(shapes.inputs) == 3 else (0,)
-        self.sees_picture = shown[0] > 0
+        self.sees_picture = sees_picture(shapes.inputs)
         self.adapters = resolve_map_adapters(shapes.student.features, shapes.teacher.features)
-        self.judge = Discriminator(shapes.classes + shown[0], method.width)
+        self.judge = picture_judge(shapes.classes, shapes.inputs, method.width)
+        self.ahead = method.ahead
+        if shapes.beside_teacher:
+            self.judge.load_state_dict(shapes.beside_teacher)
+            self.ahead = 0.0
 
     def forward(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
         method = self.method
@@ -110,7 +135,7 @@ class _Compressed(nn.Module):
         wanted = theirs if method.follows == "teacher" else real
         picture = batch.inputs if self.sees_picture else None
         made = beside_picture(drawn, picture)
-        is_ahead = batch.epoch_ratio < method.ahead
+        is_ahead = batch.epoch_ratio < self.ahead
         own = own_loss(
             self.judge, beside_picture(theirs.detach(), picture) if is_ahead else made,
             beside_picture(real.detach(), picture), adversarial=method.adversarial, penalty=10.0,
@@ -120,10 +145,10 @@ class _Compressed(nn.Module):
             gan=0.0 if is_ahead else method.gan, reconstruction=method.reconstruction,
             distill=method.distill, adversarial=method.adversarial,
         )  # fmt: skip
-        # The weight of the method is for the sum; a discriminator learns at the loop's own rate.
+        # The weight of the method is for the sum, and not for what the discriminator lowers.
         return {
             method.name: loss,
-            method.auxiliary_terms[0]: own * (method.rate / method.usual_weight),
+            method.auxiliary_terms[0]: own / method.usual_weight,
         }
 
     def _features(self, student: Views, teacher: Views) -> list[tuple[Tensor, Tensor]]:

@@ -27,7 +27,6 @@ class Holistic(TrainedMethod):
     adversarial: str = option("wgan-gp", "losses of both sides", choices=("wgan-gp", "hinge"))
     penalty: float = option(10.0, "weight of the gradient penalty (wgan-gp)", low=0)
     width: int = option(16, "channels of the discriminator", low=1, high=512)
-    rate: float = option(0.1, "of the discriminator, beside the student's", above=0, high=10)
 
     name = "holistic"
     family = "maps"
@@ -64,5 +63,5 @@ class _Judged(nn.Module):
         own = own_loss(self.judge, made, real, adversarial=kind, penalty=self.method.penalty)
         return {
             self.method.name: generator_loss(judged, adversarial=kind),
-            self.method.auxiliary_terms[0]: self.method.rate * own,
+            self.method.auxiliary_terms[0]: own,
         }

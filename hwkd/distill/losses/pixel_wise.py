@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from torch import Tensor
+from torch.nn import functional
 
 from hwkd.core.catalog import METHODS
 from hwkd.core.head import CLASS_MAPS, WeighsClasses
@@ -29,8 +30,9 @@ def pixel_wise_loss(
     """Return T^2 * mean over pictures and positions of the divergence of the student's classes.
 
     Args:
-        student: logits, shape [batch, classes, height, width].
-        teacher: same shape; no gradient flows into it.
+        student: logits, shape [batch, classes, height, width]; of a coarser grid than the teacher,
+            each is for a square or rectangle of it, as if it were repeated there.
+        teacher: logits, likewise; no gradient flows into it.
         temperature: softening divisor, > 0.
         form: "kl", or "cross_entropy", which is larger by the teacher's entropy.
         batch: "mean", or "sum" over pictures.
@@ -45,13 +47,19 @@ def pixel_wise_loss(
         sums over the batch.
     """
     ours, theirs = at_least_float32(student, teacher.detach())
-    last = (maps.movedim(1, -1) for maps in (ours, theirs))
-    lost = SOFT_FORMS[form](*last, temperature=temperature)
+    likely = functional.log_softmax(theirs.contiguous() / temperature, dim=1)
+    wanted = likely.exp()
     if weights:
-        lost = lost * (theirs.softmax(dim=1).movedim(1, -1) @ theirs.new_tensor(weights))
-    total = lost.sum()
-    positions = ours[0, 0].numel()
-    return total / (positions * len(ours) if batch == "mean" else positions)
+        hard = wanted if temperature == 1 else theirs.softmax(dim=1)
+        wanted = wanted * (hard * theirs.new_tensor(weights)[:, None, None]).sum(1, keepdim=True)
+    # What positions of a square want of the one answer that they share is their mean.
+    square = [whole // part for whole, part in zip(theirs.shape[2:], ours.shape[2:], strict=True)]
+    shared = functional.avg_pool2d(wanted, square) if max(square) > 1 else wanted
+    lost = -(shared * functional.log_softmax(ours.contiguous() / temperature, dim=1)).sum()
+    lost = lost / ours[0, 0].numel()
+    if form == "kl":
+        lost = lost + (wanted * likely).sum() / theirs[0, 0].numel()
+    return lost * temperature**2 / (len(ours) if batch == "mean" else 1)
 
 
 @METHODS.register("pixel_wise")
@@ -82,6 +90,7 @@ class PixelWise(LossMethod):
     paper = "Liu et al. 2019, arXiv:1903.04197"
     needs = frozenset({Signal.LOGITS})
     of_kind = CLASS_MAPS
+    in_squares = True
 
     def build(self, shapes: RunShapes) -> Loss:
         """Return the loss, which knows what classes weigh for the labels."""

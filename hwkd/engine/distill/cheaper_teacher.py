@@ -180,7 +180,7 @@ def _own_model(context: SearchContext) -> OwnModel:
         raise ConfigError("the teacher has other classes than the data")
     if context.config.teacher.inputs and set(context.config.teacher.inputs) != {"normalised"}:
         raise ConfigError("the teacher takes inputs at another scale than the student")
-    model = OwnModel.read(path)
+    model = OwnModel.read(path).answering_as(context.data.head)
     if (model.spec.input_shape, model.spec.num_outputs) != (
         context.data.input_shape,
         context.data.num_outputs,

@@ -13,10 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from hwkd.core.errors import ConfigError
+from hwkd.core.head import Head, OutputKind
 from hwkd.core.pipeline_record import PipelineRecord, StepRecord
 from hwkd.core.student import Layers, StudentSpec
 from hwkd.core.teacher_input import TeacherInput
 from hwkd.core.widened import outputs_of
+from hwkd.deploy.student_facts import METADATA_KEY, read_facts
 from hwkd.engine.arms.evaluation import save_student
 from hwkd.engine.arms.orders import ArmOrder
 from hwkd.engine.setup.config import SearchConfig
@@ -24,11 +26,13 @@ from hwkd.engine.setup.stored_student import checked_layers
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.nn.kept_channels import Weights, kept_channels, kept_weights
 from hwkd.nn.moments import match_moments
+from hwkd.trace.onnx_model import open_model
 from hwkd.trace.onnx_student import read_onnx_student
 from hwkd.train.seeding import derive_seed
 from hwkd.train.teacher_input import seen_input
 
 SUFFIX = ".onnx"
+_KERNEL, _BIAS = "core.weight", "core.bias"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +42,13 @@ class OwnModel:
     Attributes:
         layers: its own.
         weights: of its layers.
+        said: what its file says of itself, if hwkd wrote it; "{}" of any other.
     """
 
     spec: StudentSpec
     layers: Layers
     weights: Weights
+    said: str = "{}"
 
     @classmethod
     def read(cls, path: Path) -> OwnModel:
@@ -50,16 +56,16 @@ class OwnModel:
 
         Raises:
             ModelFileError: if it cannot be read, or names the node that no layer stands for.
-            ConfigError: if it has several outputs, or one that is no vector.
+            ConfigError: if it has several outputs, or one that is neither a vector nor a map.
         """
         found = read_onnx_student(path)
         layers = checked_layers(found.layers, where=f"--student {path}")
         shapes = {layer.name: layer.shape for layer in layers.layers}
         outputs = [shapes[name] for name in layers.heads]
-        if len(outputs) != 1 or len(outputs[0]) != 1:
+        if len(outputs) != 1 or len(outputs[0]) not in (1, 3):
             raise ConfigError(
                 f"--student {path}: has outputs of shape {', '.join(map(str, outputs))}; expected "
-                "one vector: export it with the answer of the classifier alone"
+                "one vector or map: export it with that answer alone"
             )
         spec = StudentSpec(
             space=path.stem,
@@ -67,7 +73,39 @@ class OwnModel:
             input_shape=layers.input_shape,
             num_outputs=outputs[0][0],
         )
-        return cls(spec=spec, layers=layers, weights=found.weights)
+        texts = {each.key: each.value for each in open_model(path).metadata_props}
+        said = texts.get(METADATA_KEY, "{}")
+        return cls(spec=spec, layers=layers, weights=found.weights, said=said)
+
+    def answering_as(self, head: Head) -> OwnModel:
+        """Return the model with a last layer that answers as a student of the data does.
+
+        Students of values and of pictures answer in deviations from the mean of their data. So does
+        a file of hwkd's, from that of its own data; any other answers in units of the target.
+
+        Raises:
+            ModelFileError: if what the file says of itself is damaged.
+        """
+        if not head.answer_std:
+            return self
+        facts = read_facts(self.said, where=self.spec.space)
+        own = facts.answer if facts is not None and facts.answer.kind == head.kind.name else None
+        mean, std = np.array(head.answer_mean), np.array(head.answer_std)
+        scale, shift = 1.0 / std, -mean / std
+        if own is not None and own.std:
+            scale, shift = np.array(own.std) / std, (np.array(own.mean) - mean) / std
+        changed = dict(self.weights)
+        for layer in self.layers.layers:
+            if layer.name in self.layers.heads and layer.activation == "none":
+                values = dict(self.weights.get(layer.name, {}))
+                weight, bias = (
+                    ("norm.weight", "norm.bias") if "norm.weight" in values else (_KERNEL, _BIAS)
+                )
+                if weight in values and bias in values:
+                    values[weight] = _along(values[weight], scale)
+                    values[bias] = (values[bias] * scale + shift).astype(np.float32)
+                    changed[layer.name] = values
+        return replace(self, weights=changed)
 
     def fill(self, module: StudentModule, examples: NDArray[np.float32]) -> int:
         """Copy the weights of the layers, or of a narrower module those of its channels.
@@ -93,6 +131,20 @@ class OwnModel:
             rows = {name: torch.from_numpy(channels[name]) for name in kept}
             match_moments(module, whole, rows, torch.from_numpy(examples))
         return len(kept)
+
+    def require_answers(self, kind: OutputKind, *, where: str) -> None:
+        """Refuse a map where the data has one answer for each input, and the other way about.
+
+        Raises:
+            ConfigError: with the shape of its output.
+        """
+        shape = next(e.shape for e in self.layers.layers if e.name in self.layers.heads)
+        if (len(shape) == 3) != kind.of_maps:
+            wanted = "a map" if kind.of_maps else "one vector"
+            raise ConfigError(
+                f"{where}: has an output of shape {shape}; the data has {kind.name}, so expected "
+                f"{wanted}"
+            )
 
     def is_kept(self, layers: Layers) -> bool:
         """Tell whether every layer of a narrower form begins with weights of the model."""
@@ -124,6 +176,11 @@ class OwnModel:
             save_student(module, path)
             found.append(order.model_copy(update={"start_from": str(path)}))
         return found, count
+
+
+def _along(values: NDArray[np.float32], scale: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Multiply along the first axis."""
+    return (values * scale.reshape(-1, *[1] * (values.ndim - 1))).astype(np.float32)
 
 
 def prepared_alike(config: SearchConfig, pipeline: PipelineRecord) -> SearchConfig:

@@ -100,6 +100,8 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
     if model is not None and config.teacher.inputs and not request.teachers:
         config = prepared_alike(config, data.pipeline.record())
         task, data = load_data(config, progress=progress)
+    if model is not None:
+        model.require_answers(data.head.kind, where=f"--student {request.student}")
     if (data.input_shape, data.num_outputs) != (spec.input_shape, spec.num_outputs):
         raise ConfigError(
             f"--student {request.student}: was made for inputs {spec.input_shape} and "

@@ -131,7 +131,7 @@ def _distilled(
         elif resolved.own is not None and context.scheme is None:
             seed, whole = context.config.seed, len(resolved.own.weights)
             examples = context.data.train.inputs[:_EXAMPLES_OF_NORMS]
-            orders, count = resolved.own.begun(
+            orders, count = resolved.own.answering_as(context.data.head).begun(
                 orders, resolved.layers, store.path, seed=seed, examples=examples
             )
             told.note(f"{count} of {whole} layers begin with the weights of {request.student}.")

@@ -17,7 +17,8 @@ from hwkd.distill.checks import logit_methods
 from hwkd.distill.criterion import needed_signals
 from hwkd.distill.sources import AnsweredSource, CachedSource, LiveSource
 from hwkd.distill.spec import WeightedMethod
-from hwkd.distill.taps import Taps, discover_places
+from hwkd.distill.taps import Taps, discover_places, student_places
+from hwkd.engine.setup.read_teacher import read_inside
 from hwkd.engine.setup.transfer import TransferSet
 from hwkd.train.augment import augment
 from hwkd.train.batches import TensorBatches
@@ -25,10 +26,13 @@ from hwkd.train.logit_cache import logits_of_copies
 from hwkd.train.teacher import Teacher
 from hwkd.train.teacher_matched import MatchedTeacher
 from hwkd.train.teacher_module import ModuleTeacher
+from hwkd.train.teacher_onnx import OnnxTeacher
 
 _CACHED = frozenset({Signal.LOGITS})
 _CACHED_OF_MODULE = frozenset({Signal.LOGITS, Signal.EMBEDDING})
 _CHUNK_SAMPLES = 1024
+# On which a file's layers are compared with it.
+_EXAMPLES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +97,25 @@ def teacher_source(
         _refuse_other_classes(matched, needing)
     if can_store and needs <= (_CACHED_OF_MODULE if is_module else _CACHED):
         return _cached_source(teacher, transfer, needs, device=device, progress=progress)
-    if not isinstance(network, ModuleTeacher):
+    examples = np.array(transfer.train.inputs[:_EXAMPLES])
+    if isinstance(network, ModuleTeacher):
+        example = network.seen.of_tensor(torch.from_numpy(examples[:2]).to(device))
+        places = discover_places(network.module, example)
+        if stages:
+            places = replace(places, features=tuple(stages), preactivations=tuple(stages))
+        is_own = network.kind == "trained here"
+        live = LiveSource(
+            network.module, places, needs, shown=network.seen.of_tensor,
+            outputs_of=None if is_own else network.head.of_teacher, beside=network.beside,
+        )  # fmt: skip
+    elif isinstance(network, OnnxTeacher) and not stages:
+        inside = read_inside(network, examples)
+        shown = network.seen.with_channels(last=False).of_tensor
+        live = LiveSource(
+            inside.to(device), student_places(inside.layers), needs, shown=shown,
+            outputs_of=network.outputs_of,
+        )  # fmt: skip
+    else:
         names = ", ".join(entry.method.name for entry in needing)
         others = logit_methods(transfer.head.kind)
         raise TeacherError(
@@ -101,15 +123,6 @@ def teacher_source(
             f"{', '.join(sorted(needs - _CACHED)) or 'its gradients'}; give a torch teacher "
             f"(package.module:factory), let hwkd train one, or use {others}"
         )
-    example = torch.from_numpy(np.array(transfer.train.inputs[:2])).to(device)
-    places = discover_places(network.module, network.seen.of_tensor(example))
-    if stages:
-        places = replace(places, features=tuple(stages), preactivations=tuple(stages))
-    is_own = network.kind == "trained here"
-    live = LiveSource(
-        network.module, places, needs, shown=network.seen.of_tensor,
-        outputs_of=None if is_own else network.head.of_teacher,
-    )  # fmt: skip
     if matched is None:
         return live
     answers = _cached_source(teacher, transfer, _CACHED, device=device, progress=progress)

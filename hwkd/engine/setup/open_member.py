@@ -15,6 +15,8 @@ from hwkd.core.errors import TeacherError
 from hwkd.core.progress import Progress
 from hwkd.core.signals import Signal
 from hwkd.core.teacher_input import ANNOTATOR_FILES, TeacherInput
+from hwkd.core.teaching import TeacherLesson
+from hwkd.deploy.student_facts import METADATA_KEY, read_facts
 from hwkd.engine.setup.annotators import load_annotators
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.methods import configured_methods
@@ -56,6 +58,7 @@ def open_member(
     data: TaskData,
     *,
     training: TeacherTraining,
+    lesson: TeacherLesson | None = None,
     device: torch.device,
     own_dir: Path | None,
     progress: Progress,
@@ -84,11 +87,14 @@ def open_member(
         seen=seen,
         head=ClassesHead(names=names) if names else None,
         training=training,
+        lesson=lesson,
         device=device,
         own_dir=own_dir,
         progress=progress,
         check=check,
     )
+    if isinstance(network, OnnxTeacher):
+        network = _as_it_answers(network, data)
     if not names or isinstance(network, AnswersTeacher):
         return network
     return match_classes(
@@ -131,6 +137,18 @@ def _asks_outputs(config: SearchConfig) -> bool:
     if not methods:
         return True
     return any(Signal.LOGITS in e.method.needs for e in methods if e.method.asks_teacher)
+
+
+def _as_it_answers(teacher: OnnxTeacher, data: TaskData) -> OnnxTeacher:
+    """Return a teacher whose answers are read as its file says, if a student of hwkd's is in it.
+
+    Raises:
+        ModelFileError: if what it says is damaged.
+    """
+    facts = read_facts(teacher.said.get(METADATA_KEY, "{}"), where=str(teacher.path))
+    if facts is None or facts.answer.kind != data.head.kind.name or not facts.answer.std:
+        return teacher
+    return teacher.in_deviations(facts.answer.mean, facts.answer.std)
 
 
 def _from_file(

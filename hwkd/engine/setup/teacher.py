@@ -18,6 +18,7 @@ from hwkd.core.progress import Progress
 from hwkd.core.run_record import TeacherMemberRecord, TeacherRecord
 from hwkd.core.teacher_input import TeacherInput
 from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.open_member import SingleTeacher, Wanted, known_part, open_member
 from hwkd.engine.setup.resolve import load_data
 from hwkd.engine.setup.teacher_doubts import find_doubt
@@ -132,6 +133,8 @@ def open_teachers(
         return TextTeacher(data=data, progress=progress)
     budget_s = wanted.time_budget_s if training_s is None else training_s
     ours, data = _data_of_teachers(config, data, progress)
+    lessons = (entry.method.teacher_lesson() for entry in configured_methods(config) or ())
+    lesson = next((each for each in lessons if each is not None), None)
     members = [
         open_member(
             Wanted(source, weights, expected, classes),
@@ -140,6 +143,7 @@ def open_teachers(
             training=TeacherTraining(
                 seed=config.seed, time_budget_s=budget_s, must_finish=must_finish
             ),
+            lesson=lesson,
             device=device,
             own_dir=own_dir,
             progress=progress,
