@@ -1,4 +1,4 @@
-"""Which pieces of words are worth a number: those that byte pairs grow into, the commonest first."""
+"""Which pieces of words are worth a number: those that byte pairs grow into, common ones first."""
 
 from __future__ import annotations
 
