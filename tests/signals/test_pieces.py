@@ -12,7 +12,7 @@ from hwkd.signals.recipes.texts import PieceNumbers
 from hwkd.signals.steps.pieces import FIRST, UNKNOWN, Pieces
 from hwkd.signals.texts import as_bytes
 
-LEARNED = ["the quick brown fox, jumps!", "unhappily unhappy thinking things", "a test-case; 12*x"]
+LEARNED = ["the quick fox, the the jumps!", "unhappily unhappy thinking things", "a test-case; 12*x"]
 ODD = [
     "THE Quick\tbrown\r\n fox", "zebras overthink 99%", "naïve café 日本語 \u202e\u0301x",
     "🦊🦊 the", "a" * 100, "a" * 101, "\x7f\x01the\x1f", "", "((the))", "ﬁnal İstanbul ẞ",
@@ -23,7 +23,7 @@ def latin(pieces: list[bytes]) -> tuple[str, ...]:
     return tuple(piece.decode("latin-1") for piece in pieces)
 
 
-def step(known: int = 60) -> Pieces:
+def step(known: int = 120) -> Pieces:
     begin, inner = learned_pieces(words_in(text.lower().encode() for text in LEARNED), known)
     return Pieces(begin=latin(begin), inner=latin(inner), count=130, digits=1)
 
