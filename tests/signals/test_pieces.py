@@ -12,7 +12,7 @@ from hwkd.signals.recipes.texts import PieceNumbers
 from hwkd.signals.steps.pieces import FIRST, UNKNOWN, Pieces
 from hwkd.signals.texts import as_bytes
 
-LEARNED = ["the quick fox, the the jumps!", "unhappily unhappy thinking things", "test-case; 12*x"]
+LEARNED = ["the quick fox, the the jumps!", "unhappily unhappy thinking things", "a case; 12*x"]
 ODD = [
     "THE Quick\tbrown\r\n fox", "zebras overthink 99%", "naïve café 日本語 \u202e\u0301x",
     "🦊🦊 the", "a" * 100, "a" * 101, "\x7f\x01the\x1f", "", "((the))", "ﬁnal İstanbul ẞ",
