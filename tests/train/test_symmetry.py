@@ -130,18 +130,19 @@ def test_a_flip_is_chosen_where_it_keeps_the_class(quarters, mirror, flip):
 
 def scenes(*, upright):
     """Pictures with a cross or a T in each, at any place, the T any way up or upright."""
+    random = np.random.default_rng(0)
     labels = np.arange(600) % 2
-    pictures = 0.2 * RANDOM.normal(size=(600, 1, 48, 48)).astype(np.float32)
+    pictures = 0.2 * random.normal(size=(600, 1, 48, 48)).astype(np.float32)
     boxes = np.full((600, 2, 5), -1, np.float32)
     cross, letter = np.zeros((2, 16, 16), np.float32)
     cross[6:10] = cross[:, 6:10] = letter[:4] = letter[:, 6:10] = 1
     for picture, own, label in zip(pictures, boxes, labels, strict=True):
-        x, y = RANDOM.integers(0, 32, 2)
+        x, y = random.integers(0, 32, 2)
         # The cross is told from an upside-down T by nothing but where the bar is.
         shown = np.roll(cross, 2, axis=0) if upright else cross
         if label:
-            shown = letter if upright else np.rot90(letter, int(RANDOM.integers(4)))
-        sign = 1 if upright else RANDOM.choice([-1, 1])
+            shown = letter if upright else np.rot90(letter, int(random.integers(4)))
+        sign = 1 if upright else random.choice([-1, 1])
         picture[0, y : y + 16, x : x + 16] += 2 * sign * shown
         own[0] = label, x, y, x + 16, y + 16
     return Split(inputs=pictures, labels=boxes, nature="boxes")
