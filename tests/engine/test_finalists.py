@@ -19,7 +19,7 @@ def completed():
 
 
 def ranked(completed, *candidates):
-    """Return records with the errors, weights and passes given."""
+    """Return records with the errors, multiply-accumulates and passes given."""
     return tuple(
         record.model_copy(
             update={
@@ -27,10 +27,10 @@ def ranked(completed, *candidates):
                 "objective": record.objective.model_copy(
                     update={"task_error": error, "value": error, "divergence": 0.0}
                 ),
-                "cost": replace(record.cost, params=weights),
+                "cost": replace(record.cost, macs=macs),
             }
         )
-        for record, (error, weights, *passes) in zip(completed, candidates, strict=False)
+        for record, (error, macs, *passes) in zip(completed, candidates, strict=False)
     )
 
 

@@ -18,15 +18,12 @@ _ERROR_BY_PASSES = 0.15
 def finalists(
     ranked: Sequence[TrialRecord], goal: ObjectiveConfig, *, validation_samples: int
 ) -> tuple[TrialRecord, ...]:
-    """Put the network of most weights that may be as good as the best one in second place.
+    """Put the largest network that may be as good as the best one in second place.
 
     Large networks gain more from a full training than brief trainings show, which often end early
     for them: of 27 students of 54,000 pictures a plain one of .42 million multiply-accumulates was
     best after 9 passes, with a validation error of .0807, and a residual one of 2.28 million, after
     8, the sixth with .0823. Trained for ten minutes they reached .924 and .928 on the test set.
-    Weights say how much a long training can hold; multiply-accumulates, how long a pass takes: of
-    14 detectors they chose one of 44,000 weights at fine positions with an mAP@50 of .30 after 2
-    passes, and not one of 54,000 with .38 after 3 (the best, of 26,000, had .44 after 6).
 
     Args:
         ranked: completed trials, best first; at least one.
@@ -42,9 +39,9 @@ def finalists(
     deviation = error_weight(goal) * math.sqrt(error * (1.0 - error) / validation_samples)
     reach = judged_value(goal, best.objective) + expected_luck(len(ranked), deviation)
     largest = max(
-        (r for r in others if _at_passes_of(best, r, goal) <= reach), key=_weights, default=None
+        (r for r in others if _at_passes_of(best, r, goal) <= reach), key=_macs, default=None
     )
-    if largest is None or _weights(largest) <= _weights(best):
+    if largest is None or _macs(largest) <= _macs(best):
         return tuple(ranked)
     return (best, largest, *(record for record in others if record is not largest))
 
@@ -63,5 +60,5 @@ def _passes(record: TrialRecord) -> float:
     return max(1e-9, len(record.epochs) if record.epochs_made is None else record.epochs_made)
 
 
-def _weights(record: TrialRecord) -> int:
-    return 0 if record.cost is None else record.cost.params
+def _macs(record: TrialRecord) -> int:
+    return 0 if record.cost is None else record.cost.macs
