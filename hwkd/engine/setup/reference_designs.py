@@ -225,7 +225,7 @@ REFERENCE_DESIGNS = (
         choices=_pyramid(1, 1, 5, convolutions="dense"),
         is_first=True,
     ),
-    # In the same search one such, 20 channels at the cells, had an mAP@50 on validation of .30 after
+    # In the same search one with 20 channels at the cells had an mAP@50 on validation of .30 after
     # two passes and .617 after 53; the best of the former, .443 after six and .553 after 78.
     ReferenceDesign(
         name="cells that look around, from finer maps",
