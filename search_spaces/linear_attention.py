@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import log
 from typing import Literal, TypeAlias
 
+from hwkd.core.attention import append_linear_attention
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.layers_builder import LayersBuilder, is_tiny, max_stages
 from hwkd.core.room import Room
@@ -81,7 +82,7 @@ class AttentionSpace(Space):
             x = builder.add(x, local, f"{name}_local_skip")
             heads, key_dim = int(p["heads"]), int(p["key_dim"])
             if self.attention == "linear":
-                mixed = _linear(builder, x, name, heads=heads, key_dim=key_dim)
+                mixed = append_linear_attention(builder, x, name, heads=heads, key_dim=key_dim)
             else:
                 window = int(p["window"])
                 mixed = _local(builder, x, name, heads=heads, key_dim=key_dim, window=window)
@@ -112,23 +113,6 @@ def _separable(
         return builder.conv(x, f"{name}_project", channels, activation=activation)
     x = builder.conv(x, f"{name}_project", channels)
     return builder.add(source, x, f"{name}_skip", activation=activation)
-
-
-def _linear(builder: LayersBuilder, source: str, name: str, *, heads: int, key_dim: int) -> str:
-    """Append (values x keys') x queries, a map of the source's shape."""
-    dim, height, width = builder.shape(source)
-    positions = height * width
-    keys_shape = (heads, key_dim, positions)
-    queries = builder.conv(source, f"{name}_query", heads * key_dim, activation="relu6")
-    queries = builder.reshape(queries, f"{name}_query_heads", keys_shape)
-    keys = builder.conv(source, f"{name}_key", heads * key_dim, activation="relu6")
-    keys = builder.reshape(keys, f"{name}_key_heads", keys_shape)
-    keys = builder.transpose(keys, f"{name}_key_transposed", (0, 2, 1))
-    values = builder.conv(source, f"{name}_value", dim)
-    values = builder.reshape(values, f"{name}_value_heads", (heads, dim // heads, positions))
-    memory = builder.matmul(values, keys, f"{name}_memory")
-    mixed = builder.matmul(memory, queries, f"{name}_mixed")
-    return builder.reshape(mixed, f"{name}_mixed_map", (dim, height, width))
 
 
 def _local(

@@ -1,8 +1,8 @@
-"""A teacher of masks: a network that knows ImageNet, with levels trained on the data behind it.
+"""A teacher of scenes: a network that knows ImageNet, with levels trained on the data behind it.
 
-python -m tools.scene_teacher DATA OUT.onnx [--passes 8] [--seed 0]
+python -m tools.scene_teacher DATA OUT.onnx [--task segment|detect] [--passes 8] [--seed 0]
 
-DATA is a folder for `--task segment` with pictures in colour. The network (`tools.efficient_lite`)
+DATA is a folder for the task, with pictures in colour or grey. The network (`tools.efficient_lite`)
 sees them enlarged and is not trained; what it sees in the pictures of the train split and in their
 mirror images is computed once, 200 kB each in a temporary file. OUT takes values as they are
 stored, so that it teaches by `--teacher OUT --teacher-input raw`.
@@ -41,22 +41,33 @@ _BATCH, _OPSET = 16, 17
 _PASSES, _RATE, _DECAY, _DROPOUT, _WARMUP = 8, 3e-3, 0.02, 0.2, 0.15
 
 
-def make_scene_teacher(data: Path, out: Path, *, passes: int = _PASSES, seed: int = 0) -> None:
+def make_scene_teacher(
+    data: Path, out: Path, *, task: str = "segment", passes: int = _PASSES, seed: int = 0
+) -> None:
     """Train the levels and write the teacher.
+
+    Args:
+        task: "segment" or "detect", whose outputs have a position for each cell.
 
     Raises:
         ValueError: if the package cannot be had.
     """
     discover("hwkd.tasks")
-    scenes = TASKS.get("segment").data(data, AS_USUAL)
+    scenes = TASKS.get(task).data(data, AS_USUAL)
     raw = seen_input(TeacherInput.parse("raw"), scenes.pipeline.record())
-    network = _Enlarged(pretrained_lite(downloaded))
+    height, width = scenes.input_shape[1:]
+    side = scenes.head.kind.cell_pixels
+    cells = (height // side, width // side) if side > 1 else None
+    network = _Enlarged(pretrained_lite(downloaded), cells)
+    channels = CHANNELS[1:] if cells else CHANNELS
     with tempfile.TemporaryDirectory() as folder:
         seen = _seen(network, scenes.train.inputs, raw.of_array, Path(folder))
-        masks = torch.from_numpy(np.asarray(scenes.train.labels))
+        targets = torch.from_numpy(np.asarray(scenes.train.labels))
         torch.manual_seed(seed)
-        levels = nn.Sequential(Levels(CHANNELS, scenes.num_outputs), _Sized(masks.shape[1:]))
-        _train(levels, seen, masks, scenes.head, passes, seed)
+        says = Levels(channels, scenes.num_outputs)
+        scenes.head.kind.begin(says.says[0].bias)
+        levels = nn.Sequential(says, _Sized(cells or (height, width)))
+        _train(levels, seen, targets, scenes.head, passes, seed)
     write_teacher(nn.Sequential(network, levels), scenes.input_shape, out)
 
 
@@ -89,15 +100,14 @@ class Levels(nn.Module):
             channels: of the maps, the largest map first.
         """
         super().__init__()
+        widths = _WIDTHS[-len(channels) :]
         self.given = nn.ModuleList(nn.BatchNorm2d(count, affine=False) for count in channels)
         self.look = nn.ModuleList(
-            _conv(count, width, 1) for count, width in zip(channels, _WIDTHS, strict=True)
+            _conv(count, width, 1) for count, width in zip(channels, widths, strict=True)
         )
-        self.narrow = nn.ModuleList(
-            nn.Conv2d(coarse, fine, 1) for fine, coarse in pairwise(_WIDTHS)
-        )
-        self.join = nn.ModuleList(_conv(width, width, 3) for width in _WIDTHS)
-        self.says = nn.ModuleList(nn.Conv2d(width, classes, 1) for width in _WIDTHS)
+        self.narrow = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in pairwise(widths))
+        self.join = nn.ModuleList(_conv(width, width, 3) for width in widths)
+        self.says = nn.ModuleList(nn.Conv2d(width, classes, 1) for width in widths)
 
     def forward(self, seen: Sequence[Tensor]) -> Tensor:
         """Return logits of the size of the largest map."""
@@ -117,17 +127,24 @@ class Levels(nn.Module):
 
 
 class _Enlarged(nn.Module):
-    """Shows a network pictures of `_SIDE` pixels a side."""
+    """Shows a network pictures of `_SIDE` pixels a side, grey ones in three equal colours.
 
-    def __init__(self, network: nn.Module) -> None:
+    Where outputs are of cells, the maps are brought to as many positions, and to halves of that.
+    """
+
+    def __init__(self, network: nn.Module, cells: tuple[int, int] | None = None) -> None:
         super().__init__()
         self.network = network
+        self._cells = cells
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
-        found: list[Tensor] = self.network(
-            functional.interpolate(pictures, (_SIDE, _SIDE), mode="bilinear", align_corners=False)
-        )
-        return found
+        large = _resized(pictures, (_SIDE, _SIDE))
+        found: list[Tensor] = self.network(large.expand(-1, 3, -1, -1))
+        if self._cells is None:
+            return found
+        height, width = self._cells
+        sizes = ((height // 2**times, width // 2**times) for times in range(len(found) - 1))
+        return [_resized(maps, size) for maps, size in zip(found[1:], sizes, strict=True)]
 
 
 class _Sized(nn.Module):
@@ -138,7 +155,16 @@ class _Sized(nn.Module):
         self.size = tuple(size)
 
     def forward(self, maps: Tensor) -> Tensor:
-        return functional.interpolate(maps, self.size, mode="bilinear", align_corners=False)
+        return _resized(maps, self.size)
+
+
+def _resized(maps: Tensor, size: tuple[int, ...]) -> Tensor:
+    height, width = maps.shape[2:]
+    if (height, width) == tuple(size):
+        return maps
+    # By factors and not to a size, behind which torch's exporter knows no number of channels.
+    factors = (size[0] / int(height), size[1] / int(width))
+    return functional.interpolate(maps, scale_factor=factors, mode="bilinear", align_corners=False)
 
 
 def _conv(before: int, after: int, kernel: int) -> nn.Sequential:
@@ -173,13 +199,13 @@ def _seen(
 def _train(
     levels: nn.Module,
     seen: Sequence[NDArray[np.float16]],
-    masks: Tensor,
+    targets: Tensor,
     head: Head,
     passes: int,
     seed: int,
 ) -> None:
     random = np.random.default_rng(seed)
-    steps = passes * (len(masks) // _BATCH)
+    steps = passes * (len(targets) // _BATCH)
     optimizer = torch.optim.AdamW(levels.parameters(), lr=_RATE, weight_decay=_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=_RATE, total_steps=steps, pct_start=_WARMUP
@@ -187,12 +213,12 @@ def _train(
     rows = np.array([], np.int64)
     for _ in range(steps):
         if len(rows) < _BATCH:
-            rows = random.permutation(len(masks))
+            rows = random.permutation(len(targets))
         drawn, rows = np.sort(rows[:_BATCH]), rows[_BATCH:]
         shown = [torch.from_numpy(maps[drawn].astype(np.float32)) for maps in seen]
         with torch.autocast("cpu", torch.bfloat16):
             said = levels([maps.contiguous(memory_format=torch.channels_last) for maps in shown])
-        loss = head.loss(said.float(), masks[drawn])
+        loss = head.loss(said.float(), targets[drawn])
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
@@ -203,10 +229,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--task", choices=("segment", "detect"), default="segment")
     parser.add_argument("--passes", type=int, default=_PASSES)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    make_scene_teacher(given.data, given.out, passes=given.passes, seed=given.seed)
+    make_scene_teacher(given.data, given.out, task=given.task, passes=given.passes, seed=given.seed)
     print(f"written: {given.out}")
     return 0
 

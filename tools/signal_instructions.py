@@ -29,7 +29,7 @@ from hwkd.core.core_file import Core
 from hwkd.deploy.toolchain import Tools, find_tools, run_tool
 from hwkd.io.core_files import core_names, load_core
 from hwkd.signals.pipeline import Pipeline, shapes_of
-from hwkd.signals.work import BASE, MOTION, SPECTRA, TEXTS, kinds_of, work_of
+from hwkd.signals.work import BASE, MOTION, PIECES, SPECTRA, TEXTS, kinds_of, work_of
 
 FILE = Path(__file__).parents[1] / "hwkd" / "signals" / "instructions.json"
 _SOUND, _MOTION = 16000.0, 50.0
@@ -80,6 +80,12 @@ _TEXT_CASES = tuple(
         ("words", "known=800,buckets=200"),
         ("word-codes", "count=96,size=32"),
         ("bytes", "count=250,size=32"),
+        ("byte-ids", "count=96"),
+        ("pieces", "known=250,count=200"),
+        ("byte-ids", "count=256"),
+        ("pieces", "known=1000,count=128"),
+        ("pieces", "known=3000,count=800"),
+        ("pieces", "known=600,count=160"),
     )
 )
 # A pipeline as a program of its own.
@@ -150,7 +156,17 @@ def _counted_texts(
     return {
         "units": units,
         "code": _fitted(code, rest_code)[0],
-        "error": {TEXTS: round(max(off), 4)},
+        "error": {
+            name: round(
+                max(
+                    one
+                    for one, run in zip(off, runs, strict=True)
+                    if (run.pipeline.steps[0].kind == PIECES) is (name == PIECES)
+                ),
+                4,
+            )
+            for name in (TEXTS, PIECES)
+        },
     }
 
 
@@ -163,7 +179,9 @@ def _text_cases() -> list[tuple[Pipeline, NDArray[Any]]]:
     cases = []
     for text, shape, rate_hz in _TEXT_CASES:
         texts = _texts(2, shape[1])
-        cases.append((pipeline_of(text, shape, rate_hz, count=16)[0], texts))
+        # Pieces are those of texts like these, as those of a training are.
+        given = _texts(50, shape[1]) if text.startswith(PIECES) else None
+        cases.append((pipeline_of(text, shape, rate_hz, count=16, given=given)[0], texts))
     return cases
 
 

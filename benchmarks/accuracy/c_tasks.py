@@ -1,10 +1,11 @@
-"""Is the exported C of a detector, a segmenter and a text model what was trained, answers included?
+"""Is the exported C of a detector, a segmenter and two text models what was trained, with answers?
 
 python -m benchmarks.accuracy.c_tasks [--runs FOLDER] [--inputs 128] [--epochs 4]
-    [--only detect|segment|text | --quick]
+    [--only detect|segment|text|pieces | --quick]
 
 One student of each task is searched for, briefly and on few scenes (`tools.scene_data`) and news
-(`tools.text_data`); runs that lie in --runs, called as the tasks, are taken as they are. On an
+(`tools.text_data`), of these one of weights of words and one that looks pieces of words up in a
+table; runs that lie in --runs, called so, are taken as they are. On an
 emulated Cortex-M7, for examples of the test split:
 
 1. `hwkd verify`: outputs, every layer, and the features of texts;
@@ -45,6 +46,10 @@ from tools.scene_data import make_detect, make_segment
 _CORE = "cortex-m7"
 _SCENES = {"train": 600, "val": 128, "test": 128}
 _UNITS_PER_PIXEL = CELL_UNITS // 8
+# Name of a run -> task, and features where they are not the task's own.
+_MODELS: dict[str, tuple[str, str | None]] = {
+    **{task: (task, None) for task in ANSWERS}, "pieces": ("text", "pieces"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,20 +70,22 @@ class Row:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=Path, help="folder with runs called detect, segment, text")
+    parser.add_argument("--runs", type=Path, help="folder with runs called as --only names them")
     parser.add_argument("--inputs", type=int, default=128)
     parser.add_argument("--epochs", type=int, default=4, help="of a search's full training")
-    parser.add_argument("--only", choices=sorted(ANSWERS))
+    parser.add_argument("--only", choices=sorted(_MODELS))
     parser.add_argument("--quick", action="store_true", help="8 inputs")
     given = parser.parse_args()
     inputs = 8 if given.quick else given.inputs
     with tempfile.TemporaryDirectory() as folder:
         rows = []
-        for task in [given.only] if given.only else ANSWERS:
+        for name in [given.only] if given.only else _MODELS:
             runs = given.runs or Path(folder) / "runs"
-            if not (run := runs / task).exists():
-                _search(task, runs / "data" / task, run, given.epochs)
-            rows.append(_checked(task, run, Path(folder) / task, inputs))
+            task, features = _MODELS[name]
+            if not (run := runs / name).exists():
+                _search(task, features, runs / "data" / name, run, given.epochs)
+            row = _checked(task, run, Path(folder) / name, inputs)
+            rows.append(replace(row, task=name))
             print(rows[-1], flush=True)
     targets = [
         count(f"{row.task}: of {total:,} {what}, other", other, 0)
@@ -94,7 +101,7 @@ def main() -> int:
     return report(targets, {"inputs of each": inputs})
 
 
-def _search(task: str, data: Path, out: Path, epochs: int) -> None:
+def _search(task: str, features: str | None, data: Path, out: Path, epochs: int) -> None:
     """Search for one student, on data that is made."""
     data.parent.mkdir(parents=True, exist_ok=True)
     if task == "text":
@@ -102,8 +109,8 @@ def _search(task: str, data: Path, out: Path, epochs: int) -> None:
     else:
         (make_detect if task == "detect" else make_segment)(data, scenes=_SCENES)
     hwkd.search(
-        _CORE, runtime="hwkd-c", task=task, data=data, methods=["none"], trials=1,
-        full_epochs=epochs, workers=1, out=out,
+        _CORE, runtime="hwkd-c", task=task, data=data, features=features, methods=["none"],
+        trials=1, full_epochs=epochs, workers=1, out=out,
     )  # fmt: skip
 
 

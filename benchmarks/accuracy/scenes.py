@@ -7,7 +7,7 @@ python -m benchmarks.accuracy.scenes [--only detect|count|segment] [--data FOLDE
 Data comes from `tools.make_task_data`; a folder with the name of a task below `--data` is not made
 again. Each task is searched on `cortex-m7` within its weights, with labels alone; what is judged is
 the int8 file on the test split. With --taught a network that knows ImageNet (`tools.scene_teacher`)
-teaches the outlines, and what it gained over the best control is judged, too.
+teaches boxes and outlines, and what it gained over the best control is judged, too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tools.scene_teacher import as_teacher, make_scene_teacher
 
 _MOST_WEIGHTS = {"detect": "60kB", "count": "60kB", "segment": "30kB"}
 _WANTED = {"detect": ("mAP@50", 0.50), "count": ("F1", 0.80), "segment": ("mean IoU", 0.45)}
-_TEACHERS = {"segment": make_scene_teacher}
+_TAUGHT = ("detect", "segment")
 _GAIN = "gain of the teacher over the best control"
 _WORDS = {
     "detect": "boxes of five classes, 96x96 grey, 60 kB",
@@ -41,7 +41,7 @@ def main() -> int:
     parser.add_argument("--only", choices=sorted(_WANTED))
     parser.add_argument("--data", type=Path, help="where folders of the tasks are, or are made")
     add_effort(parser)
-    parser.add_argument("--taught", action="store_true", help="teach outlines")
+    parser.add_argument("--taught", action="store_true", help="teach boxes and outlines")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int)
     parser.add_argument("--out", type=Path, help="where the folders of the runs are kept")
@@ -67,10 +67,10 @@ def _searched(task: str, place: Path, out: Path, arguments: argparse.Namespace) 
     if not data.is_dir():
         make_task_data(task, data)
     effort = effort_of(arguments)
-    if arguments.taught and task in _TEACHERS:
+    if arguments.taught and task in _TAUGHT:
         teacher = out.parent / f"{task}_teacher.onnx"
         teacher.parent.mkdir(parents=True, exist_ok=True)
-        _TEACHERS[task](data, teacher)
+        make_scene_teacher(data, teacher, task=task)
         effort |= as_teacher(teacher)
     else:
         effort["methods"] = ["none"]

@@ -152,7 +152,22 @@ def remainders() -> Layers:
     return b.build()
 
 
+def lookups() -> Layers:
+    """Return rows of tables, short and long, of numbers of one digit to three, and no more."""
+    b = LayersBuilder((4, 6, 16))
+    sizes = (
+        (1, 256, 4), (2, 32, 16), (3, 8, 24), (1, 64, 9), (2, 16, 48), (4, 4, 32), (1, 16, 1),
+        (2, 8, 7),
+    )  # fmt: skip
+    for digits, base, features in sizes:
+        name = f"rows_of_{features}"
+        numbers = b.reshape("input", f"numbers_of_{features}", (384 // digits, digits))
+        b.embedding(numbers, name, features, base=base)
+    return b.build(*(f"rows_of_{features}" for _, _, features in sizes))
+
+
 COUNTED: dict[str, Callable[[], Layers]] = {
     "maps": maps, "poolings": poolings, "groups": groups, "depthwise": depthwise, "small": small,
     "sequences": sequences, "remainders": remainders,
+    "lookups": lookups,
 }  # fmt: skip

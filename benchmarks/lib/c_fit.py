@@ -66,6 +66,7 @@ _COUNTED: dict[str, dict[str, float]] = {
     "product": {"output": 20, "run": 10, "call": 100},
     "softmax_rows": {"output": 40, "row": 40, "call": 100},
     "layer_norm": {"output": 35, "row": 150, "call": 100},
+    "lookup": {"output": 3, "digit": 10, "row": 30, "call": 50},
 }
 # Classes that the finer ones above leave nothing to.
 _REPLACED = ("pointwise", "conv", "depthwise", "dense", "softmax")

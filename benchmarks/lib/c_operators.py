@@ -17,7 +17,7 @@ _OWN = {
     "RESIZE_NEAREST_NEIGHBOR": "Resize", "RESIZE_BILINEAR": "Resize",
     "TRANSPOSE_CONV": "ConvTranspose", "BATCH_MATMUL": "MatMul",
     "LAYER_NORM": "LayerNormalization", "SOFTMAX": "Softmax", "MUL": "Mul",
-    "HARD_SWISH": "HardSwish", "HARD_SIGMOID": "HardSigmoid",
+    "GATHER_ND": "GatherND", "HARD_SWISH": "HardSwish", "HARD_SIGMOID": "HardSigmoid",
 }  # fmt: skip
 _PUBLISHED = {
     "MAX_POOL_2D": "MaxPool", "AVERAGE_POOL_2D": "AveragePool", "ADD": "Add",
@@ -25,7 +25,7 @@ _PUBLISHED = {
     "MEAN": "GlobalAveragePool",
 }  # fmt: skip
 # Their shapes are those of matrices and stay in their order.
-_OF_MATRICES = {"BATCH_MATMUL", "LAYER_NORM", "SOFTMAX", "TRANSPOSE"}
+_OF_MATRICES = {"BATCH_MATMUL", "GATHER_ND", "LAYER_NORM", "SOFTMAX", "TRANSPOSE"}
 
 
 def row_of(op: Op, graph: OpGraph) -> tuple[str, ...]:

@@ -56,7 +56,14 @@ class FeatureRun:
         return len(self.signals) * int(self.pipeline.apply(self.signals[:1]).shape[-1])
 
 
-def pipeline_of(text: str, shape: tuple[int, int], rate_hz: float, *, count: int) -> Any:
+def pipeline_of(
+    text: str,
+    shape: tuple[int, int],
+    rate_hz: float,
+    *,
+    count: int,
+    given: NDArray[Any] | None = None,
+) -> Any:
     """Return a pipeline with signals that try it.
 
     Args:
@@ -64,14 +71,16 @@ def pipeline_of(text: str, shape: tuple[int, int], rate_hz: float, *, count: int
         shape: channels and samples.
         rate_hz: samples per second.
         count: of signals.
+        given: which it is fitted to; None makes some.
     """
     recipe = features_named(text)
     front = recipe.steps(shape, rate_hz)
     signals: NDArray[Any] = tried_signals(count, *shape)
     if isinstance(front[0], TextStep):
         signals = tried_texts(count, shape[1])
+    signals = signals if given is None else given
     if isinstance(recipe, FittedFeatures):
-        front = recipe.fitted(signals, np.arange(count) % 2)
+        front = recipe.fitted(signals, np.arange(len(signals)) % 2)
     values = applied(front, signals).astype(np.float64)
     fitted = Standardise.of(values.mean(axis=(0, 2)).tolist(), values.std(axis=(0, 2)).tolist())
     pipeline = Pipeline(

@@ -64,6 +64,7 @@ WORK: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "product": ("output", "run", "call"),
         "softmax_rows": ("output", "row", "call"),
         "layer_norm": ("output", "row", "call"),
+        "lookup": ("output", "digit", "row", "call"),
     }
 )  # fmt: skip
 

@@ -19,6 +19,8 @@ from hwkd.core.student import Layer
 # Of an ONNX node: whole numbers are stored as int64, others as float32.
 Operand: TypeAlias = float | tuple[int, ...] | tuple[float, ...]
 Shape: TypeAlias = tuple[int, ...]
+# Powers of two that a byte holds a digit of: what a lookup does takes no division.
+DIGIT_BASES = tuple(2**bits for bits in range(1, 9))
 Rounding: TypeAlias = Literal["scaled", "product", "real"]
 
 
@@ -44,7 +46,8 @@ class Kind:
         operands: constants that the ONNX node of a layer reads, by name.
         constants: elements of a layer's operands that take room beside it in flash.
         weights: elements of a layer's weights, from it and the shape of its (first) input without
-            batch; a layer with weights has one bias for each channel, and takes a normalisation.
+            batch; a layer with weights has one bias for each channel and takes a normalisation, but
+            for a lookup.
         macs: multiply-accumulates of a layer for batch 1, from the same.
         rounding: how the int8 result of a layer follows from its int8 operands: "scaled" is a sum
             of integers times one factor; "product" the same of two operands; "real" computes with
@@ -52,6 +55,9 @@ class Kind:
         keeps_scale: the int8 result of a layer has the scale of its input.
         int8_range: smallest and largest real value of the int8 result where kernels fix them,
             None where they follow from the data.
+        is_lookup: copies rows of its weights, a table, that its input numbers: digits along the
+            last axis, the first counts most, each a whole number modulo the layer's base, so that a
+            byte is itself whether it is read with a sign or without. There is no bias.
         is_transposed: spreads each input over a window; its weights have input channels first in a
             file, and output channels first everywhere else.
         is_window: slides a window of `kernel` with `stride` and `pads` over positions.
@@ -78,6 +84,7 @@ class Kind:
     keeps_scale: bool = False
     int8_range: tuple[float, float] | None = None
     moves: bool = False
+    is_lookup: bool = False
     is_transposed: bool = False
     is_window: bool = False
     is_pooling: bool = False
@@ -168,6 +175,11 @@ def _linear_weights(layer: Layer, source: Shape) -> int:
     return layer.shape[0] * source[0]
 
 
+def _table(layer: Layer, source: Shape) -> int:
+    rows: int = layer.base ** source[-1]
+    return rows * layer.shape[-1]
+
+
 _LAYERS = (
     Kind(
         onnx="Conv", layer="conv", rounding="scaled", weights=_conv_weights, macs=_conv_macs,
@@ -253,6 +265,11 @@ _LAYERS = (
         operands=lambda layer: {f"{layer.name}.scale": (1.0,) * layer.shape[-1]},
         constants=lambda layer: layer.shape[-1], work="normalisation",
     ),
+    # Its int8 result has the scale of its table.
+    Kind(
+        onnx="GatherND", layer="embedding", weights=_table, is_lookup=True, moves=True,
+        work="lookup",
+    ),
 )  # fmt: skip
 _ACTIVATIONS = (
     Kind(
@@ -291,8 +308,7 @@ _ONLY_IN_FILES = (
     *(Kind(onnx=name, moves=True, work="copy")
       for name in ("Flatten", "Split", "Squeeze", "Unsqueeze")),
     *(Kind(onnx=name, moves=True)
-      for name in ("DepthToSpace", "Expand", "Gather", "GatherElements", "GatherND",
-                   "SpaceToDepth", "Tile")),
+      for name in ("DepthToSpace", "Expand", "Gather", "GatherElements", "SpaceToDepth", "Tile")),
 )  # fmt: skip
 
 for _row in (*_LAYERS, *_ACTIVATIONS, *_ONLY_IN_FILES):

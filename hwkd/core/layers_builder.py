@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from math import prod
 
 from hwkd.core.input_sizes import is_tiny, max_stages, stem_stride
+from hwkd.core.kinds import DIGIT_BASES
 from hwkd.core.layer_shapes import (
     Sides,
     broadcast_shape,
@@ -32,6 +33,8 @@ __all__ = [
 
 # How the first convolution reads the input.
 OVERLAPPING, PATCHES, SPARSE = "overlapping", "patches", "sparse"
+# Of a number that an embedding looks up; its table has a row for each combination.
+_MOST_DIGITS = 4
 
 
 class LayersBuilder:
@@ -237,6 +240,22 @@ class LayersBuilder:
         cut = (*shape[:axis], stop - start, *shape[axis + 1 :])
         return self._put(
             Layer(name=name, kind="slice", inputs=(source,), shape=cut, axis=axis, start=start)
+        )
+
+    def embedding(self, source: str, name: str, features: int, *, base: int) -> str:
+        """Append a row of a table for each number; the last axis holds its digits, at most four.
+
+        The table has `base` to the power of the digits as many rows; see `Kind.is_lookup`.
+        """
+        *places, digits = self._shapes[source]
+        if base not in DIGIT_BASES or not 1 <= digits <= _MOST_DIGITS or features < 1:
+            raise ValueError(
+                f"{name}: {digits} digits of base {base}, {features} features; expected 1 to "
+                f"{_MOST_DIGITS} digits of a base among {', '.join(map(str, DIGIT_BASES))}"
+            )
+        shape = (*places, features)
+        return self._put(
+            Layer(name=name, kind="embedding", inputs=(source,), shape=shape, base=base)
         )
 
     def hard_swish(self, source: str, name: str) -> str:

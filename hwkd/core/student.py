@@ -44,6 +44,7 @@ class Layer:
         mode: of upsampling: how values between the given ones are found, as ONNX names it.
         start: of a slice, the first place along `axis` that it keeps.
         frozen: its weights stay as they were drawn.
+        base: of an embedding: a digit of what it looks up is one of so many numbers.
     """
 
     __pydantic_config__ = STORED
@@ -64,6 +65,7 @@ class Layer:
     start: StoredInt = 0
     mode: Interpolation = "nearest"
     frozen: bool = False
+    base: StoredInt = 0
 
 
 _NAMED_BY_EVERY_KEY = frozenset(

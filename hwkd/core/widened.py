@@ -91,6 +91,9 @@ def _widened_layer(
     new: Mapping[str, _Shape],
 ) -> Layer:
     before, after = old[layer.inputs[0]], new[layer.inputs[0]]
+    if LAYER_KINDS.get(layer.kind).is_lookup:
+        features = layer.shape[-1] if keeps else _channels(layer.shape[-1], width)
+        return replace(layer, shape=(*after[:-1], features))
     if LAYER_KINDS.get(layer.kind).has_weights:
         is_depthwise = layer.groups > 1 and layer.groups == before[0]
         channels = _channels(layer.shape[0], width)

@@ -190,6 +190,14 @@ def _rows(name: str) -> _Rule:
     return rule
 
 
+def _looked_up(op: Op, tensors: _Tensors) -> Work:
+    """Count values that are copied, digits that say which, and rows."""
+    target, digits = tensors[op.outputs[0]], tensors[op.inputs[0]].elements
+    rows = target.elements // target.shape[-1]
+    amounts = (target.elements, digits, rows, 1)
+    return Work("lookup", amounts, target.elements, 1, op.kind)
+
+
 def _product(op: Op, tensors: _Tensors) -> Work | None:
     """Count products, and how often the smaller operand begins anew."""
     if op.kind != "Mul" or len(op.inputs) != 2:
@@ -215,6 +223,7 @@ _FINER: Mapping[str, Mapping[str, _Rule]] = {
     "pool": {"max_pool": _largest},
     "elementwise": {"product": _product},
     "softmax": {"softmax_rows": _rows("softmax_rows")},
+    "lookup": {"lookup": _looked_up},
     "normalisation": {"layer_norm": _rows("layer_norm")},
 }
 # Classes that a fit may have beside those of `hwkd.cost.latency_terms`.

@@ -51,7 +51,8 @@ def layer_op(layer: Layer, inputs: tuple[str, ...], input_shape: tuple[int, ...]
     op = Op(name=layer.name, kind=kind.onnx, inputs=inputs, outputs=(layer.name,))
     op.macs, op.constants = kind.macs(layer, input_shape), kind.constants(layer)
     if kind.weights is not None:
-        op.weights, op.biases = kind.weights(layer, input_shape), layer.shape[0]
+        op.weights = kind.weights(layer, input_shape)
+        op.biases = 0 if kind.is_lookup else layer.shape[0]
     if kind.is_window or kind.is_transposed:
         op.kernel, op.stride, op.pads = layer.kernel, layer.stride, layer.pads
         op.groups, op.dilation = layer.groups, layer.dilation

@@ -200,6 +200,13 @@ def _elementwise(op: Op, tensors: Mapping[str, Tensor]) -> Work:
     return Work("elementwise", (elements, 1), elements, 1, form)
 
 
+@WORK_RULES.register("lookup")
+def _lookup(op: Op, tensors: Mapping[str, Tensor]) -> Work:
+    """Count rows of a table as a copy."""
+    elements = tensors[op.outputs[0]].elements
+    return Work("copy", (elements, 1), elements, 1, op.kind, True)
+
+
 for _name in ("activation", "copy", "softmax"):
     WORK_RULES.register(_name)(_per_element(_name))
 # Two passes over a vector, as a softmax, whose price it has: nobody timed it.

@@ -35,6 +35,9 @@ _SAMPLE = 40_000
 # Shares of the full range that the "mse" method tries for each end; below 40% clipping loses.
 _MSE_SHARES = np.linspace(0.4, 1.0, 25)
 _STEPS = 255
+# Of an int8 tensor in steps of 1, which holds bytes as they are.
+WHOLE_NUMBERS: Range = (-128.0, 127.0)
+_INT64 = TensorProto.INT64
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +92,22 @@ def activation_ranges(
         for name, array in zip(names, arrays, strict=True):
             seen[name].add(array)
     ranges = {name: found.range(method) for name, found in seen.items()}
-    for node in onnx.load(float_path).graph.node:
+    model = onnx.load(float_path)
+    for node in model.graph.node:
         fixed = kind_of(node.op_type).int8_range
         if fixed is not None:
             ranges[node.output[0]] = fixed
-    return ranges
+    return ranges | dict.fromkeys(_made_whole(model), WHOLE_NUMBERS)
+
+
+def _made_whole(model: onnx.ModelProto) -> set[str]:
+    """Return the real tensors that a lookup reads digits from, as they are or moved."""
+    found: set[str] = set()
+    for node in reversed(model.graph.node):
+        is_moved = kind_of(node.op_type).keeps_scale and node.output[0] in found
+        if node.op_type == "Cast" or is_moved:
+            found.add(node.input[0])
+    return found
 
 
 def observing_session(float_path: Path) -> ort.InferenceSession:
@@ -105,9 +119,10 @@ def observing_session(float_path: Path) -> ort.InferenceSession:
     open_session(float_path)  # says what is wrong with a file that is no model
     observed = onnx.load(float_path)
     known = {value.name for value in observed.graph.output}
+    whole = {v.name for v in observed.graph.value_info if v.type.tensor_type.elem_type == _INT64}
     for node in observed.graph.node:
         for output in node.output:
-            if output not in known:
+            if output not in known and output not in whole:
                 observed.graph.output.append(
                     onnx.helper.make_tensor_value_info(output, TensorProto.FLOAT, None)
                 )

@@ -85,6 +85,8 @@ def write_int8(
         # ONNX Runtime's quantiser knows this of some kinds only.
         if kind_of(node.op_type).keeps_scale and node.input[0] in scales:
             scales[node.output[0]] = scales[node.input[0]]
+        elif kind_of(node.op_type).is_lookup and node.input[0] not in scales:
+            scales[node.input[0]] = scales[node.output[0]]
         elif node.op_type == "LayerNormalization":
             # Ones; the quantiser would look for channels along an axis that they do not have.
             scales[node.input[1]] = Encoding(1 / 127, 0)

@@ -54,7 +54,17 @@ def onnx_model(module: torch.nn.Module, layers: Layers) -> onnx.ModelProto:
     for layer in layers.layers:
         inputs = [outputs[name] for name in layer.inputs]
         kind = LAYER_KINDS.get(layer.kind)
-        if kind.has_weights:
+        if kind.is_lookup:
+            weight, _ = folded_weights(module, layer)
+            weight = in_file_order(layer, weight)
+            constants[f"{layer.name}.weight"] = weight
+            numbers = _whole_numbers(layer, inputs[0], constants)
+            nodes += numbers
+            shape = (*layer.shape[:-1], weight.ndim - 1)
+            for node in numbers:
+                values[node.output[0]] = _value(node.output[0], shape, TensorProto.INT64)
+            inputs = [f"{layer.name}.weight", numbers[-1].output[0]]
+        elif kind.has_weights:
             names = [f"{layer.name}.weight", f"{layer.name}.bias"]
             weight, bias = folded_weights(module, layer)
             constants.update(zip(names, (in_file_order(layer, weight), bias), strict=True))
@@ -88,6 +98,8 @@ def onnx_model(module: torch.nn.Module, layers: Layers) -> onnx.ModelProto:
 def folded_weights(module: torch.nn.Module, layer: Layer) -> tuple[_Array, _Array]:
     """Return a layer's weight and bias with the batch normalisation multiplied in.
 
+    A lookup has a bias of no values.
+
     Args:
         module: the `StudentModule` that holds the layer.
 
@@ -99,7 +111,8 @@ def folded_weights(module: torch.nn.Module, layer: Layer) -> tuple[_Array, _Arra
         name: tensor.detach().cpu().double().numpy() for name, tensor in step.state_dict().items()
     }
     weight = state["core.weight"]
-    bias = state.get("core.bias", np.zeros(weight.shape[0]))
+    biases = 0 if LAYER_KINDS.get(layer.kind).is_lookup else weight.shape[0]
+    bias = state.get("core.bias", np.zeros(biases))
     if layer.norm:
         epsilon = step.get_submodule("norm").eps
         scale = state["norm.weight"] / np.sqrt(state["norm.running_var"] + epsilon)
@@ -115,7 +128,33 @@ def folded_weights(module: torch.nn.Module, layer: Layer) -> tuple[_Array, _Arra
 
 def in_file_order(layer: Layer, weight: _T) -> _T:
     """Return weights in the file's order of axes; of those in a file, in the order of the layer."""
-    return weight.swapaxes(0, 1) if LAYER_KINDS.get(layer.kind).is_transposed else weight
+    kind = LAYER_KINDS.get(layer.kind)
+    if kind.is_lookup:  # of one digit a file's table is the layer's
+        *sizes, features = weight.shape
+        if len(sizes) > 1:
+            return weight.reshape(-1, features)
+        return weight.reshape(*_digit_sizes(layer, sizes[0]), features)
+    return weight.swapaxes(0, 1) if kind.is_transposed else weight
+
+
+def _digit_sizes(layer: Layer, rows: int) -> tuple[int, ...]:
+    """Return the axes of a table in a file, one for each digit."""
+    sizes: tuple[int, ...] = ()
+    while layer.base ** len(sizes) < rows:
+        sizes = (*sizes, layer.base)
+    return sizes
+
+
+def _whole_numbers(
+    layer: Layer, source: str, constants: dict[str, np.ndarray[Any, Any]]
+) -> list[onnx.NodeProto]:
+    """Return what makes digits of a lookup of real numbers; adds the base to `constants`."""
+    whole, digits, base = (f"{layer.name}.{part}" for part in ("whole", "digits", "base"))
+    constants[base] = np.array(layer.base, np.int64)
+    return [
+        helper.make_node("Cast", [source], [whole], name=whole, to=TensorProto.INT64),
+        helper.make_node("Mod", [whole, base], [digits], name=digits),
+    ]
 
 
 def save_model(model: onnx.ModelProto, path: Path) -> None:
@@ -151,5 +190,5 @@ def _node(
     )
 
 
-def _value(name: str, shape: tuple[int, ...]) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
+def _value(name: str, shape: tuple[int, ...], kind: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, ["batch", *shape])

@@ -27,6 +27,7 @@ from hwkd.qgraph.ir import (
     ConvTranspose,
     FullyConnected,
     LayerNorm,
+    Lookup,
     MatMul,
     Pad,
     Pool,
@@ -69,7 +70,9 @@ _TABLE_OPERATORS: Final = {
     "sigmoid": (_LOGISTIC, None),
     "hard_swish": (_HARD_SWISH, Options(kind=91)),
 }
-_WITHOUT_OPERATOR: Final[Mapping[type, str]] = {LayerNorm: "a layer normalisation"}
+_WITHOUT_OPERATOR: Final[Mapping[type, str]] = {
+    LayerNorm: "a layer normalisation", Lookup: "an embedding",
+}  # fmt: skip
 # Operators that may have a ReLU fused.
 _Limited: TypeAlias = Conv | ConvTranspose | FullyConnected | Binary | Pool
 

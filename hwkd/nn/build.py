@@ -42,7 +42,7 @@ def build_module(layers: Layers, seed: int, *, kind: OutputKind | None = None) -
     module._apply(lambda meta: torch.empty(meta.shape, dtype=meta.dtype))  # type: ignore[no-untyped-call]
     generator = torch.Generator().manual_seed(seed)
     for step in module.steps.values():
-        if isinstance(step, Weighted):
+        if isinstance(step, Weighted | Embedding):
             step.reset(generator)
     last = module.steps[layers.heads[0]]
     if kind is not None and isinstance(last, Weighted):
@@ -210,6 +210,35 @@ class TransposedConv(nn.Module):
         return whole[:, :, self._rows, self._columns]
 
 
+class Embedding(nn.Module):
+    """Rows of a table that whole numbers name, digit by digit; see `Kind.is_lookup`.
+
+    Attributes:
+        core: holds the table, shape [rows, features].
+    """
+
+    def __init__(self, layer: Layer, digits: int) -> None:
+        """Create the table."""
+        super().__init__()
+        self.core = nn.Embedding(layer.base**digits, layer.shape[-1])
+        self._base = layer.base
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return rows, shape [batch, ..., features], of digits, shape [batch, ..., digits]."""
+        digits = torch.remainder(x.long(), self._base)
+        rows = digits[..., 0]
+        for place in range(1, digits.shape[-1]):
+            rows = rows * self._base + digits[..., place]
+        found: Tensor = self.core(rows)
+        return found
+
+    @torch.no_grad()
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw new rows of about unit length."""
+        weight = self.core.weight
+        weight.normal_(0.0, 1.0 / sqrt(weight.shape[1]), generator=generator)
+
+
 class _Unweighted(nn.Module):
     """A layer without parameters."""
 
@@ -235,6 +264,8 @@ def _step(layer: Layer, input_shape: tuple[int, ...]) -> nn.Module:
         core = nn.Linear(input_shape[0], layer.shape[0], bias=not layer.norm)
         norm = nn.BatchNorm1d(layer.shape[0]) if layer.norm else None
         return Weighted(core, norm, layer.activation)
+    if layer.kind == "embedding":
+        return Embedding(layer, input_shape[-1])
     return _Unweighted(layer)
 
 

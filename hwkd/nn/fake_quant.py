@@ -104,7 +104,8 @@ class FakeQuantStudent(nn.Module):
         """Start from folded weights and calibrated ranges.
 
         Args:
-            weights: layer -> (weight, bias) with the normalisation multiplied in.
+            weights: layer -> (weight, bias) with the normalisation multiplied in; a lookup's bias
+                is empty.
             ranges: ONNX tensor -> (low, high), for "input" and all that `activated_name` names, and
                 for the layer itself where a hard-swish or hard-sigmoid follows.
         """
@@ -117,8 +118,9 @@ class FakeQuantStudent(nn.Module):
             geometry = StudentModule(replace(layers, layers=bare, taps={}))
         self._geometry = dict(geometry.steps.items())
         self.steps = nn.ModuleDict({name: nn.Identity() for name in set(layers.taps.values())})
+        is_whole = "input" in made_whole(layers)
         self.quantisers = nn.ModuleDict(
-            {"input": _Quantiser(ranges["input"], highest=None, is_fixed=False)}
+            {"input": _Quantiser(ranges["input"], highest=None, is_fixed=is_whole)}
         )
         self.weighted = nn.ModuleDict()
         for layer in layers.layers:
@@ -208,6 +210,11 @@ class FakeQuantStudent(nn.Module):
         """Return a layer's result on a grid."""
         scale, first = to.scale, operands[0]
         step = self._geometry[layer.name]
+        if LAYER_KINDS.get(layer.kind).is_lookup:
+            table, _ = self._weights(layer.name).real()
+            return to.rounded(
+                torch.func.functional_call(step, {"core.weight": table}, (first.real,))
+            )
         if layer.name in self.weighted:
             weight, bias, sum_scale = self._weights(layer.name).quantised(first.scale)
             sums = torch.func.functional_call(
@@ -231,6 +238,16 @@ class FakeQuantStudent(nn.Module):
         found = self.weighted[name]
         assert isinstance(found, _Weights)
         return found
+
+
+def made_whole(layers: Layers) -> set[str]:
+    """Return what lookups read digits from, as it is or moved: layers, or "input"."""
+    found: set[str] = set()
+    for layer in reversed(layers.layers):
+        kind = LAYER_KINDS.get(layer.kind)
+        if kind.is_lookup or (kind.keeps_scale and layer.name in found):
+            found.add(layer.inputs[0])
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,13 @@ def kept_weights(whole: Layers, narrow: Layers, weights: Weights) -> dict[str, P
     """
     kept = kept_channels(whole, narrow, weights)
     sizes = {"input": whole.input_shape[0]} | {each.name: each.shape[0] for each in whole.layers}
+    shapes = {layer.name: layer.shape for layer in narrow.layers}
     found: dict[str, Parameters] = {}
     for layer in whole.layers:
+        if _is_table(layer):  # whole or not at all: no channel of its rows is told apart
+            if layer.shape == shapes[layer.name] and layer.name in weights:
+                found[layer.name] = weights[layer.name]
+            continue
         rows, columns = kept.get(layer.name), kept.get(layer.inputs[0])
         if layer.name not in weights or rows is None or columns is None:
             continue
@@ -64,7 +69,7 @@ def kept_channels(whole: Layers, narrow: Layers, weights: Weights) -> dict[str, 
     leader = _leaders(whole)
     strengths: dict[str, NDArray[np.float64]] = {}
     for layer in whole.layers:
-        if layer.name in weights:
+        if layer.name in weights and not _is_table(layer):
             strength = _strength(weights[layer.name])
             known = strengths.get(leader[layer.name], np.zeros(len(strength)))
             strengths[leader[layer.name]] = known + strength / (strength.mean() or 1.0)
@@ -85,6 +90,10 @@ def kept_channels(whole: Layers, narrow: Layers, weights: Weights) -> dict[str, 
         if layer.name in kept and len(kept[layer.name]) != after:
             del kept[layer.name]
     return kept
+
+
+def _is_table(layer: Layer) -> bool:
+    return LAYER_KINDS.get(layer.kind).is_lookup
 
 
 def _leaders(layers: Layers) -> dict[str, str]:

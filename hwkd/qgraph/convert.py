@@ -17,6 +17,7 @@ from hwkd.qgraph.encodings import dequantised
 from hwkd.qgraph.ir import Binary, Float32Array, LayerNorm, QuantOp, Softmax, View
 from hwkd.qgraph.moves import (
     convert_concat,
+    convert_lookup,
     convert_pad,
     convert_resize,
     convert_slice,
@@ -196,6 +197,7 @@ CONVERTERS.register("Concat")(convert_concat)
 CONVERTERS.register("Conv")(convert_conv)
 CONVERTERS.register("ConvTranspose")(convert_conv_transpose)
 CONVERTERS.register("Gemm")(convert_gemm)
+CONVERTERS.register("GatherND")(convert_lookup)
 CONVERTERS.register("MatMul")(convert_matmul)
 CONVERTERS.register("Pad")(convert_pad)
 CONVERTERS.register("ReduceMean")(convert_mean)

@@ -213,6 +213,20 @@ class Concat(_Node):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lookup(_Node):
+    """Rows of a table that whole numbers name.
+
+    Attributes:
+        rows: shape [base to the power of the digits, features], as the output has them.
+        base: a digit is a real input modulo it; the last axis of the input holds them, the first
+            counts most.
+    """
+
+    rows: Int8Array
+    base: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Slice(_Node):
     """A stretch of the input along each axis.
 
@@ -338,7 +352,7 @@ class RunningMean(_Node):
 
 QuantOp: TypeAlias = (
     Conv | FullyConnected | MatMul | Binary | Table | Pool | Softmax | View | Concat | Pad
-    | ConvTranspose | ResizeLinear | Upsample | Slice | LayerNorm | Relayout | Crop | Paste
+    | ConvTranspose | ResizeLinear | Upsample | Slice | Lookup | LayerNorm | Relayout | Crop | Paste
     | Keep | RunningMean
 )  # fmt: skip
 Weighted: TypeAlias = Conv | ConvTranspose | FullyConnected

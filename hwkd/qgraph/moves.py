@@ -6,8 +6,9 @@ import numpy as np
 import onnx
 
 from hwkd.qgraph.elementwise import rescale_table
+from hwkd.qgraph.encodings import dequantised
 from hwkd.qgraph.interpolation import convert_linear
-from hwkd.qgraph.ir import Concat, Pad, QuantOp, Slice, Upsample, View
+from hwkd.qgraph.ir import Concat, Lookup, Pad, QuantOp, Slice, Upsample, View
 from hwkd.qgraph.segment import Range, Segment
 from hwkd.trace.repeats import REPEATS_ONLY, repeats
 
@@ -112,6 +113,36 @@ def convert_resize(node: onnx.NodeProto, segment: Segment, limits: Range) -> lis
             output=target.name,
             factors=factors,
             table=rescale_table(source, target),
+        )
+    ]
+
+
+def convert_lookup(node: onnx.NodeProto, segment: Segment, limits: Range) -> list[QuantOp]:
+    """Return rows of a table that whole numbers name, digit by digit.
+
+    Raises:
+        ExportError: if it has a form without kernel.
+    """
+    segment.refuse_limits(node, limits)
+    table, digits = segment.constants.get(node.input[0]), segment.bases.get(node.input[1])
+    if table is None or segment.attribute(node, "batch_dims", 0):
+        raise segment.refuse(node, "looks up what is no quantised constant")
+    source, target = segment.tensor(node, 1), segment.output
+    sizes, features = table.values.shape[:-1], table.values.shape[-1]
+    if sizes != (digits,) * source.shape[-1]:
+        raise segment.refuse(
+            node, f"a table of {list(sizes)} rows for {source.shape[-1]} digits; expected a Mod by "
+            "one of these before it, all alike"
+        )  # fmt: skip
+    values = dequantised(table.values, table.encoding)
+    steps = np.rint(values / target.scale) + target.zero_point
+    return [
+        Lookup(
+            name=node.name or node.output[0],
+            inputs=(source.name,),
+            output=target.name,
+            rows=np.clip(steps, -128, 127).astype(np.int8).reshape(-1, features),
+            base=sizes[0],
         )
     ]
 

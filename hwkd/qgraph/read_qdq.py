@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 
 from hwkd.core.errors import ExportError
+from hwkd.core.kinds import DIGIT_BASES
 from hwkd.qgraph.convert import CONVERTERS, convert_node, is_view
 from hwkd.qgraph.elementwise import ELEMENTWISE, clip_limits, rescale_table, table_of
 from hwkd.qgraph.encodings import Encoding, dequantised, quantised, read_encoding
@@ -27,6 +28,8 @@ from hwkd.trace.node_label import node_label
 
 # Products and quotients of scales stay float32 numbers.
 _SMALLEST_SCALE, _LARGEST_SCALE = 2.0**-40, 2.0**40
+# Make whole numbers of real ones, for a lookup.
+_MAKE_WHOLE = frozenset({"Cast", "Mod"})
 
 
 def read_qdq(path: Path) -> QuantGraph:
@@ -40,7 +43,7 @@ def read_qdq(path: Path) -> QuantGraph:
         ExportError: if the model is float, has a dynamic shape, more than one input, or
             a node that has no C kernel; the message names the node.
     """
-    return _Reader(open_qdq(path, {*CONVERTERS, *ELEMENTWISE})).graph()
+    return _Reader(open_qdq(path, {*CONVERTERS, *ELEMENTWISE, *_MAKE_WHOLE})).graph()
 
 
 class _Reader:
@@ -52,6 +55,7 @@ class _Reader:
         self._names = set(file.names)
         self._arrays = dict(file.arrays)
         self._floats: dict[str, str] = {}  # float tensor -> the int8 tensor that it dequantises
+        self._bases: dict[str, int] = {}  # whole numbers, held as floats are -> what they end below
         self._constants: dict[str, Constant] = {}
         self._tensors: dict[str, QuantTensor] = {}
         self._codes: dict[str, Encoding] = {}  # int8 tensor -> how it was quantised
@@ -74,6 +78,8 @@ class _Reader:
                 self._quantise(node)
             elif node.input and node.input[0] in self._codes:
                 self._between_integers(node)
+            elif node.op_type in _MAKE_WHOLE:
+                self._make_whole(node)
             else:
                 self._float_node(node)
         outputs = {name: self._output(name, of) for name, of in self._file.outputs.items()}
@@ -234,6 +240,23 @@ class _Reader:
             View(name=f"{tensor.name}/again", inputs=(first.name,), output=tensor.name)
         )
 
+    def _make_whole(self, node: onnx.NodeProto) -> None:
+        """Take what is made whole for what it was made of: a lookup reads the same integers."""
+        source, output = self._floats.get(node.input[0]), node.output[0]
+        if source is None or self._tensors[source].scale != 1:
+            raise self._refuse(
+                node, "makes whole numbers of what is not quantised in steps of 1; expected what a "
+                "lookup reads"
+            )  # fmt: skip
+        if node.op_type == "Mod":
+            base = self._arrays.get(node.input[1])
+            if base is None or base.size != 1 or int(base.item()) not in DIGIT_BASES:
+                raise self._refuse(
+                    node, f"its divisor is none of {', '.join(map(str, DIGIT_BASES))}"
+                )
+            self._bases[output] = int(base.item())
+        self._floats[output] = source
+
     def _between_integers(self, node: onnx.NodeProto) -> None:
         """Read a Clip of integers, as tools write narrow ranges and fewer bits than 8."""
         name, output = node.input[0], node.output[0]
@@ -332,6 +355,7 @@ class _Reader:
             opsets=self._file.opsets,
             output=output,
             origin=self._origin,
+            bases=self._bases,
         )
         dynamic = segment.dynamic_inputs if nodes else (self._floats[source],)
         is_elementwise = all(node.op_type in ELEMENTWISE for node in nodes)

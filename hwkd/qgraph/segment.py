@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -50,6 +50,7 @@ class Segment:
         constants: float tensor -> quantised constant that it dequantises.
         int8_constants: filled with constants that kernels read as tensors.
         names: of every tensor, of the file and our own; filled with new ones.
+        bases: float tensor that was made whole -> what it is a digit of.
     """
 
     nodes: tuple[onnx.NodeProto, ...]
@@ -62,6 +63,7 @@ class Segment:
     opsets: tuple[onnx.OperatorSetIdProto, ...]
     output: QuantTensor
     origin: str
+    bases: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def dynamic_inputs(self) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ _CHUNK_EXAMPLES = 2048
 _CHUNK_VALUES = 2**17
 # Of one example, before or between steps: 25 minutes of sound, or pictures of 2900x2900.
 _MOST_VALUES = 2**26
-_LAST_OF_SIGNALS = "standardise"
+_LAST_OF_SIGNALS, _AS_PICTURE = "standardise", "picture"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +167,8 @@ def _require_chain(pipeline: Pipeline) -> None:
         raise ValueError(f"features are brought to scale by one step {_LAST_OF_SIGNALS}")
     if any(isinstance(step, TextStep) for step in pipeline.steps):
         kinds = [step.kind for step in pipeline.steps[1:]]
-        if not pipeline.is_text or kinds != [_LAST_OF_SIGNALS] or pipeline.raw_dtype != "uint8":
+        are_scaled = kinds in ([_LAST_OF_SIGNALS], [_LAST_OF_SIGNALS, _AS_PICTURE])
+        if not pipeline.is_text or not are_scaled or pipeline.raw_dtype != "uint8":
             raise ValueError("a step of texts takes bytes, and its values go to one that scales")
     # Firmware reads samples where they lie, so the first that makes rows may not write there.
     rows = [step for step in pipeline.steps if isinstance(step, RowStep)]

@@ -147,6 +147,11 @@ class TextStep(Step, Protocol):
     A text ends at its first zero.
     """
 
+    @property
+    def are_numbers(self) -> bool:
+        """Whether these name what the network looks up, digit by digit, and are not scaled."""
+        ...
+
     def text_c(self, function: str, *, shape: Shape, put: str) -> CCode:
         """Return `static void FUNCTION(const uint8_t *text)` in C99.
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from hwkd.signals.source import PipelineC, headers_of
 from hwkd.signals.step import Shape, Step, TextStep
+from hwkd.signals.steps.channels import Picture
 from hwkd.signals.steps.standardise import Standardise
 
 
@@ -15,13 +16,14 @@ def text_source(
     """Return a step that reads UTF-8 bytes, and what standardises its values.
 
     Args:
-        steps: these two.
+        steps: these two, and what moves no value.
         shapes: before each and after the last.
         function: see `Pipeline.to_c`.
         put: likewise, of whole steps.
     """
-    first, last = steps
-    if not (isinstance(first, TextStep) and isinstance(last, Standardise)):
+    first, last, *rest = steps
+    is_moved = any(not isinstance(step, Picture) for step in rest)
+    if not (isinstance(first, TextStep) and isinstance(last, Standardise)) or is_moved:
         raise ValueError("texts take one step, and one that standardises")
     read = first.text_c("text_values", shape=shapes[0], put="text_value")
     codes = [last.value_c("standardise"), read]

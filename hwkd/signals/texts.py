@@ -6,6 +6,7 @@ ASCII capitals count as small letters. A text ends at its first zero.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 # FNV-1a of 32 bits.
 _BASIS, _PRIME = np.uint32(2166136261), np.uint32(16777619)
 _SMALLER = np.uint8(ord("a") - ord("A"))
+# Words, and what stands between them but spaces and control characters, each by itself; of small
+# letters.
+UNITS = re.compile(rb"[0-9a-z\x80-\xff]+|[!-/:-@\[-`{-~]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,8 @@ ROW, FEATURE = "row", "feature"
 BASE = "base"
 # Largest errors of instructions, of raw inputs that differ in what they are made into.
 SPECTRA, MOTION, TEXTS = "spectra", "motion", "texts"
+# Of texts that are cut into pieces: how many depends on their words.
+PIECES = "pieces"
 _COUNTED = (RowStep, StreamStep, TextStep)
 
 
@@ -98,7 +100,7 @@ def on_core(steps: Sequence[Step], shapes: Sequence[Shape], core: str) -> CoreWo
 
 def _error_of(steps: Sequence[Step]) -> str:
     if isinstance(steps[0], TextStep):
-        return TEXTS
+        return PIECES if steps[0].kind == PIECES else TEXTS
     return SPECTRA if any(step.kind == "rfft" for step in steps) else MOTION
 
 

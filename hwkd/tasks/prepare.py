@@ -73,7 +73,11 @@ def prepare(
     digests = _digests(data) if turned else digests
     extracted = _extracted(data, front, is_whole=is_whole)
     nature = _nature(front, shape, nature, channels=extracted.train.inputs.shape[1])
-    scaled, on_scaling = _scaling(extracted, nature, reading, is_whole=is_whole)
+    scaled, on_scaling = (
+        (_as_they_are(extracted), [])
+        if _name_what_is_looked_up(front)
+        else _scaling(extracted, nature, reading, is_whole=is_whole)
+    )
     ends = (scaled, *recipe.after(shape))
     pipeline = _pipeline(data.train.inputs, (*front, *ends))
     more = [] if copies is None else [("copies", _extracted_split(copies, front))]
@@ -153,6 +157,15 @@ def _front(recipe: Features, data: RawData, reading: Reading) -> tuple[Step, ...
 
 def _are_texts(front: tuple[Step, ...]) -> bool:
     return any(isinstance(step, TextStep) for step in front)
+
+
+def _name_what_is_looked_up(front: tuple[Step, ...]) -> bool:
+    return any(isinstance(step, TextStep) and step.are_numbers for step in front)
+
+
+def _as_they_are(data: RawData) -> Step:
+    channels = data.train.inputs.shape[1]
+    return Standardise.of((0.0,) * channels, (1.0,) * channels)
 
 
 def _about_zero(

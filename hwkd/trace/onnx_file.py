@@ -20,6 +20,7 @@ from hwkd.trace.onnx_order import sort_nodes
 from hwkd.trace.onnx_shapes import SHAPE_READERS, TensorType, infer_types
 from hwkd.trace.onnx_stored import find_stored_types
 from hwkd.trace.onnx_tensors import Constant, read_constants
+from hwkd.trace.whole_numbers import without_making_whole
 
 # "mixed": some of it is quantised to 8 bits and some is not.
 FileDtype = Literal["int8", "float32", "mixed"]
@@ -136,13 +137,15 @@ def read_source(path: Path) -> Source:
     nodes = sort_nodes(read.nodes, known, where)
     declared = _declared_types(model)
     types = infer_types(nodes, inputs, constants, read.dequantised, declared, opset, where)
+    outputs = _outputs(model, read.aliases, types, where)
+    nodes = without_making_whole(nodes, outputs)
     return Source(
         nodes=nodes,
         inputs=inputs,
         constants=constants,
         types=types,
         fixed=_fixed_tensors(nodes, constants),
-        outputs=_outputs(model, read.aliases, types, where),
+        outputs=outputs,
         is_quantised=read.is_quantised,
         opset=opset,
         stored_as=read.stored_as,

@@ -9,7 +9,7 @@ from math import isclose
 
 import numpy as np
 
-from hwkd.core.kinds import LAYER_KINDS, kind_of
+from hwkd.core.kinds import DIGIT_BASES, LAYER_KINDS, kind_of
 from hwkd.core.registry import Registry
 from hwkd.trace.onnx_nodes import Node
 from hwkd.trace.onnx_ops import geometry
@@ -141,6 +141,22 @@ def _concat(reading: Reading, node: Node) -> None:
     names = tuple(reading.plain(node, index) for index in range(len(node.inputs)))
     shape = reading.file_shape(node.outputs[0])
     reading.add(node, "concat", names, shape, axis=_axis(reading, node, None))
+
+
+@READERS.register("GatherND")
+def _embedding(reading: Reading, node: Node) -> None:
+    table, digits = reading.constant(node, 0), reading.file_shape(node.inputs[1])[-1]
+    sizes = () if table is None else table.shape[:-1]
+    if table is None or len(sizes) != digits or {*sizes} - {*DIGIT_BASES} or len({*sizes}) > 1:
+        raise reading.refused(
+            node, "looks up what is no table with a row for each digit of a number"
+        )
+    if node.attributes.get("batch_dims", 0):
+        raise reading.refused(node, "looks up along the batch")
+    shape = reading.file_shape(node.outputs[0])
+    name = reading.add(node, "embedding", (reading.plain(node, 1),), shape, base=sizes[0])
+    rows = table.reshape(-1, table.shape[-1])
+    reading.weights[name] = {"core.weight": rows.astype(np.float32)}
 
 
 @READERS.register("Resize")

@@ -172,6 +172,8 @@ def _constant_operands(
         return at(1), bias, at(0)
     if node.kind in _PRODUCTS:
         return at(0, 1), (), ()
+    if kind_of(node.kind).is_lookup:
+        return at(0), (), at(1)
     if node.kind == "Einsum":
         return tuple(name for name in given if name), (), ()
     if node.kind in _RECURRENT:

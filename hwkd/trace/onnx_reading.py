@@ -119,8 +119,8 @@ class Reading:
             return False
         weights = self.weights[found]
         kind = "norm" if "norm.weight" in weights else "core"
-        for part in ("weight", "bias"):
-            weights[f"{kind}.{part}"] = (weights[f"{kind}.{part}"] * factor).astype(np.float32)
+        for part in {f"{kind}.weight", f"{kind}.bias"} & weights.keys():
+            weights[part] = (weights[part] * factor).astype(np.float32)
         self.layer_of[node.outputs[0]] = self.operand(node)
         return True
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from hwkd.core.kinds import LAYER_KINDS
+from hwkd.core.student import Layer
 from hwkd.trace.onnx_nodes import Node
 from hwkd.trace.onnx_ops import Pads, geometry
 from hwkd.trace.onnx_reading import Reading, Shape
@@ -175,11 +176,16 @@ def _keep(reading: Reading, node: Node, name: str, weight: np.ndarray) -> None:
     }
 
 
+def _takes_norm(layer: Layer) -> bool:
+    kind = LAYER_KINDS.get(layer.kind)
+    return kind.has_weights and not kind.is_lookup
+
+
 def read_norm(reading: Reading, node: Node) -> None:
     """Take stored statistics in as the normalisation of the layer before."""
     layer = reading.open_layer(node)
     scale, shift, mean, variance = (reading.constant(node, index) for index in range(1, 5))
-    is_free = layer is not None and LAYER_KINDS.get(layer.kind).has_weights and not layer.norm
+    is_free = layer is not None and _takes_norm(layer) and not layer.norm
     if layer is None or not is_free or scale is None or shift is None:
         raise reading.refused(node, "follows no convolution or fully connected layer of its own")
     if mean is None or variance is None:

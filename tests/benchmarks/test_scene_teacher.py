@@ -1,4 +1,4 @@
-"""The teacher of masks is its network with the levels that were trained behind it."""
+"""The teacher of scenes is its network with the levels that were trained behind it."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from torch import nn
 
 from hwkd.tasks.maps_head import MapsHead
 from tools.efficient_lite import CHANNELS, EfficientLite, pretrained_lite
-from tools.scene_teacher import Levels, _Sized, _train, write_teacher
+from tools.scene_teacher import Levels, _Enlarged, _Sized, _train, write_teacher
 
 
 def test_the_network_shows_four_sizes_and_has_the_weights_that_are_published() -> None:
@@ -49,6 +49,21 @@ def test_levels_learn_masks_from_maps_and_the_file_says_what_they_say(tmp_path: 
     session = onnxruntime.InferenceSession(tmp_path / "teacher.onnx")
     (found,) = session.run(None, {"pictures": maps[0][:16].numpy()})
     np.testing.assert_allclose(found, said[:16].numpy(), atol=1e-4)
+
+
+def test_a_teacher_of_boxes_says_something_of_each_cell_of_a_grey_picture(tmp_path: Path) -> None:
+    shown = _Enlarged(EfficientLite().eval(), (12, 8))
+    with torch.no_grad():
+        maps = shown(torch.zeros(1, 1, 96, 64))
+    sizes = ((12, 8), (6, 4), (3, 2))
+    assert [tuple(each.shape[1:]) for each in maps] == [
+        (channels, *size) for channels, size in zip(CHANNELS[1:], sizes, strict=True)
+    ]
+    levels = nn.Sequential(Levels(CHANNELS[1:], 9), _Sized((12, 8)))
+    write_teacher(nn.Sequential(shown, levels), (1, 96, 64), tmp_path / "teacher.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "teacher.onnx")
+    (found,) = session.run(None, {"pictures": np.zeros((16, 1, 96, 64), np.float32)})
+    assert found.shape == (16, 9, 12, 8)
 
 
 class _Shown(nn.Module):

@@ -37,7 +37,7 @@ from hwkd.deploy.weight_correction import stored_weights
 from hwkd.io.device_catalog import load_device
 from hwkd.io.discovery import discover
 from hwkd.nn.build import build_module
-from hwkd.nn.fake_quant import FakeQuantStudent
+from hwkd.nn.fake_quant import FakeQuantStudent, made_whole
 from hwkd.nn.functions import FUNCTIONS
 from hwkd.qgraph.convert import CONVERTERS
 from hwkd.qgraph.ir import View
@@ -47,6 +47,8 @@ from hwkd.trace.onnx_file import load_graph
 NOT_IN_TFLITE = {
     "softmax over channels and rows": "'first'.*along another axis than the last in memory",
     "layer_norm": "'what': a layer normalisation",
+    "embedding": "'what': an embedding",
+    "embedding of bytes": "'what': an embedding",
 }
 
 
@@ -96,6 +98,12 @@ def example(what: str) -> Layers:
         case "layer_norm":
             normal = b.layer_norm(b.transpose(mix, "positions", (1, 2, 0)), "what")
             x = b.transpose(normal, "channels", (2, 0, 1))
+        case "embedding":
+            numbers = b.transpose("input", "numbers", (1, 2, 0))
+            x = b.transpose(b.embedding(numbers, "what", 5, base=4), "back", (2, 0, 1))
+        case "embedding of bytes":
+            rows = b.embedding(b.reshape("input", "bytes", (1, 128, 1)), "what", 6, base=256)
+            x = b.conv(b.transpose(rows, "along", (2, 0, 1)), "mixed", 4, kernel=3)
         case "sigmoid":
             gate = b.conv("input", "gate", 4, kernel=3, activation="sigmoid")
             x = b.mul(stem, gate, "what")
@@ -124,6 +132,7 @@ def example(what: str) -> Layers:
 WHAT = (
     *LAYER_KINDS, "dilated conv", "sigmoid", "concat of rows", "softmax over channels and rows",
     "softmax of classes", "attention in windows", "half_pixel", "align_corners",
+    "embedding of bytes",
 )  # fmt: skip
 each_kind = pytest.mark.parametrize("what", WHAT)
 
@@ -131,6 +140,8 @@ each_kind = pytest.mark.parametrize("what", WHAT)
 def written(layers: Layers, folder: Path) -> tuple[Path, Path, np.ndarray]:
     """Return the float file, the int8 file and the inputs that it was calibrated with."""
     samples = np.random.default_rng(0).normal(size=(48, *layers.input_shape)).astype(np.float32)
+    if "input" in made_whole(layers):
+        samples = np.rint(50 * samples).clip(-128, 127)
     floating, int8 = folder / "float.onnx", folder / "int8.onnx"
     export_onnx(build_module(layers, seed=0).eval(), layers, floating)
     quantise_int8(floating, int8, samples)
@@ -176,7 +187,7 @@ def assert_is_one_network(layers: Layers, folder: Path) -> None:
     weights = {
         layer.name: (
             in_file_order(layer, torch.tensor(arrays[f"{layer.name}.weight"])),
-            torch.tensor(arrays[f"{layer.name}.bias"]),
+            torch.tensor(arrays.get(f"{layer.name}.bias", [])),
         )
         for layer in layers.layers
         if LAYER_KINDS.get(layer.kind).has_weights

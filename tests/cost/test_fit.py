@@ -48,9 +48,12 @@ def whole_models() -> Array:
 
 def other_stack(seed: int) -> Array:
     """Return a stack unlike the generic one: factors by class and by amount."""
-    rng = np.random.default_rng(seed)
-    by_class = {name: rng.normal(0, 0.5) for name, _ in COLUMNS}
-    factors = [by_class[name] + rng.normal(0, 0.3) for name, _ in COLUMNS]
+
+    def drawn(*names: str) -> float:
+        """A class that is added draws nothing of the others."""
+        return float(np.random.default_rng([seed, *"".join(names).encode()]).normal())
+
+    factors = [0.4 * drawn(name) + 0.25 * drawn(name, amount) for name, amount in COLUMNS]
     return GENERIC * np.exp(1.0 + np.array(factors))
 
 

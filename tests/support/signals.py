@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hwkd.signals.features import FittedFeatures, features_named
 from hwkd.signals.pipeline import Pipeline, applied
+from hwkd.signals.step import TextStep
 from hwkd.signals.steps.standardise import Standardise
 from hwkd.signals.tried import tried_signals, tried_texts
 
@@ -30,8 +31,14 @@ RECIPES = {
     "words:known=0,buckets=32": (1, 100, 0.0),
     "word-codes:count=12,size=48": (1, 150, 0.0),
     "bytes:count=40,size=16": (1, 64, 0.0),
+    "byte-ids:count=40": (1, 64, 0.0),
+    "byte-ids": (1, 90, 0.0),
+    "pieces:known=200,count=30": (1, 150, 0.0),
+    "pieces:known=90,count=200": (1, 120, 0.0),
+    "pieces:known=700,count=20": (1, 150, 0.0),
+    "pieces:known=2000": (1, 300, 0.0),
 }
-TEXT_RECIPES = frozenset({"words", "word-codes", "bytes"})
+TEXT_RECIPES = frozenset({"words", "word-codes", "bytes", "byte-ids", "pieces"})
 
 
 def tried_inputs(text: str, count: int) -> NDArray[Any]:
@@ -50,7 +57,10 @@ def made_pipeline(text: str, signals: NDArray[Any], rate_hz: float) -> Pipeline:
     if isinstance(recipe, FittedFeatures):
         front = recipe.fitted(signals, np.arange(len(signals)) % 2)
     found = applied(front, signals).astype(np.float64)
-    fitted = Standardise.of(found.mean(axis=(0, 2)), found.std(axis=(0, 2)))
+    moments = found.mean(axis=(0, 2)), found.std(axis=(0, 2))
+    if isinstance(front[0], TextStep) and front[0].are_numbers:
+        moments = np.zeros(found.shape[1]), np.ones(found.shape[1])
+    fitted = Standardise.of(*moments)
     return Pipeline(
         steps=(*front, fitted, *recipe.after(shape)),
         raw_shape=shape, raw_dtype=signals.dtype.name, raw_low=-32768.0, raw_high=32767.0,

@@ -55,6 +55,22 @@ def test_an_exported_student_is_read_as_the_layers_and_weights_that_it_was(
         torch.testing.assert_close(again(x), module(x), rtol=1e-3, atol=1e-4)
 
 
+def test_numbers_that_are_looked_up_are_read_as_an_embedding(tmp_path: Path) -> None:
+    found, path = SEARCH_SPACES.get("text"), tmp_path / "student.onnx"
+    for seed, shape in enumerate([(1, 1, 24), (2, 1, 40), (3, 1, 24)]):
+        spec = found.suggest(RandomChooser(seed), input_shape=shape, num_outputs=4)
+        layers = found.layers(spec)
+        module = build_module(layers, seed=seed).eval()
+        export_onnx(module, layers, path)
+        read = read_onnx_student(path)
+        assert read.layers.layers == tuple(replace(each, norm=False) for each in layers.layers)
+        again = build_module(read.layers, seed=seed + 1).eval()
+        x = torch.randint(-128, 128, (3, *shape), generator=torch.Generator().manual_seed(seed))
+        own = OwnModel(spec=spec, layers=read.layers, weights=read.weights)
+        assert own.fill(again, x.float().numpy()) == len(read.weights)
+        torch.testing.assert_close(again(x.float()), module(x.float()), rtol=1e-3, atol=1e-4)
+
+
 def _saved(
     path: Path,
     nodes: list[onnx.NodeProto],

@@ -21,6 +21,7 @@ from hwkd.qgraph.ir import (
     Crop,
     FullyConnected,
     LayerNorm,
+    Lookup,
     MatMul,
     Paste,
     Pool,
@@ -191,6 +192,9 @@ class _Arranger:
         elif isinstance(op, FullyConnected):
             if self._tensors[op.inputs[0]].elements != op.weights.shape[1]:
                 op = self._reading(op, 0, row_major(self._tensors[op.inputs[0]].shape))
+            self._put(op.output, row_major(shape))
+        elif isinstance(op, Lookup):
+            op = self._reading(op, 0, row_major(self._tensors[op.inputs[0]].shape))
             self._put(op.output, row_major(shape))
         elif isinstance(op, MatMul):
             op = self._with_strides(op)

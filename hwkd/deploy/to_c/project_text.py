@@ -26,14 +26,20 @@ from hwkd.deploy.to_c.project import (
     Sample,
 )
 from hwkd.deploy.to_c.raw_input import COMPARED, RAW_FILE
-from hwkd.deploy.to_c.step_builder import LAYER_NORM, OFFSET_CONV, RESIZE, TRANSPOSED_CONV
+from hwkd.deploy.to_c.step_builder import (
+    LAYER_NORM,
+    LOOKUP,
+    OFFSET_CONV,
+    RESIZE,
+    TRANSPOSED_CONV,
+)
 from hwkd.deploy.to_c.stream import listens, stream_files
 from hwkd.deploy.to_c.stream_text import stream_facts, stream_text
 from hwkd.io.core_files import load_core
 from hwkd.qgraph.foreign_text import c_comment, c_string
 from hwkd.qgraph.ir import QuantTensor
 
-_WITH_OWN_HEADER = (CMSIS_NN, OFFSET_CONV, LAYER_NORM, RESIZE, TRANSPOSED_CONV)
+_WITH_OWN_HEADER = (CMSIS_NN, OFFSET_CONV, LAYER_NORM, LOOKUP, RESIZE, TRANSPOSED_CONV)
 _HEADERS = ("hwkd_kernels.h", "hwkd_requantise.h", "hwkd_dsp.h", "hwkd_helium.h", "hwkd_dense.h")
 _BYTES_PER_LINE = 24
 SAMPLE_FILE = "model_sample.h"

@@ -37,6 +37,7 @@ KERNELS: tuple[Kernels, ...] = ("hwkd", "cmsis-nn")
 # Each has a header of its own: few networks need it, and the others' files stay as they are.
 OFFSET_CONV, LAYER_NORM = "hwkd_offset_conv", "hwkd_layer_norm"
 RESIZE, TRANSPOSED_CONV = "hwkd_resize", "hwkd_transposed_conv"
+LOOKUP = "hwkd_lookup"
 # sizeof(hwkd_channel)
 _CHANNEL_BYTES: dict[Rounding, int] = {"float": 8, "q31": 12, "tflite": 12}
 # An int8 product is at most 128 * 255 with the zero point taken out, or both factors' so.

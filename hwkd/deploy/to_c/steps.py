@@ -13,7 +13,7 @@ from hwkd.deploy.to_c.arena import Overlap
 from hwkd.deploy.to_c.c_text import Constants, Known, struct
 from hwkd.deploy.to_c.layout import Arranged, as_matrices, as_rows, as_vectors, strides_of
 from hwkd.deploy.to_c.overlap import lag_bytes
-from hwkd.deploy.to_c.step_builder import LAYER_NORM, RESIZE, CStep, Kernels, StepBuilder
+from hwkd.deploy.to_c.step_builder import LAYER_NORM, LOOKUP, RESIZE, CStep, Kernels, StepBuilder
 from hwkd.deploy.to_c.weighted_steps import (
     conv_step,
     fully_connected_step,
@@ -28,6 +28,7 @@ from hwkd.qgraph.ir import (
     FullyConnected,
     Keep,
     LayerNorm,
+    Lookup,
     MatMul,
     Pad,
     Paste,
@@ -226,6 +227,21 @@ def _layer_norm(step: StepBuilder, op: LayerNorm) -> None:
     step.may_overwrite = (source.name,)
 
 
+def _lookup(step: StepBuilder, op: Lookup) -> None:
+    source, target = step.tensor(op.inputs[0]), step.tensor(op.output)
+    features = target.shape[-1]
+    layer = struct(
+        rows=step.constants.int8(step.symbol("rows"), op.rows.reshape(-1)),
+        features=features,
+        places=target.elements // features,
+        digits=source.shape[-1],
+        bits=op.base.bit_length() - 1,
+        in_zero=source.zero_point,
+    )
+    name = step.constants.struct("hwkd_lookup", step.symbol("layer"), layer)
+    step.call(LOOKUP, "lookup", f"&{name}, {step.operand(0)}, {{out}}")
+
+
 def _table(step: StepBuilder, op: Table) -> None:
     values = step.table_values(op.table, op.inputs[0], op.output)
     table = step.constants.int8(step.symbol("table"), values)
@@ -351,6 +367,7 @@ _BUILD: dict[type, Callable[[StepBuilder, Any], None]] = {
     ResizeLinear: _resize,
     Upsample: _upsample,
     Slice: _slice,
+    Lookup: _lookup,
     LayerNorm: _layer_norm,
     Relayout: _relayout,
     Crop: _crop,

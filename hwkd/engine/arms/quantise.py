@@ -287,7 +287,8 @@ def _deployed(
     layers = {layer.name: layer for layer in student.layers.layers}
     for name, (weight, bias) in student.folded_weights().items():
         weights[f"{name}.weight"] = in_file_order(layers[name], weight.detach().numpy())
-        weights[f"{name}.bias"] = bias.detach().numpy()
+        if bias.numel():
+            weights[f"{name}.bias"] = bias.detach().numpy()
     encodings = {name: Encoding(*found) for name, found in student.encodings().items()}
     return work.int8(replace_weights(start.model, weights), encodings)
 

@@ -36,7 +36,7 @@ def rounding_student(
     weights = {
         layer.name: (
             in_file_order(layer, arrays[f"{layer.name}.weight"]),
-            arrays[f"{layer.name}.bias"],
+            arrays.get(f"{layer.name}.bias", torch.empty(0)),
         )
         for layer in layers.layers
         if LAYER_KINDS.get(layer.kind).has_weights

@@ -32,6 +32,36 @@ static inline int hwkd_next_word(const uint8_t *text, int32_t length, int32_t *a
     return is_word;
 }
 
+/* Letters, digits, and bytes of letters of other scripts. */
+static inline int hwkd_is_of_word(uint32_t byte)
+{
+    return hwkd_small(byte) - 'a' < 26u || byte - '0' < 10u || byte >= 128u;
+}
+
+/* Where the next word, or other visible character by itself, ends; *at moves to where it begins.
+   Both are one at the end of a text. */
+static inline int32_t hwkd_next_unit(const uint8_t *text, int32_t length, int32_t *at)
+{
+    int32_t i = *at;
+    while (i < length && text[i] != 0 && (text[i] <= ' ' || text[i] == 127))
+        ++i;
+    *at = i;
+    if (i < length && text[i] != 0 && !hwkd_is_of_word(text[i]))
+        return i + 1;
+    while (i < length && text[i] != 0 && hwkd_is_of_word(text[i]))
+        ++i;
+    return i;
+}
+
+/* How many characters bytes of UTF-8 are. */
+static inline int32_t hwkd_letters(const uint8_t *text, int32_t count)
+{
+    int32_t found = 0;
+    for (int32_t i = 0; i < count; ++i)
+        found += (text[i] & 0xc0) != 0x80;
+    return found;
+}
+
 /* Spreads every bit of a number over all 32 (the end of MurmurHash3). */
 static inline uint32_t hwkd_mixed(uint32_t value)
 {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -10,11 +11,16 @@ from numpy.typing import NDArray
 
 from hwkd.core.catalog import FEATURES
 from hwkd.core.errors import ConfigError
+from hwkd.core.numbered import digits_for
 from hwkd.signals.features import NothingAfter
+from hwkd.signals.learned_pieces import learned_pieces, words_in
 from hwkd.signals.step import Shape, Step, require_text
+from hwkd.signals.steps.byte_ids import ByteIds
+from hwkd.signals.steps.channels import Picture
 from hwkd.signals.steps.codes import Codes
+from hwkd.signals.steps.pieces import FIRST, MOST_PIECES, Pieces
 from hwkd.signals.steps.word_weights import MOST_BYTES, MOST_WEIGHT, WordWeights
-from hwkd.signals.texts import words_of
+from hwkd.signals.texts import small_bytes, words_of
 
 _MOST_WORDS = 2**14
 
@@ -116,6 +122,82 @@ class ByteCodes(NothingAfter):
         """Return the step; see `Features.steps`."""
         del rate_hz
         return _coded("bytes", min(self.count, shape[-1]), self.size, shape)
+
+
+@FEATURES.register("byte-ids")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByteNumbers:
+    """Bytes in their order, each a number that the network looks up.
+
+    Attributes:
+        count: of the first bytes of a text.
+    """
+
+    count: int = 256
+
+    def steps(self, shape: Shape, rate_hz: float | None) -> tuple[Step, ...]:
+        """Return the step; see `Features.steps`."""
+        del rate_hz
+        _require_texts(shape, "byte-ids")
+        _require_count("byte-ids", self.count)
+        return (ByteIds(count=min(self.count, shape[-1])),)
+
+    def after(self, shape: Shape) -> tuple[Step, ...]:
+        """Return what makes rows of digits a picture; see `Features.after`."""
+        del shape
+        return (Picture(planes=1),)
+
+
+@FEATURES.register("pieces")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PieceNumbers:
+    """Pieces of words in their order, each a number that the network looks up.
+
+    Attributes:
+        known: pieces, learned from train; fewer where its words have fewer.
+        count: of the first pieces of a text.
+    """
+
+    known: int = 1000
+    count: int = 128
+
+    def steps(self, shape: Shape, rate_hz: float | None) -> tuple[Step, ...]:
+        """Return the step without any piece; see `Features.steps`."""
+        del rate_hz
+        _require_texts(shape, "pieces")
+        _require_count("pieces", self.count)
+        return (self._step([], []),)
+
+    def fitted(self, inputs: NDArray[Any], labels: NDArray[Any]) -> tuple[Step, ...]:
+        """Return the step that knows the pieces of train; see `FittedFeatures`."""
+        del labels
+        self.steps(inputs.shape[1:], None)
+        words = words_in(text.tobytes() for text in small_bytes(inputs))
+        return (self._step(*learned_pieces(words, self.known)),)
+
+    def after(self, shape: Shape) -> tuple[Step, ...]:
+        """Return what makes rows of digits a picture; see `Features.after`."""
+        del shape
+        return (Picture(planes=self._digits()),)
+
+    def _digits(self) -> int:
+        if not 1 <= self.known <= MOST_PIECES:
+            raise ConfigError(
+                f"--features pieces: known={self.known}; expected 1 to {MOST_PIECES:,} pieces"
+            )
+        return digits_for(FIRST + self.known)
+
+    def _step(self, begin: Sequence[bytes], inner: Sequence[bytes]) -> Step:
+        texts = ([piece.decode("latin-1") for piece in part] for part in (begin, inner))
+        first, rest = map(tuple, texts)
+        return Pieces(begin=first, inner=rest, count=self.count, digits=self._digits())
+
+
+def _require_count(name: str, count: int) -> None:
+    if not 1 <= count <= MOST_BYTES:
+        raise ConfigError(
+            f"--features {name}: count={count}; expected 1 to {MOST_BYTES} places of a text"
+        )
 
 
 def _coded(

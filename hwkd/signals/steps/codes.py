@@ -35,6 +35,7 @@ class Codes:
 
     kind: ClassVar[str] = "codes"
     formula: ClassVar[str] = "-1, 0 or 1 by two bits of a hash, for each word or byte"
+    are_numbers: ClassVar[bool] = False
 
     unit: Literal["words", "bytes"]
     size: Annotated[int, Field(ge=_DIGITS, le=256, multiple_of=_DIGITS)]

@@ -39,6 +39,7 @@ class WordWeights:
 
     kind: ClassVar[str] = "word-weights"
     formula: ClassVar[str] = "8192 log2(1 + count) * weight / length of all"
+    are_numbers: ClassVar[bool] = False
 
     keys: tuple[UInt32, ...]
     buckets: Annotated[int, Field(ge=0, le=2**16)]
