@@ -18,7 +18,7 @@ _WIDTHS = ((8, 24), (8, 40), (12, 64), (16, 88), (24, 104))
 _DOWN_TO_CELLS = 3
 # What the cells see is where things are told apart: a network may look at them often, and at
 # nothing below them.
-_BLOCKS, _BLOCKS_OF_CELLS = (1, 3), (1, 6)
+_BLOCKS, _BLOCKS_OF_CELLS = (1, 3), (1, 7)
 
 
 @dataclass(frozen=True)

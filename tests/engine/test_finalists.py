@@ -45,7 +45,7 @@ def test_the_largest_of_those_that_luck_may_have_put_behind_the_best_comes_secon
 
 
 def test_a_large_network_that_was_stopped_early_is_judged_by_the_passes_it_made(completed):
-    # Half the passes: .0915 would have become .0825.
+    # Half the passes: .0915 would have become .0813.
     four = ranked(completed, (0.080, 4), (0.081, 5), (0.0915, 90, 4.5), (0.1, 95, 9.0))
     assert order(finalists(four, GOAL, validation_samples=6_000), four) == [0, 2, 1, 3]
 

@@ -159,7 +159,7 @@ def test_a_search_without_the_spaces_of_reference_designs_has_none():
 
 @pytest.mark.parametrize(
     ("space", "shape", "outputs", "limit", "designs"),
-    [("detector", (1, 96, 96), 9, 60_000, 3), ("segmenter", (3, 64, 64), 6, 30_000, 3)],
+    [("detector", (1, 96, 96), 9, 60_000, 4), ("segmenter", (3, 64, 64), 6, 30_000, 3)],
 )
 def test_students_of_maps_have_designs_that_use_their_weights(
     space, shape, outputs, limit, designs
