@@ -73,11 +73,7 @@ def prepare(
     digests = _digests(data) if turned else digests
     extracted = _extracted(data, front, is_whole=is_whole)
     nature = _nature(front, shape, nature, channels=extracted.train.inputs.shape[1])
-    scaled, on_scaling = (
-        (_as_they_are(extracted), [])
-        if _name_what_is_looked_up(front)
-        else _scaling(extracted, nature, reading, is_whole=is_whole)
-    )
+    scaled, on_scaling = _scaling(extracted, front, nature, reading, is_whole=is_whole)
     ends = (scaled, *recipe.after(shape))
     pipeline = _pipeline(data.train.inputs, (*front, *ends))
     more = [] if copies is None else [("copies", _extracted_split(copies, front))]
@@ -197,13 +193,17 @@ def _is_turned_before(front: tuple[Step, ...], shape: tuple[int, ...], raw: Natu
 
 
 def _scaling(
-    data: RawData, nature: Nature, reading: Reading, *, is_whole: bool
+    data: RawData, front: tuple[Step, ...], nature: Nature, reading: Reading, *, is_whole: bool
 ) -> tuple[Step, list[str]]:
     """Return the step that takes off means and divides by deviations, or that given, and notes.
+
+    Numbers that are looked up in a table stay as they are.
 
     Raises:
         DataError: if the given one does not suit the data.
     """
+    if _name_what_is_looked_up(front):
+        return _as_they_are(data), []
     moments, notes = _moments(data)
     alike = {"text": _about_zero, "motion": _of_sensors}.get(nature)
     moments = moments if alike is None else alike(moments)

@@ -159,14 +159,9 @@ def train_teacher(
 
     progress("train teacher", 0, config.epochs)
     result = train_module(
-        module,
-        TensorBatches([inputs], labels),
-        criterion or TaskLoss(data.head),
-        config,
-        on_epoch=_teller(progress, config, data.head.loss_name, clock),
-        check=check,
-        clock=clock,
-    )
+        module, TensorBatches([inputs], labels), criterion or TaskLoss(data.head), config,
+        on_epoch=_teller(progress, config, data.head.loss_name, clock), check=check, clock=clock,
+    )  # fmt: skip
     found = _knowledge(module, data, config, device, averages_mirror=averages_mirror)
     made = _description(module, config, result.epochs_made, examples=len(labels))
     said = f"{found.what} {found.value:.3f} on validation"

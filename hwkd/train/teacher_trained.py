@@ -78,12 +78,7 @@ def train_or_load_teacher(
     training = replace(training, augmentation=chosen)
     named = "" if lesson is None else lesson.name
     place = _Place.of(data, training, named, cache_dir or cache_root() / "teachers", own_dir)
-    with seeded_torch(derive_seed(training.seed, "teacher", "weights")):
-        net = build_teacher_net(
-            data.input_shape, data.num_outputs, training.net, kind=data.head.kind
-        )
-        criterion = None if lesson is None else lesson.build(data.head, data.input_shape)
-    made = _Made(net=net, criterion=criterion)
+    made = _Made.drawn(data, training, lesson)
     was_there = place.stored is not None
     if place.stored is not None:
         outcome = _load(made, place.stored, place.key)
@@ -91,7 +86,7 @@ def train_or_load_teacher(
         # Its outputs go there, too, wherever its weights go.
         require_writable_cache(place.for_all.parent)
         outcome = train_teacher(
-            net,
+            made.net,
             data,
             training,
             chosen,
@@ -104,7 +99,9 @@ def train_or_load_teacher(
         target = place.for_all if outcome.is_worth_keeping else place.for_this_run
         if target is not None:
             _store(made, target, place.key, outcome)
-    teacher = _frozen(net, data, outcome, f"teacher-net {training.net} {data.input_shape}", device)
+    teacher = _frozen(
+        made.net, data, outcome, f"teacher-net {training.net} {data.input_shape}", device
+    )
     name = f"residual network {place.key[:8]}"
     said = f"{outcome.description}, {named}" if named else outcome.description
     return replace(
@@ -118,6 +115,16 @@ class _Made:
 
     net: nn.Module
     criterion: TeacherCriterion | None
+
+    @classmethod
+    def drawn(cls, data: Dataset, training: TeacherTraining, lesson: TeacherLesson | None) -> _Made:
+        """Draw the first weights, by the training's seed."""
+        with seeded_torch(derive_seed(training.seed, "teacher", "weights")):
+            net = build_teacher_net(
+                data.input_shape, data.num_outputs, training.net, kind=data.head.kind
+            )
+            criterion = None if lesson is None else lesson.build(data.head, data.input_shape)
+        return cls(net=net, criterion=criterion)
 
     @property
     def beside(self) -> Mapping[str, Tensor]:

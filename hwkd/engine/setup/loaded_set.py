@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hwkd.core.errors import TeacherError
@@ -99,22 +101,9 @@ def teacher_source(
         return _cached_source(teacher, transfer, needs, device=device, progress=progress)
     examples = np.array(transfer.train.inputs[:_EXAMPLES])
     if isinstance(network, ModuleTeacher):
-        example = network.seen.of_tensor(torch.from_numpy(examples[:2]).to(device))
-        places = discover_places(network.module, example)
-        if stages:
-            places = replace(places, features=tuple(stages), preactivations=tuple(stages))
-        is_own = network.kind == "trained here"
-        live = LiveSource(
-            network.module, places, needs, shown=network.seen.of_tensor,
-            outputs_of=None if is_own else network.head.of_teacher, beside=network.beside,
-        )  # fmt: skip
+        live = _module_source(network, needs, examples, stages, device)
     elif isinstance(network, OnnxTeacher) and not stages:
-        inside = read_inside(network, examples)
-        shown = network.seen.with_channels(last=False).of_tensor
-        live = LiveSource(
-            inside.to(device), student_places(inside.layers), needs, shown=shown,
-            outputs_of=network.outputs_of,
-        )  # fmt: skip
+        live = _file_source(network, needs, examples, device)
     else:
         names = ", ".join(entry.method.name for entry in needing)
         others = logit_methods(transfer.head.kind)
@@ -127,6 +116,32 @@ def teacher_source(
         return live
     answers = _cached_source(teacher, transfer, _CACHED, device=device, progress=progress)
     return AnsweredSource(live, answers)
+
+
+def _module_source(
+    network: ModuleTeacher, needs: frozenset[Signal], examples: NDArray[Any],
+    stages: Sequence[str], device: torch.device,
+) -> LiveSource:  # fmt: skip
+    example = network.seen.of_tensor(torch.from_numpy(examples[:2]).to(device))
+    places = discover_places(network.module, example)
+    if stages:
+        places = replace(places, features=tuple(stages), preactivations=tuple(stages))
+    is_own = network.kind == "trained here"
+    return LiveSource(
+        network.module, places, needs, shown=network.seen.of_tensor,
+        outputs_of=None if is_own else network.head.of_teacher, beside=network.beside,
+    )  # fmt: skip
+
+
+def _file_source(
+    network: OnnxTeacher, needs: frozenset[Signal], examples: NDArray[Any], device: torch.device
+) -> LiveSource:
+    inside = read_inside(network, examples)
+    shown = network.seen.with_channels(last=False).of_tensor
+    return LiveSource(
+        inside.to(device), student_places(inside.layers), needs, shown=shown,
+        outputs_of=network.outputs_of,
+    )  # fmt: skip
 
 
 def _refuse_other_classes(teacher: MatchedTeacher, needing: Sequence[WeightedMethod]) -> None:

@@ -99,44 +99,7 @@ class Pieces:
         )
         text = f"""{table_c("uint8_t", f"{function}_bytes", b"".join(pieces) or b"?")}
 {table_c("uint16_t" if is_short else "uint32_t", f"{function}_starts", starts)}
-static int32_t {function}_length(int32_t piece)
-{{
-    return (int32_t){function}_starts[piece + 1] - (int32_t){function}_starts[piece];
-}}
-
-/* The first of pieces from low to high, alike up to a byte, whose byte there is that or more. */
-static int32_t {function}_from(int32_t low, int32_t high, int32_t at, uint32_t byte)
-{{
-    while (low < high) {{
-        const int32_t middle = (low + high) / 2;
-        if ({function}_length(middle) <= at
-            || {function}_bytes[(int32_t){function}_starts[middle] + at] < byte)
-            low = middle + 1;
-        else
-            high = middle;
-    }}
-    return low;
-}}
-
-/* The longest piece that bytes begin with, and its length; -1 without one. */
-static int32_t {function}_longest(const uint8_t *from, int32_t count, int is_first, int32_t *length)
-{{
-    int32_t low = is_first ? 0 : {len(self.begin)}, found = -1;
-    int32_t high = is_first ? {len(self.begin)} : {len(pieces)};
-    for (int32_t at = 0; at < count; ++at) {{
-        const uint32_t byte = hwkd_small(from[at]);
-        low = {function}_from(low, high, at, byte);
-        high = {function}_from(low, high, at, byte + 1u);
-        if (low == high)
-            break;
-        if ({function}_length(low) == at + 1) {{
-            found = low;
-            *length = at + 1;
-        }}
-    }}
-    return found;
-}}
-
+{_search_c(function, len(self.begin), len(pieces))}
 static void {function}_put(int32_t place, uint32_t number)
 {{
 {digit_c}}}
@@ -176,6 +139,49 @@ static void {function}(const uint8_t *text)
             "pieces.halving": read * halvings,
             "pieces.place": float(self.count),
         }
+
+
+def _search_c(function: str, begins: int, pieces: int) -> str:
+    """Return C that finds pieces; the first `begins` of them begin words, the others go on."""
+    return f"""static int32_t {function}_length(int32_t piece)
+{{
+    return (int32_t){function}_starts[piece + 1] - (int32_t){function}_starts[piece];
+}}
+
+/* The first of pieces from low to high, alike up to a byte, whose byte there is that or more. */
+static int32_t {function}_from(int32_t low, int32_t high, int32_t at, uint32_t byte)
+{{
+    while (low < high) {{
+        const int32_t middle = (low + high) / 2;
+        if ({function}_length(middle) <= at
+            || {function}_bytes[(int32_t){function}_starts[middle] + at] < byte)
+            low = middle + 1;
+        else
+            high = middle;
+    }}
+    return low;
+}}
+
+/* The longest piece that bytes begin with, and its length; -1 without one. */
+static int32_t {function}_longest(const uint8_t *from, int32_t count, int is_first, int32_t *length)
+{{
+    int32_t low = is_first ? 0 : {begins}, found = -1;
+    int32_t high = is_first ? {begins} : {pieces};
+    for (int32_t at = 0; at < count; ++at) {{
+        const uint32_t byte = hwkd_small(from[at]);
+        low = {function}_from(low, high, at, byte);
+        high = {function}_from(low, high, at, byte + 1u);
+        if (low == high)
+            break;
+        if ({function}_length(low) == at + 1) {{
+            found = low;
+            *length = at + 1;
+        }}
+    }}
+    return found;
+}}
+
+"""
 
 
 class _Known:
