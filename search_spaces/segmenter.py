@@ -25,8 +25,9 @@ class SegmenterSpace(Space):
 
     What a level saw on the way down is added to what comes up from below, so that outlines stay
     where they are (skips as sums: LinkNet, arXiv:1707.03718). The last map may be half as high and
-    wide as the picture: its logits are repeated, which costs nothing but their memory. Where every
-    level answers, logits of coarse levels are repeated and added to those of finer ones, so that
+    wide as the picture: its logits are repeated, which costs nothing but their memory. Where the
+    finest level is left out, too, they are drawn larger by straight lines. Where every level
+    answers, logits of coarse levels are repeated and added to those of finer ones, so that
     what a thing is need not pass through the few channels that say where it ends (fully
     convolutional networks, arXiv:1411.4038).
 
@@ -102,11 +103,12 @@ class SegmenterSpace(Space):
         logits = builder.conv(x, "logits", spec.num_outputs, norm=False)
         if above:
             logits = builder.add(logits, above, "said")
-        if finest > 1:
-            finer = larger(spec.input_shape, 2 ** (finest - 1))
-            logits = builder.upsample(logits, "finer", factor=finer, mode="half_pixel")
-        if (stride := int(p["stem_stride"])) > 1:
-            builder.upsample(logits, "classes", factor=larger(spec.input_shape, stride))
+        if (factor := int(p["stem_stride"]) * 2 ** (finest - 1)) > 1:
+            # Squares cost less to learn; of four pixels a side they would be seen in outlines.
+            builder.upsample(
+                logits, "classes", factor=larger(spec.input_shape, factor),
+                mode="nearest" if finest == 1 else "half_pixel",
+            )  # fmt: skip
         return builder.build()
 
 

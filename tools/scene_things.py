@@ -3,13 +3,14 @@
 What validation and test show are cut-outs of the Debian package tuxpaint-stamps-default (GPL-2; for
 tests alone). Of some classes only 27 of them are left for training, too few to tell what others
 look like, so training has drawings of openclipart-png (public domain) and signs of
-fonts-noto-color-emoji (OFL; their kinds are said by unicode-data) beside them. What looks nearly
-like a thing of validation or test, mirrored or not, is not for training.
+fonts-noto-color-emoji (OFL; their kinds are said by unicode-data) beside them. Half of what is
+drawn of a class is cut-outs still, as they look like those of validation and test. What looks
+nearly like one of these, mirrored or not, is not for training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,9 +86,17 @@ def read_things() -> dict[str, list[list[Image.Image]]]:
     unseen = np.stack([_likeness(t) for s in ("val", "test") for kind in found[s] for t in kind])
     known = unseen.reshape(len(unseen), -1)
     for kind, things in zip(KINDS, found["train"], strict=True):
-        things += [*_drawings(kind), *_signs(kind)]
-        things[:] = [thing for thing in things if not _is_known(thing, known)]
+        others = [*_drawings(kind), *_signs(kind)]
+        own, others = (
+            [thing for thing in some if not _is_known(thing, known)] for some in (things, others)
+        )
+        things[:] = [*as_often(own, others), *others]
     return found
+
+
+def as_often(few: Sequence[Image.Image], many: Sequence[Image.Image]) -> list[Image.Image]:
+    """Return few things so many times that they are drawn about as often as many others."""
+    return list(few) * max(1, round(len(many) / max(1, len(few))))
 
 
 def _stamps(random: np.random.Generator) -> dict[str, list[list[Image.Image]]]:

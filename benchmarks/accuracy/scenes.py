@@ -1,13 +1,14 @@
 """Things found, counted and outlined in scenes of things and grounds never seen, in int8.
 
 python -m benchmarks.accuracy.scenes [--only detect|count|segment] [--data FOLDER]
-    [--timeout 30min | --trials N | --quick] [--full-epochs N] [--taught] [--seed 0] [--workers N]
-    [--out FOLDER]
+    [--timeout 30min | --trials N | --quick] [--full-epochs N] [--taught [--seeds 1]] [--seed 0]
+    [--workers N] [--out FOLDER]
 
 Data comes from `tools.make_task_data`; a folder with the name of a task below `--data` is not made
 again. Each task is searched on `cortex-m7` within its weights, with labels alone; what is judged is
 the int8 file on the test split. With --taught a network that knows ImageNet (`tools.scene_teacher`)
-teaches boxes and outlines, and what it gained over the best control is judged, too.
+teaches boxes and outlines, and what it gained over the best control is judged, too, over --seeds
+trainings of each.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, help="where folders of the tasks are, or are made")
     add_effort(parser)
     parser.add_argument("--taught", action="store_true", help="teach boxes and outlines")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of student and control")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int)
     parser.add_argument("--out", type=Path, help="where the folders of the runs are kept")
@@ -71,7 +73,7 @@ def _searched(task: str, place: Path, out: Path, arguments: argparse.Namespace) 
         teacher = out.parent / f"{task}_teacher.onnx"
         teacher.parent.mkdir(parents=True, exist_ok=True)
         make_scene_teacher(data, teacher, task=task)
-        effort |= as_teacher(teacher)
+        effort |= as_teacher(teacher) | {"controls": arguments.seeds}
     else:
         effort["methods"] = ["none"]
     begun = time.monotonic()

@@ -316,20 +316,8 @@ def choose_augmentation(
         is_small = passes >= _SHIFT_FROM_PASSES
     is_image = len(spatial) == 2
     per_shift = _PIXELS_PER_SHIFT if passes is None or not is_image else _PIXELS_PER_IMAGE_SHIFT
-    if data.nature == "scenes":
-        # Masks move with their pictures, so that a mirror image is another scene.
-        shift = tuple(round(size / _PIXELS_PER_SHIFT) for size in spatial)
-        return Augmentation(shift=shift, mirror=True)
-    if data.nature == "boxes":
-        # By whole cells, so that a teacher's kept answers move with their pictures.
-        moves = Augmentation(shift=(CELL_PIXELS,) * len(spatial), mirror=True, cells=CELL_PIXELS)
-        if passes is not None and passes < _TURNED_FROM_PASSES:
-            return moves
-        found = symmetry_of(data) if symmetry is None else symmetry
-        return replace(
-            moves, flip=found.flip, transposed=found.transposed, inverted=found.inverted,
-            light=_LIGHT if found.light else 0.0,
-        )  # fmt: skip
+    if data.nature in ("scenes", "boxes"):
+        return _of_things(data, passes, symmetry)
     if data.nature == "spectra":
         return _of_spectra(data.inputs.shape, is_small=is_small)
     if data.nature == "speech":
@@ -354,6 +342,29 @@ def choose_augmentation(
         light=_LIGHT if symmetry.light and is_small else 0.0,
         inverted=symmetry.inverted,
     )
+
+
+def _of_things(
+    data: LabelledArrays, passes: float | None, symmetry: Symmetry | None
+) -> Augmentation:
+    """Return what may happen to pictures whose masks or boxes move with them.
+
+    So a mirror image is another scene.
+    """
+    spatial = data.inputs.shape[2:]
+    if data.nature == "boxes":
+        # By whole cells, so that a teacher's kept answers move with their pictures.
+        moves = Augmentation(shift=(CELL_PIXELS,) * len(spatial), mirror=True, cells=CELL_PIXELS)
+    else:
+        shift = tuple(round(size / _PIXELS_PER_SHIFT) for size in spatial)
+        moves = Augmentation(shift=shift, mirror=True)
+    if passes is not None and passes < _TURNED_FROM_PASSES:
+        return moves
+    found = symmetry_of(data) if symmetry is None else symmetry
+    return replace(
+        moves, flip=found.flip, transposed=found.transposed, inverted=found.inverted,
+        light=_LIGHT if found.light else 0.0,
+    )  # fmt: skip
 
 
 def _of_spectra(shape: tuple[int, ...], *, is_small: bool) -> Augmentation:

@@ -58,7 +58,7 @@ class Symmetry(StrictModel):
 
 def symmetry_of(data: LabelledArrays) -> Symmetry:
     """Measure it on the train split; spectra, words and what has no classes have none."""
-    if data.nature == "boxes":
+    if data.nature in ("boxes", "scenes"):
         return _of_things(data)
     if data.nature != "values" or data.labels.ndim != 1 or data.inputs.ndim < 3:
         return Symmetry()
@@ -81,7 +81,10 @@ def _of_things(data: LabelledArrays) -> Symmetry:
     from hwkd.train.cut_things import CutThings
     from hwkd.train.kept_class import KeptClass
 
-    things = CutThings.of(data.inputs, data.labels)
+    if data.labels.ndim > 3:  # whole pictures, which show more than their things
+        return Symmetry(mirror=True)
+    cut = CutThings.of if data.nature == "boxes" else CutThings.of_masks
+    things = cut(data.inputs, data.labels)
     if not len(things.labels):
         return Symmetry(mirror=True)
     kept = KeptClass(things)

@@ -106,7 +106,10 @@ def train_or_load_teacher(
             _store(made, target, place.key, outcome)
     teacher = _frozen(net, data, outcome, f"teacher-net {training.net} {data.input_shape}", device)
     name = f"residual network {place.key[:8]}"
-    return replace(teacher, name=name, is_from_cache=was_there, beside=made.beside)
+    said = f"{outcome.description}, {named}" if named else outcome.description
+    return replace(
+        teacher, name=name, is_from_cache=was_there, beside=made.beside, description=said
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

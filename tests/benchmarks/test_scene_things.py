@@ -43,6 +43,15 @@ def test_training_has_drawings_beside_its_share_of_cut_outs(packages: Path) -> N
     assert [len(kind) for kind in things["test"]] == [2] * len(scene_things.KINDS)
 
 
+def test_cut_outs_are_half_of_what_is_drawn_however_many_drawings_there_are(packages: Path) -> None:
+    random = np.random.default_rng(7)
+    for number in range(17):
+        cut_out(random).save(packages / "drawings" / "animals" / f"other{number}.png")
+    things = scene_things.read_things()["train"][0]
+    different = {thing.tobytes() for thing in things}
+    assert (len(things), len(different)) == (3 * 7 + 21, 7 + 21)
+
+
 @pytest.mark.parametrize("change", [lambda thing: thing, ImageOps.mirror])
 def test_a_drawing_that_the_test_shows_is_not_for_training(
     packages: Path, change: Callable[[Image.Image], Image.Image]

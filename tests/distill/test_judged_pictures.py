@@ -57,6 +57,7 @@ def test_a_teacher_brings_the_discriminator_of_its_training_out_of_the_cache_too
     made, again = teacher_of(data, tmp_path), teacher_of(data, tmp_path)
     assert (made.is_from_cache, again.is_from_cache) == (False, True)
     assert made.identity == again.identity
+    assert again.description.endswith("beside a discriminator (hinge, width 4, 0.05)")
     trained = [made.beside[name] for name in sorted(made.beside) if name.startswith("body.")]
     assert trained and all(
         torch.equal(one, other)

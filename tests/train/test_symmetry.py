@@ -130,21 +130,55 @@ def test_a_flip_is_chosen_where_it_keeps_the_class(quarters, mirror, flip):
 
 def scenes(*, upright):
     """Pictures with a cross or a T in each, at any place, the T any way up or upright."""
+    random = np.random.default_rng(0)
     labels = np.arange(600) % 2
-    pictures = 0.2 * RANDOM.normal(size=(600, 1, 48, 48)).astype(np.float32)
+    pictures = 0.2 * random.normal(size=(600, 1, 48, 48)).astype(np.float32)
     boxes = np.full((600, 2, 5), -1, np.float32)
     cross, letter = np.zeros((2, 16, 16), np.float32)
     cross[6:10] = cross[:, 6:10] = letter[:4] = letter[:, 6:10] = 1
     for picture, own, label in zip(pictures, boxes, labels, strict=True):
-        x, y = RANDOM.integers(0, 32, 2)
+        x, y = random.integers(0, 32, 2)
         # The cross is told from an upside-down T by nothing but where the bar is.
         shown = np.roll(cross, 2, axis=0) if upright else cross
         if label:
-            shown = letter if upright else np.rot90(letter, int(RANDOM.integers(4)))
-        sign = 1 if upright else RANDOM.choice([-1, 1])
+            shown = letter if upright else np.rot90(letter, int(random.integers(4)))
+        sign = 1 if upright else random.choice([-1, 1])
         picture[0, y : y + 16, x : x + 16] += 2 * sign * shown
         own[0] = label, x, y, x + 16, y + 16
     return Split(inputs=pictures, labels=boxes, nature="boxes")
+
+
+def masked(data):
+    """The same scenes with a mask in place of each box, and a speck of the other class."""
+    masks = np.zeros((len(data.inputs), *data.inputs.shape[2:]), np.int16)
+    for mask, (label, x0, y0, x1, y1) in zip(masks, data.labels[:, 0].astype(int), strict=True):
+        mask[y0:y1, x0:x1] = 1 + label
+        mask[0, (x1 + 3) % mask.shape[1]] = 2 - label
+    return Split(inputs=data.inputs, labels=masks, nature="scenes")
+
+
+def test_masks_are_turned_where_what_they_show_keeps_its_name():
+    data = masked(scenes(upright=False))
+    chosen = choose_augmentation(data)
+    assert (chosen.flip, chosen.transposed, chosen.inverted) == (True, True, True)
+    assert choose_augmentation(data, passes=5) == Augmentation(shift=(3, 3), mirror=True)
+
+
+def test_masks_are_not_turned_where_one_thing_is_the_other_upside_down():
+    data = masked(scenes(upright=True))
+    half = len(data.inputs) // 2
+    letters = data.inputs[1::2]
+    inputs = np.concatenate([letters, letters[:, :, ::-1]])
+    masks = np.concatenate([data.labels[1::2], (data.labels[1::2, ::-1] > 0).astype(np.int16)])
+    assert len(inputs) == 2 * half
+    chosen = choose_augmentation(Split(inputs=inputs, labels=masks, nature="scenes"))
+    assert (chosen.mirror, chosen.flip) == (True, False)
+
+
+def test_pictures_that_are_drawn_from_pictures_are_mirrored_alone():
+    data = scenes(upright=False)
+    drawn = Split(inputs=data.inputs, labels=data.inputs, nature="scenes")
+    assert choose_augmentation(drawn) == Augmentation(shift=(3, 3), mirror=True)
 
 
 @pytest.mark.parametrize("upright", [True, False])

@@ -102,7 +102,7 @@ class GanCompression(TrainedMethod):
     def teacher_lesson(self) -> TeacherLesson | None:
         """Return a training beside the discriminator, which weighs as much as for the student."""
         weight = self.gan / (self.reconstruction + 1.0 / self.usual_weight)
-        said = f"judged, {self.adversarial}, width {self.width}, weight {weight:g}"
+        said = f"beside a discriminator ({self.adversarial}, width {self.width}, {weight:g})"
 
         def build(head: Head, input_shape: tuple[int, ...]) -> JudgedPictures:
             return JudgedPictures(
