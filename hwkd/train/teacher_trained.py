@@ -86,16 +86,9 @@ def train_or_load_teacher(
         # Its outputs go there, too, wherever its weights go.
         require_writable_cache(place.for_all.parent)
         outcome = train_teacher(
-            made.net,
-            data,
-            training,
-            chosen,
-            device,
-            criterion=made.criterion,
-            progress=progress,
-            check=check,
-            clock=clock,
-        )
+            made.net, data, training, chosen, device,
+            criterion=made.criterion, progress=progress, check=check, clock=clock,
+        )  # fmt: skip
         target = place.for_all if outcome.is_worth_keeping else place.for_this_run
         if target is not None:
             _store(made, target, place.key, outcome)

@@ -180,7 +180,6 @@ static int32_t {function}_longest(const uint8_t *from, int32_t count, int is_fir
     }}
     return found;
 }}
-
 """
 
 
