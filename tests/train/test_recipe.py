@@ -45,7 +45,13 @@ def test_every_epoch_has_several_steps(count):
 @pytest.mark.parametrize(("nature", "rate"), [("scenes", 0.7), ("boxes", 0.5)])
 def test_answers_for_each_position_are_learned_in_small_batches_and_as_they_are(nature, rate):
     many = split(12_000, (1, 16, 16))
-    of_maps = choose_recipe(replace(many, nature=nature), samples=780_000)
+    left_half = np.repeat(np.arange(16) < 8, 16).reshape(16, 16).T
+    answers = {
+        "scenes": np.repeat(left_half[None].astype(np.int16), 12_000, axis=0),
+        "boxes": np.full((12_000, 1, 5), [0.0, 0.0, 0.0, 8.0, 16.0], np.float32),
+    }
+    maps = replace(many, nature=nature, labels=answers[nature])
+    of_maps = choose_recipe(maps, samples=780_000)
     of_classes = choose_recipe(many, samples=780_000)
     assert (of_maps.batch_size, of_classes.batch_size) == (32, 128)
     # A quarter of the batch is half the rate.
