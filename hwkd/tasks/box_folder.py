@@ -64,7 +64,10 @@ def read_box_folder(
         if len(chosen)
     }
     if "train" not in given:
-        raise DataError(f"{printable(path)}: has no train split, only {', '.join(given)}")
+        raise DataError(
+            f"{printable(path)}: has no train split, only {', '.join(given)}; name one so, "
+            "or no split"
+        )
     if not (given["train"].labels[:, :, 0] >= 0).any():
         raise DataError(f"{printable(path)}: no train picture has a box; nothing to learn")
     return RawData.of(

@@ -66,7 +66,8 @@ def paired_files(
     }
     if "train" not in pairs:
         raise DataError(
-            f"{printable(path)}: has no train split, only {first_names(list(pairs))}; name one so"
+            f"{printable(path)}: has no train split, only {first_names(list(pairs))}; name one so, "
+            "or no split"
         )
     alone = [
         file
