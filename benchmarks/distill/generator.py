@@ -132,10 +132,7 @@ def _begin_as(student: StudentModule, whole: StudentModule, examples: Tensor) ->
         for name, step in whole.steps.items()
     }
     weights = {name: values for name, values in weights.items() if values}
-    for name, values in kept_weights(whole.layers, student.layers, weights).items():
-        state = student.steps[name].state_dict()
-        for key, value in values.items():
-            state[key].copy_(torch.from_numpy(value))
+    student.begin_with(kept_weights(whole.layers, student.layers, weights))
     channels = kept_channels(whole.layers, student.layers, weights)
     rows = {name: torch.from_numpy(channels[name]) for name in weights if name in channels}
     match_moments(student, whole, rows, examples)

@@ -59,11 +59,7 @@ def begun(
     """Return a narrow network with the strongest channels of a model, fitted with a ridge."""
     module, whole = build_module(narrow, seed=seed), build_module(model.layers, seed=0)
     model.fill(whole, examples.numpy())
-    for name, values in kept_weights(model.layers, narrow, model.weights).items():
-        state = module.steps[name].state_dict()
-        for key, value in values.items():
-            if key in state:
-                state[key].copy_(torch.from_numpy(value))
+    module.begin_with(kept_weights(model.layers, narrow, model.weights))
     channels = kept_channels(model.layers, narrow, model.weights)
     rows = {name: torch.from_numpy(channels[name]) for name in model.weights if name in channels}
     match_moments(module, whole, rows, examples, ridge=ridge)

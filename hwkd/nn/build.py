@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from math import prod, sqrt
 from typing import TypeAlias
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hwkd.core.head import OutputKind
@@ -74,6 +76,17 @@ class StudentModule(nn.Module):
             self.steps[layer.name].requires_grad_(not layer.frozen)
             shapes[layer.name] = layer.shape
         self._last_uses = _last_uses(layers)
+
+    def begin_with(self, weights: Mapping[str, Mapping[str, NDArray[np.float32]]]) -> None:
+        """Take values, layer -> torch's name of a parameter -> value; others stay as they are.
+
+        Names that a layer does not have are passed over.
+        """
+        for name, values in weights.items():
+            state = self.steps[name].state_dict()
+            for key, value in values.items():
+                if key in state:
+                    state[key].copy_(torch.from_numpy(value.copy()))
 
     def class_rows(self) -> Tensor | None:
         """Return the weights of each output, shape [outputs, dim]; None without a classifier."""

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from hwkd.core.kinds import ACTIVATIONS, LAYER_KINDS, activated_name, is_rectifier
 from hwkd.core.student import Activation, Layer, Layers
 from hwkd.nn.build import Outputs, StudentModule, alone_or_all
+from hwkd.nn.lines import drawn_larger
 
 Range: TypeAlias = tuple[float, float]
 
@@ -195,8 +196,7 @@ class FakeQuantStudent(nn.Module):
     def _output(self, layer: Layer, operands: list[_Value], grids: Mapping[str, _Grid]) -> _Value:
         moved: _Value | None = None
         if LAYER_KINDS.get(layer.kind).keeps_scale:
-            steps = self._geometry[layer.name](operands[0].steps)
-            moved = replace(operands[0], steps=round_straight_through(steps))
+            moved = self._moved(layer, operands[0])
             if layer.activation == "none":
                 return moved
         to = grids[activated_name(layer)]
@@ -205,6 +205,14 @@ class FakeQuantStudent(nn.Module):
             return self._computed(layer, operands, to) if moved is None else to.rounded(moved.real)
         value = moved or self._computed(layer, operands, grids[layer.name])
         return to.rounded(_activated(value.real, layer.activation))
+
+    def _moved(self, layer: Layer, source: _Value) -> _Value:
+        """Return a layer's result on the grid of what it reads."""
+        if layer.mode == "nearest":
+            steps = self._geometry[layer.name](source.steps)
+        else:
+            steps = drawn_larger(source.real, layer.kernel, layer.mode) / source.scale
+        return replace(source, steps=round_straight_through(steps))
 
     def _computed(self, layer: Layer, operands: list[_Value], to: _Grid) -> _Value:
         """Return a layer's result on a grid."""

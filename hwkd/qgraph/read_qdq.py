@@ -25,11 +25,10 @@ from hwkd.qgraph.ir import QuantGraph, QuantOp, QuantTensor, Table, View
 from hwkd.qgraph.qdq_file import DEQUANTISE, QUANTISE, QdqFile, open_qdq
 from hwkd.qgraph.segment import BYTE_OFFSETS, Constant, Segment
 from hwkd.trace.node_label import node_label
+from hwkd.trace.whole_numbers import MAKE_WHOLE
 
 # Products and quotients of scales stay float32 numbers.
 _SMALLEST_SCALE, _LARGEST_SCALE = 2.0**-40, 2.0**40
-# Make whole numbers of real ones, for a lookup.
-_MAKE_WHOLE = frozenset({"Cast", "Mod"})
 
 
 def read_qdq(path: Path) -> QuantGraph:
@@ -43,7 +42,7 @@ def read_qdq(path: Path) -> QuantGraph:
         ExportError: if the model is float, has a dynamic shape, more than one input, or
             a node that has no C kernel; the message names the node.
     """
-    return _Reader(open_qdq(path, {*CONVERTERS, *ELEMENTWISE, *_MAKE_WHOLE})).graph()
+    return _Reader(open_qdq(path, {*CONVERTERS, *ELEMENTWISE, *MAKE_WHOLE})).graph()
 
 
 class _Reader:
@@ -78,7 +77,7 @@ class _Reader:
                 self._quantise(node)
             elif node.input and node.input[0] in self._codes:
                 self._between_integers(node)
-            elif node.op_type in _MAKE_WHOLE:
+            elif node.op_type in MAKE_WHOLE:
                 self._make_whole(node)
             else:
                 self._float_node(node)

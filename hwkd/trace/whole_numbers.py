@@ -9,7 +9,8 @@ from dataclasses import replace
 from hwkd.core.kinds import kind_of
 from hwkd.trace.onnx_nodes import Node
 
-_MAKE_WHOLE = frozenset({"Cast", "Mod"})
+# Operators that make whole numbers of real ones, for a lookup.
+MAKE_WHOLE = frozenset({"Cast", "Mod"})
 
 
 def without_making_whole(nodes: Sequence[Node], outputs: Iterable[str]) -> list[Node]:
@@ -29,7 +30,7 @@ def without_making_whole(nodes: Sequence[Node], outputs: Iterable[str]) -> list[
     for node in nodes:
         if kind_of(node.kind).is_lookup and len(node.inputs) == 2:
             source = node.inputs[1]
-            while (writer := writers.get(source)) and writer.kind in _MAKE_WHOLE:
+            while (writer := writers.get(source)) and writer.kind in MAKE_WHOLE:
                 if uses[source] == 1:
                     left_out.add(writer.name)
                 source = writer.inputs[0]

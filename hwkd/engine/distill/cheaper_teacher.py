@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from hwkd.core.errors import ConfigError
 from hwkd.core.measure import CostEstimate
@@ -78,10 +77,7 @@ def low_rank(resolved: ResolvedStudent, context: SearchContext, given: str) -> R
     def filled(repetition: int) -> StudentModule:
         del repetition
         module = build_module(found.layers, seed=0)
-        for name, values in weights.items():
-            state = module.steps[name].state_dict()
-            for key, value in values.items():
-                state[key].copy_(torch.from_numpy(np.ascontiguousarray(value)))
+        module.begin_with(weights)
         return module
 
     form = f"layers of {_name(context)} as products of {found.share:.0%} of their rank"

@@ -119,11 +119,7 @@ class OwnModel:
             How many layers begin with them.
         """
         kept = kept_weights(self.layers, module.layers, self.weights)
-        for name, values in kept.items():
-            state = module.steps[name].state_dict()
-            for key, value in values.items():
-                if key in state:
-                    state[key].copy_(torch.from_numpy(value))
+        module.begin_with(kept)
         if self.layers.layers != module.layers.layers:
             whole = build_module(self.layers, seed=0)
             self.fill(whole, examples)

@@ -36,10 +36,7 @@ def read_inside(teacher: OnnxTeacher, examples: NDArray[np.float32]) -> StudentM
     except HwkdError as error:
         raise _shows_nothing(teacher, str(error)) from error
     module = build_module(layers, seed=0)
-    for name, values in found.weights.items():
-        state = module.steps[name].state_dict()
-        for key, value in values.items():
-            state[key].copy_(torch.from_numpy(value))
+    module.begin_with(found.weights)
     shown = teacher.seen.with_channels(last=False).of_tensor(torch.from_numpy(examples))
     with torch.inference_mode():
         ours = teacher.outputs_of(module.eval()(shown).numpy())

@@ -1,6 +1,6 @@
 """Pieces of words in their order, each a number that the network looks up.
 
-Words and what separates them are those of `units_of`. A word becomes the longest known piece that
+Words and what separates them are those of `UNITS`. A word becomes the longest known piece that
 it begins with, then the longest that its rest begins with, and so on; where none is left, the whole
 word is unknown (WordPiece, arXiv:1609.08144, as the package `tokenizers` computes it).
 """
