@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hwkd.core.objective import ObjectiveConfig
@@ -11,6 +12,7 @@ from hwkd.core.trial import TrialRecord
 from hwkd.engine.arms.contest import samples_seen
 from hwkd.engine.search.finish_again import least_going_on_s
 from hwkd.engine.setup.context import SearchContext
+from hwkd.engine.setup.time_plan import SCORINGS_OF_FULL
 
 # A full training has at least so many times the brief one's time, or it is left out.
 _LONGER_THAN_BRIEF = 1.2
@@ -63,13 +65,17 @@ def least_end_s(best: TrialRecord, context: SearchContext) -> float:
     """
     reserve_s = 2.0 * BRIEF_SCORINGS * scoring_s(best)
     if context.scheme is not None:
-        return fresh_s(best) + reserve_s
+        return fresh_s([best]) + reserve_s
     return least_going_on_s(trained_s(best)) + reserve_s
 
 
-def not_affordable(best: TrialRecord, ending: Ending) -> tuple[str, ...]:
-    """Say that there is no time for a training that deserves the name of a full one."""
-    left_s, needed_s = ending.left_s(), fresh_s(best)
+def not_affordable(ranked: Sequence[TrialRecord], ending: Ending) -> tuple[str, ...]:
+    """Say that there is no time for a training that deserves the name of a full one.
+
+    Args:
+        ranked: completed trials, best first; at least one.
+    """
+    left_s, needed_s = ending.left_s(), fresh_s(ranked)
     if left_s >= needed_s:
         return ()
     return (
@@ -78,9 +84,27 @@ def not_affordable(best: TrialRecord, ending: Ending) -> tuple[str, ...]:
     )
 
 
-def fresh_s(best: TrialRecord) -> float:
-    """Return what a training from the start takes that deserves the name of a full one."""
-    return _LONGER_THAN_BRIEF * trained_s(best) + scoring_s(best)
+def may_go_on(ranked: Sequence[TrialRecord], ending: Ending) -> bool:
+    """Tell whether there is time to train further what a candidate learned; see `fresh_s`."""
+    least_s = least_going_on_s(trained_s(ranked[0])) + full_scorings_s(ranked)
+    return ending.end_s is not None and ending.left_s() >= least_s
+
+
+def fresh_s(ranked: Sequence[TrialRecord]) -> float:
+    """Return what a training from the start takes that deserves the name of a full one.
+
+    It is a process of its own, which judges an untrained student first, to know how long that
+    takes, and the trained one in several forms; the first time takes as long as the slowest did.
+
+    Args:
+        ranked: completed trials, best first; at least one.
+    """
+    return _LONGER_THAN_BRIEF * trained_s(ranked[0]) + full_scorings_s(ranked)
+
+
+def full_scorings_s(ranked: Sequence[TrialRecord]) -> float:
+    """Return what judging takes in a full training; `ranked` as `fresh_s` has it."""
+    return SCORINGS_OF_FULL * max(map(scoring_s, ranked))
 
 
 def trained_s(record: TrialRecord) -> float:
@@ -105,14 +129,27 @@ def judged_by_share(context: SearchContext) -> bool:
 def is_hard(best: TrialRecord, context: SearchContext) -> bool:
     """Tell whether so much is wrong after a brief training that a longer one decides the most."""
     error = 0.0 if best.objective is None else best.objective.task_error
+    return _errs_much(error, context)
+
+
+def _errs_much(error: float, context: SearchContext) -> bool:
     return judged_by_share(context) and error > _MUCH
+
+
+def enough_samples(error: float, context: SearchContext) -> int:
+    """Return after how many samples a training has converged: further ones gain little.
+
+    Args:
+        error: on validation, 0 is best; what errs much gains longer.
+    """
+    enough = _ENOUGH_OF_HARD if _errs_much(error, context) else _ENOUGH_SAMPLES
+    return max(_ENOUGH_PASSES * len(context.data.train), enough)
 
 
 def rounds_in(best: TrialRecord, context: SearchContext, left_s: float, *, orders: int) -> int:
     """Return how many trainings may follow one another, each long enough to have converged."""
-    enough = _ENOUGH_OF_HARD if is_hard(best, context) else _ENOUGH_SAMPLES
-    samples = max(_ENOUGH_PASSES * len(context.data.train), enough)
-    converged_s = samples * sample_s(best, context)
+    error = 0.0 if best.objective is None else best.objective.task_error
+    converged_s = enough_samples(error, context) * sample_s(best, context)
     most = -(-orders // context.config.processes)
     return max(1, min(most, int(left_s / converged_s)))
 

@@ -20,6 +20,7 @@ from hwkd.engine.search.result import SearchResult
 from hwkd.engine.search.stages import SearchStages
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.prepare import prepare_data
+from hwkd.engine.setup.reading_time import ReadInTime
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.engine.setup.trust import trusted
 from hwkd.io.run_files import RUN_FILE, read_run_record
@@ -123,7 +124,8 @@ def _reopened(
         from hwkd.engine.search.verify_best import require_what_verifying_needs  # ONNX, compilers
 
         require_what_verifying_needs(config)
-    prepared = prepare_data(config, progress=listener, settings=run.settings)
+    reading = ReadInTime(limit, verifies=config.verify_best, progress=listener)
+    prepared = prepare_data(config, progress=reading, settings=run.settings)
     listener.on_data(prepared.data)
     check_data_unchanged(store, prepared.transfer, option="--resume")
     limit.data_is_read(imports_again=not nursery.forks)
