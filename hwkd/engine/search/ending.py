@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.arms.contest import samples_seen
-from hwkd.engine.search.finish_again import least_going_on_s
+from hwkd.engine.search.end_needs import fresh_s, further_s, trained_s
 from hwkd.engine.setup.context import SearchContext
-from hwkd.engine.setup.time_plan import SCORINGS_OF_FULL
 
-# A full training has at least so many times the brief one's time, or it is left out.
-_LONGER_THAN_BRIEF = 1.2
 # Further training gains little from there on; another network in the same time gains more. Of a
 # small set more passes are as many samples: on 1,800 pictures of things before clutter one network
 # was right .370 after 180,000 samples and .498 after 720,000.
@@ -57,18 +54,6 @@ class Ending:
         return self.end_s - time.monotonic() - self.start_up_s
 
 
-def least_end_s(best: TrialRecord, context: SearchContext) -> float:
-    """Return what the end of a run needs for a training that may better what the folder holds.
-
-    Args:
-        best: completed trial.
-    """
-    reserve_s = 2.0 * BRIEF_SCORINGS * scoring_s(best)
-    if context.scheme is not None:
-        return fresh_s([best]) + reserve_s
-    return least_going_on_s(trained_s(best)) + reserve_s
-
-
 def not_affordable(ranked: Sequence[TrialRecord], ending: Ending) -> tuple[str, ...]:
     """Say that there is no time for a training that deserves the name of a full one.
 
@@ -85,31 +70,8 @@ def not_affordable(ranked: Sequence[TrialRecord], ending: Ending) -> tuple[str, 
 
 
 def may_go_on(ranked: Sequence[TrialRecord], ending: Ending) -> bool:
-    """Tell whether there is time to train further what a candidate learned; see `fresh_s`."""
-    least_s = least_going_on_s(trained_s(ranked[0])) + full_scorings_s(ranked)
-    return ending.end_s is not None and ending.left_s() >= least_s
-
-
-def fresh_s(ranked: Sequence[TrialRecord]) -> float:
-    """Return what a training from the start takes that deserves the name of a full one.
-
-    It is a process of its own, which judges an untrained student first, to know how long that
-    takes, and the trained one in several forms; the first time takes as long as the slowest did.
-
-    Args:
-        ranked: completed trials, best first; at least one.
-    """
-    return _LONGER_THAN_BRIEF * trained_s(ranked[0]) + full_scorings_s(ranked)
-
-
-def full_scorings_s(ranked: Sequence[TrialRecord]) -> float:
-    """Return what judging takes in a full training; `ranked` as `fresh_s` has it."""
-    return SCORINGS_OF_FULL * max(map(scoring_s, ranked))
-
-
-def trained_s(record: TrialRecord) -> float:
-    """Return what training a candidate took; of an older version with all that followed."""
-    return record.training_s or record.duration_s
+    """Tell whether there is time to train further what a candidate learned."""
+    return ending.end_s is not None and ending.left_s() >= further_s(ranked)
 
 
 def sample_s(record: TrialRecord, context: SearchContext) -> float:
@@ -152,8 +114,3 @@ def rounds_in(best: TrialRecord, context: SearchContext, left_s: float, *, order
     converged_s = enough_samples(error, context) * sample_s(best, context)
     most = -(-orders // context.config.processes)
     return max(1, min(most, int(left_s / converged_s)))
-
-
-def scoring_s(record: TrialRecord) -> float:
-    """Return what exporting, quantising and scoring a candidate took."""
-    return max(0.0, record.duration_s - trained_s(record))

@@ -19,9 +19,6 @@ from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.context import SearchContext
 from hwkd.io.student_folder import StudentFiles
 
-# Of the training that made the weights, what going on with them takes at least to change them.
-_LEAST_RATIO, _LEAST_S = 0.1, 1.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Further:
@@ -35,11 +32,6 @@ class Further:
         orders = [*fresh[: self.place], self.order, *fresh[self.place :]]
         processes = min(most_processes, len(orders))
         return [order.model_copy(update={"processes": processes}) for order in orders]
-
-
-def least_going_on_s(training_s: float) -> float:
-    """Return the shortest training that may better weights which took `training_s` seconds."""
-    return max(_LEAST_S, _LEAST_RATIO * training_s)
 
 
 def going_on(

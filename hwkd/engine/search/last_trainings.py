@@ -16,7 +16,8 @@ from hwkd.engine.arms.orders import ArmOrder
 from hwkd.engine.arms.recipes import Arm, arm_named, arms_of
 from hwkd.engine.arms.scheme_course import require_possible
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.search.ending import LAST_SCORINGS, Ending, is_hard, rounds_in, sample_s, scoring_s
+from hwkd.engine.search.end_needs import scoring_s
+from hwkd.engine.search.ending import LAST_SCORINGS, Ending, is_hard, rounds_in, sample_s
 from hwkd.engine.search.finish_again import (
     Further,
     going_on,
