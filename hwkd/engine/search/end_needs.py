@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hwkd.core.trial import TrialRecord
-from hwkd.engine.setup.time_plan import SCORINGS_OF_FULL
 
 # A full training has at least so many times the brief one's time, or it is left out.
 _LONGER_THAN_BRIEF = 1.2
+# The first scoring of a process, and what is kept for one; those after it, and what each takes of
+# the first where only that is known.
+_FIRST_SCORINGS, _FURTHER_SCORINGS, _USUAL_SCORING = 2.0, 5.0, 0.3
 # Of the training that made weights, what going on with them takes at least to change them.
 _LEAST_RATIO, _LEAST_S = 0.1, 1.0
 
@@ -30,7 +32,7 @@ def fresh_s(ranked: Sequence[TrialRecord]) -> float:
     """Return what a training from the start takes that deserves the name of a full one.
 
     It is a process of its own, which judges an untrained student first, to know how long that
-    takes, and the trained one in several forms; the first time takes as long as the slowest did.
+    takes, and the trained one in a few forms; each first time takes as long as the slowest did.
     """
     return _LONGER_THAN_BRIEF * trained_s(ranked[0]) + _scorings_s(ranked)
 
@@ -51,4 +53,6 @@ def scoring_s(record: TrialRecord) -> float:
 
 
 def _scorings_s(ranked: Sequence[TrialRecord]) -> float:
-    return SCORINGS_OF_FULL * max(map(scoring_s, ranked))
+    taken = [scoring_s(record) for record in ranked]
+    usual_s = min(taken) if len(taken) > 1 else _USUAL_SCORING * taken[0]
+    return _FIRST_SCORINGS * max(taken) + _FURTHER_SCORINGS * usual_s

@@ -42,7 +42,7 @@ _FEWEST_PER_WORKER = 6
 _FEWEST_TO_REFINE, _HALF_LEARNED = 2, 2 / 3
 # Processor time of exporting, rounding and scoring a student for the first time in a process. A
 # full training does so before it begins, to know how long it takes, and after it in several forms.
-_FIRST_SCORING_S, SCORINGS_OF_FULL = 1.5, 3.0
+_FIRST_SCORING_S, _SCORINGS_OF_FULL = 1.5, 5.0
 # A search needs two students of a second each, or it has nothing to compare.
 _LEAST_TRAINING_S = 2.0
 # Reading a small data set and finding what fits takes so much of what importing the code took.
@@ -178,7 +178,7 @@ class TimeLimit:
     @property
     def full_start_s(self) -> float:
         """What the full training takes beside training, and the report that is written before."""
-        return self.child_s + SCORINGS_OF_FULL * self.first_scoring_s + self.report_s
+        return self.child_s + _SCORINGS_OF_FULL * self.first_scoring_s + self.report_s
 
     def _learned(self, seconds: float) -> float:
         """Return how many candidates one worker can teach something, one after the other."""
