@@ -42,7 +42,7 @@ _FEWEST_PER_WORKER = 6
 _FEWEST_TO_REFINE, _HALF_LEARNED = 2, 2 / 3
 # Processor time of exporting, rounding and scoring a student for the first time in a process. A
 # full training does so before it begins, to know how long it takes, and after it in several forms.
-_FIRST_SCORING_S, _SCORINGS_OF_FULL = 1.5, 5.0
+_FIRST_SCORING_S, _SCORINGS_OF_FULL = 1.0, 4.0
 # A search needs two students of a second each, or it has nothing to compare.
 _LEAST_TRAINING_S = 2.0
 # Reading a small data set and finding what fits takes so much of what importing the code took.
