@@ -134,7 +134,7 @@ def write_teacher(folder: Path, data: Path, seconds: float) -> None:
         tie_word_embeddings=True,
     )  # fmt: skip
     model: Any = new_model(config, seed=0)
-    recipe = Recipe(rate=3 * RATE, batch=BATCH)
+    recipe = Recipe(rate=2 * RATE, batch=BATCH)
     course = train_decoder(
         model, splits["train"], recipe, _budget(seconds), lesson=Text(splits["train"]), seed=0,
     )  # fmt: skip
