@@ -74,7 +74,7 @@ def prune(
     top: Annotated[
         int,
         Option(
-            "Logits of the teacher that are kept of each token, the largest; of the other words one "
+            "Logits of the teacher that are kept of each token, the largest; of other words one "
             "mean. As many as the model has words, or more, keep all.",
             minimum=1,
             panel=_TEACHING,
