@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hwkd.core.decision_record import (
-    Confusion,
     CountRecord,
     DecisionRecord,
     ReadTextRecord,
@@ -18,10 +17,10 @@ from hwkd.core.run_record import DataRecord
 from hwkd.core.score_interval import ScoreInterval, scores_by_chance
 from hwkd.io.discovery import output_kind
 from hwkd.report import format as fmt
+from hwkd.report.class_tables import class_tables, confusion_table
 from hwkd.report.document import Block, Cell, Column, Facts, Pictures, Table
 
 _WHAT = "of the int8 file on the test split"
-_COUNTED = "Examples on the test split, int8."
 
 
 def answer_tables(
@@ -47,8 +46,11 @@ def answer_tables(
         names = output_kind(data.kind).answers or data.class_names
         if {len(names)} != {len(final.confusion), *map(len, final.confusion)}:
             raise _of_other_classes(names)
-        blocks.append(class_table(final.confusion, names))
-        blocks.append(confusion_table(final.confusion, names, note=_COUNTED))
+    blocks += class_tables(final, data)
+    if final.confusion:
+        counted = output_kind(data.kind).counted
+        note = f"{counted[:1].upper()}{counted[1:]} of the test split, int8."
+        blocks.append(confusion_table(final.confusion, names, note=note))
     if final.worst_texts:
         labels = [label for one in final.worst_texts for label in (one.label, one.named)]
         if not 0 <= min(labels) <= max(labels) < len(data.class_names):
@@ -95,31 +97,6 @@ def _stream_rows(found: DecisionRecord) -> tuple[tuple[str, str], ...]:
     )
 
 
-def class_table(confusion: Confusion, names: tuple[str, ...]) -> Table:
-    """List precision, recall and F1 of every class."""
-    rows = []
-    for label, name in enumerate(names):
-        right, given = confusion[label][label], sum(confusion[label])
-        named = sum(row[label] for row in confusion)
-        shares = ((right, named), (right, given), (2 * right, named + given))
-        shown = (Cell(fmt.percent(part / of) if of else "none") for part, of in shares)
-        rows.append((Cell(name), Cell(fmt.integer(given)), *shown))
-    return Table(
-        title="Each class",
-        columns=(
-            Column(title="class"),
-            Column(title="test examples", is_number=True),
-            *(Column(title=t, basis="measured", is_number=True) for t in _SHARES),
-        ),
-        rows=tuple(rows),
-        note=f"{_WHAT[0].upper()}{_WHAT[1:]}. Precision: of those named so, the share that is; "
-        "recall: of those that are, the share named so; F1: their harmonic mean.",
-    )
-
-
-_SHARES = ("precision", "recall", "F1")
-
-
 def text_table(texts: Sequence[ReadTextRecord], names: tuple[str, ...]) -> Table:
     """List texts with their class and the one that they were taken for, worst first."""
     return Table(
@@ -140,28 +117,6 @@ def text_table(texts: Sequence[ReadTextRecord], names: tuple[str, ...]) -> Table
             for one in texts
         ),
         note=f"{_WHAT[0].upper()}{_WHAT[1:]}, worst first. Some may be labelled wrongly.",
-    )
-
-
-def confusion_table(confusion: Confusion, names: tuple[str, ...], *, note: str) -> Table:
-    """Show which class was taken for which.
-
-    Args:
-        note: what was counted.
-    """
-    most = max(map(max, confusion))
-    return Table(
-        title="Which class was taken for which",
-        columns=(
-            Column(title="is"),
-            *(Column(title=n, basis="measured", is_number=True, under="named") for n in names),
-        ),
-        rows=tuple(
-            (Cell(name), *(Cell(fmt.integer(n), n / most if most else None) for n in row))
-            for name, row in zip(names, confusion, strict=True)
-        ),
-        note=note,
-        is_long=len(names) > 12,
     )
 
 

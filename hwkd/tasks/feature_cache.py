@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def fitted_to(
         ConfigError: if a setting does not fit the data.
         DataError: as `features_of`.
     """
-    if inputs.size < _FEWEST_BYTES:
+    if inputs.size < _FEWEST_BYTES or _names_a_file(recipe):
         return recipe.fitted(inputs, labels, progress)
     entry = _entry(f"{name} {recipe} {labels.tolist()}", inputs)
     if not entry.exists():
@@ -74,6 +75,11 @@ def fitted_to(
         store_array(entry, np.frombuffer(text, np.uint8), ArrayFacts())
     kept = PipelineRecord.model_validate_json(_opened(entry).tobytes())
     return tuple(map(step_of, kept.steps))
+
+
+def _names_a_file(recipe: Any) -> bool:
+    """Tell whether a setting is a text: the file that it names may hold others the next time."""
+    return any(isinstance(value, str) and value for value in asdict(recipe).values())
 
 
 def _opened(entry: Path) -> NDArray[Any]:

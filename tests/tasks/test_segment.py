@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from sklearn.metrics import accuracy_score, jaccard_score, log_loss
+from sklearn.metrics import accuracy_score, jaccard_score, log_loss, precision_recall_fscore_support
 from support.scenes import NAMES, write_scenes
 
 from hwkd.core.errors import DataError
@@ -106,6 +106,16 @@ def test_scores_are_those_of_scikit_learn():
     assert scores["mean IoU"] == pytest.approx(jaccard_score(given, named, average="macro"))
     assert scores["pixel accuracy"] == pytest.approx(accuracy_score(given, named))
     assert head.errors(outputs, targets).mean() == pytest.approx(1 - scores["mean IoU"])
+    by_class = head.by_class(outputs, targets)
+    assert [one.name for one in by_class] == list(NAMES)
+    assert [one.given for one in by_class] == np.bincount(given).tolist()
+    precision, recall, _, _ = precision_recall_fscore_support(given, named)
+    for name, of in (
+        ("IoU", jaccard_score(given, named, average=None)),
+        ("precision", precision),
+        ("recall", recall),
+    ):
+        assert [one.scores[name] for one in by_class] == pytest.approx(of.tolist())
     hidden = np.where(random.random(targets.shape) < 0.5, -1, targets).astype(np.int16)
     known = hidden.reshape(-1) >= 0
     assert head.scores(outputs, hidden)["mean IoU"] == pytest.approx(

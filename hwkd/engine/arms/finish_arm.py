@@ -180,6 +180,7 @@ def _tested(
     """Add what the files are worth on the test split."""
     head, test = context.data.head.at(result.decision), context.data.test
     logits = student_logits(files.int8_path, test.inputs)
+    confusion = head.confusion(logits, test.labels)
     tested = {
         name: head.scores(outputs, test.labels, test.wholes)
         for name, outputs in (
@@ -195,7 +196,8 @@ def _tested(
     return result.model_copy(
         update={
             "scores": result.scores.model_copy(update=tested),
-            "confusion": head.confusion(logits, test.labels),
+            "confusion": confusion,
+            "by_class": () if confusion else head.by_class(logits, test.labels),
             "decision": result.decision
             and result.decision.model_copy(
                 update={"on_test": head.falsely(logits, test.labels, test.wholes)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from hwkd.core.numbered import digits_for
 from hwkd.core.progress import Progress, silent
 from hwkd.signals.features import NothingAfter
 from hwkd.signals.learned_pieces import learned_pieces, words_in
+from hwkd.signals.piece_vocabulary import pieces_in
 from hwkd.signals.step import Shape, Step, require_text
 from hwkd.signals.steps.byte_ids import ByteIds
 from hwkd.signals.steps.channels import Picture
@@ -162,10 +164,13 @@ class PieceNumbers:
     Attributes:
         known: pieces, learned from train; fewer where its words have fewer.
         count: of the first pieces of a text.
+        tokenizer: file of a WordPiece, of whose pieces those of train are taken; else they are
+            learned.
     """
 
     known: int = 1000
     count: int = 128
+    tokenizer: str = ""
 
     def steps(self, shape: Shape, rate_hz: float | None) -> tuple[Step, ...]:
         """Return the step without any piece; see `Features.steps`."""
@@ -187,7 +192,10 @@ class PieceNumbers:
                     progress("count words", number, len(inputs))
                 yield text.tobytes()
 
-        return (self._step(*learned_pieces(words_in(texts()), self.known, progress)),)
+        words = words_in(texts())
+        if self.tokenizer:
+            return (self._step(*pieces_in(words, Path(self.tokenizer), self.known)),)
+        return (self._step(*learned_pieces(words, self.known, progress)),)
 
     def after(self, shape: Shape) -> tuple[Step, ...]:
         """Return what makes rows of digits a picture; see `Features.after`."""
