@@ -160,7 +160,7 @@ class Verdict(StrictModel):
             return "it was trained in full, and then no other was better on validation"
         if self.full_trainings is None:
             return "after full training it was best on validation"
-        return f"of {self.full_trainings} full trainings its was best on validation"
+        return f"on validation it was the best of {self.full_trainings} full trainings"
 
     @property
     def sentences(self) -> tuple[str, ...]:

@@ -120,7 +120,7 @@ def test_what_ships_is_listed_where_others_dominate_it_and_says_why(tmp_path):
     assert [line for line in shown.splitlines() if line.strip().startswith(f"*{number} ")]
     said = " ".join(shown.split())
     assert "it is not on the front" in said
-    assert f"*{number} ships: of 3 full trainings its was best on validation" in said
+    assert f"*{number} ships: on validation it was the best of 3 full trainings" in said
     assert "97.90 %" in said
     columns = front_columns(report)
     at = columns["trial"].index(number)
