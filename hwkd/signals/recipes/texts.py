@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.numbered import digits_for
 from hwkd.signals.features import NothingAfter
 from hwkd.signals.learned_pieces import learned_pieces, words_in
+from hwkd.signals.piece_vocabulary import pieces_in
 from hwkd.signals.step import Shape, Step, require_text
 from hwkd.signals.steps.byte_ids import ByteIds
 from hwkd.signals.steps.channels import Picture
@@ -156,10 +158,13 @@ class PieceNumbers:
     Attributes:
         known: pieces, learned from train; fewer where its words have fewer.
         count: of the first pieces of a text.
+        tokenizer: file of a WordPiece, of whose pieces those of train are taken; else they are
+            learned.
     """
 
     known: int = 1000
     count: int = 128
+    tokenizer: str = ""
 
     def steps(self, shape: Shape, rate_hz: float | None) -> tuple[Step, ...]:
         """Return the step without any piece; see `Features.steps`."""
@@ -173,6 +178,8 @@ class PieceNumbers:
         del labels
         self.steps(inputs.shape[1:], None)
         words = words_in(text.tobytes() for text in small_bytes(inputs))
+        if self.tokenizer:
+            return (self._step(*pieces_in(words, Path(self.tokenizer), self.known)),)
         return (self._step(*learned_pieces(words, self.known)),)
 
     def after(self, shape: Shape) -> tuple[Step, ...]:
