@@ -1,7 +1,8 @@
 """One colour and one marker per search space, the same in the page and in the PNG.
 
-The first colours are those of Okabe and Ito (2008), told apart with every common colour vision, in tones
-that stand out on white and on near-black. Markers repeat the distinction for black-and-white print.
+The first colours are those of Okabe and Ito (2008), told apart with every common colour vision, in
+tones that stand out on white and on near-black. Markers repeat the distinction for black-and-white
+print.
 """
 
 from __future__ import annotations
