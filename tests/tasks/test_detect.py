@@ -377,7 +377,7 @@ def test_the_worst_pictures_show_what_is_there_and_what_is_named(tmp_path):
     assert first.error > 0
     assert first.given == data.head.answer_text(labels[spoilt])
     assert first.colours
-    assert set(first.colours) <= set(data.head.classes)
+    assert set(first.colours) <= set(data.head.names)
     picture = Image.open(io.BytesIO(base64.b64decode(first.png))).convert("RGB")
     assert picture.size == (2 * 192 + 4, 192)
     pixels = np.asarray(picture)
