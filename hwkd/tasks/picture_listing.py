@@ -48,7 +48,8 @@ def list_pictures(path: Path, *, to_judge: bool = False) -> PictureListing:
             class is lost to a format that is not read.
     """
     plan = find_classes(path, to_judge=to_judge)
-    first = plan.classes[0][0]  # train where there is one
+    splits_there = [split for split, _, _ in plan.classes]
+    first = "train" if "train" in splits_there else splits_there[0]
     keys = {name: unicodedata.normalize("NFC", name) for _, name, _ in plan.classes}
     names = sorted({keys[name] for split, name, _ in plan.classes if split == first})
     plan.notes += _alike(names)
