@@ -137,7 +137,7 @@ def _limit_marks(axis: CostAxis) -> dict[str, Any]:
         "text": escape(axis.limit_text),
         "showarrow": False,
         "xanchor": "right" if axis.is_label_left_of_limit else "left",
-        "yanchor": "top",
+        "yanchor": "bottom",
         "font": {"color": LIMIT_COLOUR, "size": 12},
     }
     return {

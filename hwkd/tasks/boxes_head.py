@@ -53,6 +53,7 @@ _BOXES = OutputKind(
     head=_head,
     class_scores=(AP50, AP50_95, *THING_SCORES),
     counted="things",
+    pictured="left what is there, right what is named, with how sure the network is",
     of_maps=True,
     cell_pixels=CELL_PIXELS,
     edges=len(EDGES),

@@ -91,6 +91,7 @@ _MAPS = OutputKind(
     head=_head,
     class_scores=(class_scores.IOU, class_scores.PRECISION, class_scores.RECALL),
     counted="pixels",
+    pictured="from the left the picture, the classes that are there, those that are named",
     of_maps=True,
     of_squares=True,
 )

@@ -42,6 +42,7 @@ _POINTS = OutputKind(
     head=_head,
     class_scores=THING_SCORES,
     counted="things",
+    pictured="left what is there, right what is named, with how sure the network is",
     of_maps=True,
     cell_pixels=CELL_PIXELS,
     edges=0,

@@ -58,8 +58,8 @@ class TextTask(FileTask):
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
     ) -> RawSplit:
         """Read texts, cut as those of the training, and the names of their classes."""
-        found = read_texts(source, reading.label)
-        split = found.get("test", found["train"])
+        found = read_texts(source, reading.label, to_judge=True)
+        split = found["test"] if "test" in found else found["train"]
         return RawSplit(
             inputs=as_bytes([each.text for each in split], raw_shape[-1]),
             labels=np.array([each.label for each in split]),
