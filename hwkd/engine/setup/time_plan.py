@@ -38,8 +38,9 @@ _FEWEST_PER_WORKER = 6
 # A full training is worth its while from two brief ones on, and if it is as long as both. Of parts
 # to detect, on a busy machine, the first design alone had mAP@50 .629 after 87 s, the best of four
 # of 87 s; and .772 where it went on for 320 s. Where time is shorter, candidates are given up
-# before it: two learn two thirds of what they should, then one is all that is tried.
-_FEWEST_TO_REFINE, _HALF_LEARNED = 2, 2 / 3
+# before it: two learn two thirds of what they should, then one is all that is tried, and trained as
+# long again.
+_FEWEST_TO_REFINE, _BARELY_LEARNED = 2, 2 / 3
 # Processor time of exporting, rounding and scoring a student for the first time in a process. A
 # full training does so before it begins, to know how long it takes, and after it in several forms.
 _FIRST_SCORING_S, _SCORINGS_OF_FULL = 1.0, 4.0
@@ -161,7 +162,7 @@ class TimeLimit:
         """
         learned = self._learned(search_s - self.search_start_s)
         count = int(min(_FEWEST_PER_WORKER, max(1.0, learned)))
-        if _HALF_LEARNED * _FEWEST_TO_REFINE <= learned < _FEWEST_TO_REFINE:
+        if _BARELY_LEARNED * _FEWEST_TO_REFINE <= learned < _FEWEST_TO_REFINE:
             count = _FEWEST_TO_REFINE
         return max(search_s - self.child_s, _LEAST_SHARE * search_s) / count
 
@@ -299,7 +300,7 @@ class TimeLimit:
         search_s = training_s * search_share
         if searches and self._is_short(search_s, training_s - search_s if final else None):
             net_s = training_s - self.search_start_s - self.full_start_s
-            final = final and self._learned(net_s) >= _FEWEST_TO_REFINE
+            final = final and self._learned(net_s / 2) >= _BARELY_LEARNED
             search_s = self.search_start_s + net_s / 2 if final else training_s
         if searches:
             stages["search"] = search_s
