@@ -30,13 +30,14 @@ from torch import Tensor, nn
 from benchmarks.lib.verdict import Target, report
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.metric import Metric
+from hwkd.core.signals import Signal
 from hwkd.core.student import Layers, StudentSpec
 from hwkd.core.teaching import TrainingSet
 from hwkd.cost.graph import build_graph
 from hwkd.distill.adversary import JudgedPictures
 from hwkd.distill.criterion import DistillCriterion, needed_signals
 from hwkd.distill.losses.gan_compression import GanCompression
-from hwkd.distill.sources import LiveSource
+from hwkd.distill.sources import AnsweredSource, CachedSource, LiveSource
 from hwkd.distill.spec import parse_methods
 from hwkd.distill.taps import student_places
 from hwkd.io.discovery import discover
@@ -109,12 +110,10 @@ def train(
         if original is not None:
             criterion.load_state(original.beside)
     else:
-        methods, whole = parse_methods([_METHOD]), original.network
-        places = student_places(whole.layers)
+        methods = parse_methods([_METHOD])
         criterion = DistillCriterion(
             methods, student=student, student_places=student_places(layers), data=data,
-            source=LiveSource(whole, places, needed_signals(methods), beside=original.beside),
-            steps_between_norms=100_000,
+            source=_answered(original, needed_signals(methods), data), steps_between_norms=100_000,
         )  # fmt: skip
     left_s = (config.time_budget_s or 0.0) - (time.process_time() - begun)
     result = train_module(
@@ -123,6 +122,14 @@ def train(
     )  # fmt: skip
     beside = criterion.state() if isinstance(criterion, JudgedPictures) else {}
     return Original(network=student, beside=beside), result.steps
+
+
+def _answered(original: Original, needs: frozenset[Signal], data: TrainingSet) -> AnsweredSource:
+    """Return the original as `hwkd distill` asks it: for its pictures once, for features live."""
+    whole = original.network
+    drawn = CachedSource([predict_logits(whole, copy) for copy in data.copies])
+    live = LiveSource(whole, student_places(whole.layers), needs, beside=original.beside)
+    return AnsweredSource(live, drawn)
 
 
 def _begin_as(student: StudentModule, whole: StudentModule, examples: Tensor) -> None:
