@@ -4,12 +4,13 @@
         [--original-seconds 50] [--original 16,32,56] [--student 8,16,24] [--kept-seeds 1]
 
 The original learns from pairs (`tools.picture_data`) beside a discriminator. The taught one begins
-with its strongest channels and with its discriminator, and follows its pictures and features; the
-one alone begins anew, with a discriminator of its own. Both have the same time of the processor,
-with all that the original computes for the taught one. Of --kept-seeds there is one more, that
-begins as the taught one does and then learns from pairs alone. What they draw of the test split is
-compared with the clothes themselves: by the Frechet distance in the features of a classifier of the
-same clothes, which is trained here, and by the mean absolute error in levels. In float.
+with its strongest channels and with its discriminator, and follows its pictures, which it draws
+once; the one alone begins anew, with a discriminator of its own. Both have the same time of the
+processor, with all that the original computes for the taught one. Of --kept-seeds there is one
+more, that begins as the taught one does and then learns from pairs alone. What they draw of the
+test split is compared with the clothes themselves: by the Frechet distance in the features of a
+classifier of the same clothes, which is trained here, and by the mean absolute error in levels. In
+float.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ from tools.picture_data import clothes, outline
 ORIGINAL, ALONE, TAUGHT = "original", "alone", "taught"
 KEPT = "its channels and discriminator alone"
 _WIDE, _NARROW = "16,32,56", "8,16,24"
-_METHOD = "gan_compression:follows=teacher"
+_METHOD = "gan_compression:follows=teacher,distill=0"
 # More passes than any time allows.
 _PASSES = 10_000
 _EXAMPLES = 512
