@@ -78,7 +78,14 @@ class AnomalyTask(CheckedTask):
         head = ReconstructionHead(names=("",), metrics=asked.metrics, false_alarms_ratio=ratio)
         if _is_sound(source) and reading.features is None:
             reading = reading.model_copy(update={"features": SOUND_FEATURES})
-        data = prepare(split, head, reading, task=self.name, split_seed=asked.split_seed)
+        data = prepare(
+            split,
+            head,
+            reading,
+            task=self.name,
+            split_seed=asked.split_seed,
+            progress=asked.progress,
+        )
         size = int(np.prod(data.input_shape))
         if len(names) != size:
             names = value_names(size)

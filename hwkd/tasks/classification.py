@@ -53,7 +53,14 @@ class ClassifyTask(CheckedTask):
         )
         split = with_all_splits(raw, split_seed=asked.split_seed)
         head = head_of_classes(split, asked.metrics, reading)
-        return prepare(split, head, reading, task=self.name, split_seed=asked.split_seed)
+        return prepare(
+            split,
+            head,
+            reading,
+            task=self.name,
+            split_seed=asked.split_seed,
+            progress=asked.progress,
+        )
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]

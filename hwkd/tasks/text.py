@@ -50,7 +50,9 @@ class TextTask(FileTask):
         raw = with_all_splits(_raw(source, reading), split_seed=asked.split_seed)
         head = head_of_classes(raw, asked.metrics, reading)
         reading = reading.model_copy(update={"features": reading.features or _FEATURES})
-        return prepare(raw, head, reading, task=self.name, split_seed=asked.split_seed)
+        return prepare(
+            raw, head, reading, task=self.name, split_seed=asked.split_seed, progress=asked.progress
+        )
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
