@@ -149,7 +149,9 @@ def test_anomalies_are_told_at_the_threshold(tmp_path, monkeypatch):
         assert [line.split()[-1] for line in printed] == answers.tolist() == [answer] * 6
 
 
-@pytest.mark.parametrize("head", [boxes_head(CLASSES), points_head(CLASSES)], ids=str)
+@pytest.mark.parametrize(
+    "head", [boxes_head(CLASSES), points_head(CLASSES)], ids=("boxes", "points")
+)
 @pytest.mark.parametrize("threshold", [None, -1.5, 1.0])
 def test_things_are_those_of_the_head(head, threshold, tmp_path, monkeypatch):
     random = np.random.default_rng(3)
