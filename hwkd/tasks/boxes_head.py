@@ -5,7 +5,19 @@ from __future__ import annotations
 from hwkd.core.boxes import CELL_PIXELS
 from hwkd.core.head import OUTPUT_KINDS, CAnswer, Head, OutputForm, OutputKind
 from hwkd.tasks.things_c import things_answer
-from hwkd.tasks.things_head import COUNT, EDGES, F1, MAP50, MAP50_95, RARE, ThingsHead
+from hwkd.tasks.things_head import (
+    AP50,
+    AP50_95,
+    COUNT,
+    EDGES,
+    F1,
+    MAP50,
+    MAP50_95,
+    RARE,
+    THING_SCORES,
+    ThingsHead,
+)
+from hwkd.tasks.things_python import things_python
 
 BOX_METRICS = (MAP50, MAP50_95, F1, COUNT)
 
@@ -38,8 +50,12 @@ _BOXES = OutputKind(
     "and counts a second class of a box, the answer is cut at one threshold and names each thing "
     "once, which F1 and count error are of",
     intended_use=_intended_use,
+    python=things_python(as_points=False),
     answer=_answer,
     head=_head,
+    class_scores=(AP50, AP50_95, *THING_SCORES),
+    counted="things",
+    pictured="left what is there, right what is named, with how sure the network is",
     of_maps=True,
     cell_pixels=CELL_PIXELS,
     edges=len(EDGES),

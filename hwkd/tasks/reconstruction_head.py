@@ -102,6 +102,13 @@ _RECONSTRUCTION = OutputKind(
         "at most; from the threshold on it is an anomaly"
     ),
     intended_use=_intended_use,
+    python=f"""\
+missed = np.abs(outputs - given.reshape(len(given), -1)).astype(float)
+scores = np.square(np.minimum(missed, {_MOST_DEVIATIONS})).mean(axis=1)
+decision = facts["answer"]["decision"]
+for score in scores:
+    print(score, "anomaly" if decision and score >= decision["threshold"] else "normal")
+""",
     answer=_answer,
     head=_head,
     answers=ANSWERS,
@@ -190,7 +197,7 @@ class ReconstructionHead(NoCorrection, NumbersOut):
         }
         return self.asked_for(found)
 
-    def confusion(self, outputs: Floats, targets: Floats) -> Confusion:
+    def counts(self, outputs: Floats, targets: Floats) -> Confusion:
         """Return how often normal examples and anomalies were taken for which."""
         is_anomaly = targets[:, -1] == 1
         decision = self.decision or self.decide(outputs, targets)
