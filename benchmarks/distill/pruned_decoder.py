@@ -1,20 +1,23 @@
 """A decoder cut to less than a quarter and taught by the whole, against one trained from scratch.
 
 python -m benchmarks.distill.pruned_decoder --data FOLDER --work FOLDER [--teacher-minutes 20]
-    [--minutes 3] [--seeds 3] [--keep depth:4,width:0.5] [--divergence forward] [--times 4]
+    [--minutes 1] [--seeds 3] [--keep depth:4,width:0.5] [--divergence forward] [--times 4]
     [--states attention,values]      (minutes of the processor)
 
 FOLDER of --data is that of `python -m tools.make_task_data language`. A decoder of Llama's blocks
 and a tokenizer of 2,048 tokens are trained on it once and kept in --work. Every seed prunes it as
 `hwkd prune` does: distilled, pruned weights on the text alone, and the same sizes from scratch have
 the same processor time each, --minutes less a third of what reading and judging take; the last also
-has --times as much. Perplexities are of the test text. Fails
-if the mean of the distilled one is not below that of the one from scratch for the same time.
+has --times as much. Perplexities are of the test text. What a seed reached is kept in --work, too,
+so that the same command goes on where it was ended. Fails if the mean of the distilled one is not
+below that of the one from scratch, or of the one without a teacher, for the same time.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import math
 import statistics
 import sys
@@ -32,12 +35,14 @@ from hwkd.language.course import Budget, Recipe, nats_per_token, train_decoder
 from hwkd.language.decoder_folder import open_decoder
 from hwkd.language.inner_states import read_states
 from hwkd.language.kept_parts import kept_sizes, sizes_of
-from hwkd.language.model_folder import TOKENIZER_FILE
+from hwkd.language.lessons import Text
+from hwkd.language.model_folder import TOKENIZER_FILE, parameters_of
 from hwkd.language.prune import SCRATCH, prune_decoder
 from hwkd.language.prune_order import PruneOrder
 from hwkd.language.shrink import new_model, small_config
 
-WORDS, LENGTH, BATCH, RATE = 2048, 128, 16, 1e-3
+# Four windows in a step: in so little time many small steps reach further than few large ones.
+WORDS, LENGTH, BATCH, RATE = 2048, 128, 4, 1e-3
 QUARTER = 0.25
 
 
@@ -45,8 +50,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--teacher-minutes", type=float, default=20.0)
-    parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--teacher-minutes", type=float, default=8.0)
+    parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--keep", default="depth:4,width:0.5")
     parser.add_argument("--divergence", default="forward")
@@ -61,8 +66,12 @@ def main() -> int:
     splits = read_corpus(given.data, tokenizer, length=LENGTH)
     sizes = kept_sizes(given.keep, sizes_of(decoder.config, decoder.family), decoder.family)
     config = small_config(decoder.config, decoder.family, sizes)
-    rows, small = [], 0.0
+    rows = []
     for seed in range(given.seeds):
+        kept = given.work / f"{_named(given)}-{seed}.json"
+        if kept.is_file():
+            rows.append(json.loads(kept.read_text()))
+            continue
         order = PruneOrder(
             model=folder, data=given.data, part="decoder", keep=given.keep,
             states=read_states(given.states),
@@ -72,17 +81,23 @@ def main() -> int:
             calibration=64, seed=seed, clock=time.process_time,
         )  # fmt: skip
         record = prune_decoder(order, progress=silent).record
-        small = record.small.parameters / record.whole.parameters
         row = {arm.name: round(arm.test_perplexity, 2) for arm in record.arms}
         if given.times:
             longer = f"{SCRATCH}, {given.times:g} x"
             row[longer] = round(
                 _from_scratch(config, splits, given.times * record.arm(SCRATCH).seconds, seed), 2
             )
-        rows.append({"seed": seed, "seconds of each": record.arm(SCRATCH).seconds, **row})
+        rows.append({
+            "seed": seed, "seconds of each": record.arm(SCRATCH).seconds,
+            "steps": {arm.name: arm.steps for arm in record.arms if arm.steps},
+            "perplexity": row,
+        })  # fmt: skip
+        kept.write_text(json.dumps(rows[-1]))
         print(rows[-1], flush=True)
-    means = {name: statistics.mean(row[name] for row in rows) for name in list(rows[0])[2:]}
+    names = list(rows[0]["perplexity"])
+    means = {name: statistics.mean(row["perplexity"][name] for row in rows) for name in names}
     print({name: round(value, 2) for name, value in means.items()})
+    small = parameters_of(new_model(config, seed=0)) / parameters_of(decoder.model)
     targets = [
         Target("weights that are left", small, QUARTER),
         Target("perplexity of the distilled one over that from scratch, as long",
@@ -119,13 +134,19 @@ def write_teacher(folder: Path, data: Path, seconds: float) -> None:
         tie_word_embeddings=True,
     )  # fmt: skip
     model: Any = new_model(config, seed=0)
-    recipe = Recipe(rate=3 * RATE, batch=BATCH)
+    recipe = Recipe(rate=2 * RATE, batch=BATCH)
     course = train_decoder(
-        model, splits["train"], recipe, _budget(seconds), lesson=None, seed=0,
+        model, splits["train"], recipe, _budget(seconds), lesson=Text(splits["train"]), seed=0,
     )  # fmt: skip
     nats = nats_per_token(model, splits["validation"], batch=BATCH)
     print(f"the whole: {course.steps:,} steps, {nats:.3f} nats a token on validation", flush=True)
     model.save_pretrained(folder)
+
+
+def _named(given: argparse.Namespace) -> str:
+    """Return a name of what decides a seed's result."""
+    asked = {name: str(value) for name, value in vars(given).items() if name != "seeds"}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _budget(seconds: float) -> Budget:
@@ -137,7 +158,7 @@ def _from_scratch(config: Any, splits: Mapping[str, Windows], seconds: float, se
     model = new_model(config, seed=seed)
     train_decoder(
         model, splits["train"], Recipe(rate=3 * RATE, batch=BATCH), _budget(seconds),
-        lesson=None, seed=seed,
+        lesson=Text(splits["train"]), seed=seed,
     )  # fmt: skip
     return math.exp(nats_per_token(model, splits["test"], batch=BATCH))
 

@@ -129,6 +129,10 @@ def fill_folder(folder: Path) -> None:
     if find_spec("transformers") is not None:
         _write_decoder(folder / "decoder")
         _write_seer(folder)
+    pieces = {piece: at for at, piece in enumerate(["[UNK]", "one", "two", "##s", "\u00e9"])}
+    model = {"type": "WordPiece", "continuing_subword_prefix": "##", "vocab": pieces}
+    made = {"normalizer": {"type": "BertNormalizer", "lowercase": True}, "model": model}
+    (folder / "pieces.json").write_text(json.dumps(made))
     texts = [f"{'ab'[i % 2] * 3} words {i}" for i in range(20)]
     lines = [f'"{text}",{"ab"[i % 2]}' for i, text in enumerate(texts)]
     (folder / "texts.csv").write_text("\n".join(["text,label", *lines]) + "\n")

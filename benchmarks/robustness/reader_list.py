@@ -128,6 +128,7 @@ OPENING_ELSEWHERE: Mapping[str, str] = {
     "profiling/onnx_runtime": "what ONNX Runtime's profiler wrote a moment ago",
     "report/html": _PACKAGED,
     "report/columns": _WRITES,
+    "tasks/feature_cache": "an array of the cache, whose bytes are proved",
     "tasks/sound_folder": "the reader of clips; lists hold names, each compared with files",
     "tasks/pictures": _DATA,
     "tasks/recording_samples": "the reader of recordings, above",

@@ -251,6 +251,12 @@ def _texts(folder: Path) -> object:
     return [read_texts(folder / f"texts.{kind}") for kind in ("csv", "jsonl")]
 
 
+def _pieces(folder: Path) -> object:
+    from hwkd.signals.piece_vocabulary import read_vocabulary
+
+    return read_vocabulary(folder / "pieces.json")
+
+
 def _decoder(folder: Path) -> object:
     from hwkd.language.corpus import open_tokenizer, read_corpus
     from hwkd.language.decoder_folder import open_decoder
@@ -353,6 +359,7 @@ WAYS: dict[str, Way] = {
     ),
     "table": Way(files=("table.csv",), read=_table, covers=("read_csv", "read_table")),
     "texts": Way(files=("texts.csv", "texts.jsonl"), read=_texts, covers=("read_texts",)),
+    "pieces": Way(files=("pieces.json",), read=_pieces, covers=("read_vocabulary",)),
     "decoder": Way(
         files=("decoder/*", "speech.txt"), read=_decoder,
         covers=("open_decoder", "open_tokenizer", "read_corpus"),

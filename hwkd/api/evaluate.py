@@ -11,6 +11,7 @@ from hwkd.api.option import Here, Option, declares_options
 if TYPE_CHECKING:
     from hwkd.api.subject import Subject
     from hwkd.core.arrays import AnyArray, Floats
+    from hwkd.core.class_scores import ClassScores
     from hwkd.core.decision_record import Confusion
     from hwkd.core.metric import Metric, Scores
     from hwkd.core.progress import Progress
@@ -33,6 +34,8 @@ class EvaluateOutcome:
             by, or the task's primary one where no record says that.
         intervals: how far the scores may be from those on endlessly many such examples, by metric.
         confusion: how often each of `classes` was taken for which; none where there are too many.
+        by_class: scores of each class; none where there are no classes.
+        kind: of the outputs, as records name it.
         prepared: whether raw values went through the preprocessing of the training.
         recordings: that the examples are cut from; None where they stand alone.
         notes: what the reader of the data decided or left out.
@@ -54,6 +57,8 @@ class EvaluateOutcome:
     intervals: "Mapping[str, ScoreInterval]"
     confusion: "Confusion" = ()
     classes: tuple[str, ...] = ()
+    by_class: "tuple[ClassScores, ...]" = ()
+    kind: str
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -65,6 +70,7 @@ class EvaluateOutcome:
             "intervals": {
                 name: interval.model_dump(mode="json") for name, interval in self.intervals.items()
             },
+            "by_class": [one.model_dump(mode="json") for one in self.by_class],
             "classes": list(self.classes), "confusion": [list(row) for row in self.confusion],
         }  # fmt: skip
 
@@ -166,5 +172,7 @@ def _scored(
         recordings=None if given.wholes is None else len(set(given.wholes.tolist())),
         notes=given.notes,
         confusion=confusion,
+        by_class=head.by_class(outputs, targets),
+        kind=head.kind.name,
         classes=(head.kind.answers or head.names) if confusion else (),
     )

@@ -67,7 +67,7 @@ class SearchOutcome:
 
     @property
     def front(self) -> pandas.DataFrame:
-        """Undominated students, fastest first, in SI units."""
+        """Undominated students and the one that ships, fastest first, in SI units."""
         return _frame(front_columns(self.page))
 
     def plot_front(self, cost: str = "latency") -> go.Figure:

@@ -72,13 +72,14 @@ def prune(
         ),
     ] = 0.3,
     top: Annotated[
-        int | None,
+        int,
         Option(
-            "Logits of the teacher that are kept of each token, for further passes. Default: all.",
+            "Logits of the teacher that are kept of each token, the largest; of other words one "
+            "mean. As many as the model has words, or more, keep all.",
             minimum=1,
             panel=_TEACHING,
         ),
-    ] = None,
+    ] = 64,
     length: Annotated[
         int | None,
         Option(

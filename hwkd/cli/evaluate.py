@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
 # Classes of which a table fits beside each other.
 _MOST_IN_TERMINAL = 12
+# Classes below each other; `--json` has all.
+_MOST_LISTED = 50
 
 
 def _show(found: EvaluateOutcome) -> None:
     from rich.console import Console
 
     from hwkd.core.score_interval import scores_by_chance
-    from hwkd.report.answer_tables import confusion_table
+    from hwkd.io.discovery import output_kind
+    from hwkd.report.class_tables import class_table, confusion_table
     from hwkd.report.document import Headline
     from hwkd.report.format import heading
     from hwkd.report.tables import headline_view, table_view
@@ -49,8 +52,11 @@ def _show(found: EvaluateOutcome) -> None:
         )
     console = Console()
     console.print(headline_view(lines))
+    if 0 < len(found.by_class) <= _MOST_LISTED:
+        console.print(table_view(class_table(found.by_class, found.kind)))
     if 0 < len(found.confusion) <= _MOST_IN_TERMINAL:
-        what = f"Examples of {found.data}."
+        counted = output_kind(found.kind).counted
+        what = f"{counted[:1].upper()}{counted[1:]} of {found.data}."
         console.print(table_view(confusion_table(found.confusion, found.classes, note=what)))
     for note in found.notes:
         console.print(f"data: {note}", markup=False, highlight=False)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import model_validator
 
+from hwkd.core.class_scores import ClassScores
 from hwkd.core.decision_record import (
     Confusion,
     DecisionRecord,
@@ -143,6 +144,7 @@ class ReachedRecord(StrictModel):
             if it never did, and in records of older versions.
         scores: of the float32 and the int8 ONNX file; on validation from before it learned from it.
         confusion: of the int8 file on test, by class; none where outputs are no classes or many.
+        by_class: scores of each class on test, likewise, where `confusion` does not say them.
         worst_texts: those of test that the int8 file reads worst; none where inputs are no texts.
         worst_pictures: likewise; none where outputs are no maps of a picture.
         decision: threshold that was chosen on validation; None where answers turn at none.
@@ -156,6 +158,7 @@ class ReachedRecord(StrictModel):
     epochs: StoredInt
     scores: ScoresRecord
     confusion: Confusion = ()
+    by_class: tuple[ClassScores, ...] = ()
     worst_texts: tuple[ReadTextRecord, ...] = ()
     worst_pictures: tuple[SeenPictureRecord, ...] = ()
     decision: DecisionRecord | None = None

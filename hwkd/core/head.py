@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from hwkd.core.class_scores import F1, PRECISION, RECALL, ClassScores
 from hwkd.core.decision_record import Confusion, CountRecord, DecisionRecord
 from hwkd.core.metric import Metric, Scores
 from hwkd.core.registry import Registry
@@ -90,6 +91,9 @@ class OutputKind:
             how seldom there is something, from which rare things are learned in less time.
         plain_training: what training on targets alone is called.
         answers: names of what is decided, where that is no output by its name.
+        class_scores: names of what is told of each class, the first what the mean is of.
+        counted: what is of a class, in the plural.
+        pictured: what the parts of a drawn example are; empty where none is drawn.
         divergence_unit: of `Head.divergence`.
         intended_use: number of outputs, and their names as text -> sentences of the model card.
         answer_rule: what the answer is, for readers of a README.
@@ -110,6 +114,9 @@ class OutputKind:
     head: Callable[[OutputForm], Head]
     python: str = ""
     answers: tuple[str, ...] = ()
+    class_scores: tuple[str, ...] = (PRECISION, RECALL, F1)
+    counted: str = "examples"
+    pictured: str = ""
     of_maps: bool = False
     of_squares: bool = False
     cell_pixels: int = 1
@@ -264,6 +271,10 @@ class Head(Protocol):
 
     def confusion(self, outputs: Floats, targets: AnyArray) -> Confusion:
         """Return how often each class was taken for which; none without classes."""
+        ...
+
+    def by_class(self, outputs: Floats, targets: AnyArray) -> tuple[ClassScores, ...]:
+        """Return what `OutputKind.class_scores` names, of each class; none without classes."""
         ...
 
     def decide(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hwkd.core.trial import TrialRecord
@@ -38,7 +38,7 @@ def dominates(first: Sequence[float], second: Sequence[float]) -> bool:
 
 def pareto_front(records: Sequence[TrialRecord]) -> tuple[FrontPoint, ...]:
     """Return the undominated completed trials, fastest first; equal points keep the first trial."""
-    points = [point for record in records if (point := _point(record)) is not None]
+    points = [point for record in records if (point := point_of(record)) is not None]
     # What dominates a point comes before it in this order, and is on the front or dominated by
     # what is, so each point meets the front alone and not all others.
     points.sort(key=lambda p: (p.latency_s, p.error, p.peak_ram_bytes, p.flash_bytes, p.trial))
@@ -47,10 +47,16 @@ def pareto_front(records: Sequence[TrialRecord]) -> tuple[FrontPoint, ...]:
         values = point.values
         if not any(other.values == values or dominates(other.values, values) for other in front):
             front.append(point)
-    return tuple(sorted(front, key=lambda point: (point.latency_s, point.error, point.trial)))
+    return fastest_first(front)
 
 
-def _point(record: TrialRecord) -> FrontPoint | None:
+def fastest_first(points: Iterable[FrontPoint]) -> tuple[FrontPoint, ...]:
+    """Return points in the order of tables."""
+    return tuple(sorted(points, key=lambda point: (point.latency_s, point.error, point.trial)))
+
+
+def point_of(record: TrialRecord) -> FrontPoint | None:
+    """Return a completed trial as a point; None of one that lacks a coordinate."""
     latency_s = record.latency_s
     if (
         record.state != "completed"

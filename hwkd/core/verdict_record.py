@@ -151,6 +151,18 @@ class Verdict(StrictModel):
         return self.ships in ASKED_FOR
 
     @property
+    def reason(self) -> str:
+        """Why this student ships and no other one of the run, in a few words."""
+        if self.weights == "brief":
+            why = self._instead_of_full().removeprefix(": ")
+            return f"{why}{'; ' if why else ''}its weights are those of the brief training"
+        if self.full_trainings == 1:
+            return "it was trained in full, and then no other was better on validation"
+        if self.full_trainings is None:
+            return "after full training it was best on validation"
+        return f"on validation it was the best of {self.full_trainings} full trainings"
+
+    @property
     def sentences(self) -> tuple[str, ...]:
         """What the student learned from, what that was worth, and how it was chosen."""
         return (*self._worth(), *self._selection())

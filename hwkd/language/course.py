@@ -1,4 +1,4 @@
-"""Training of a decoder within a time or a number of steps, with a teacher or without."""
+"""Training of a decoder within a time or a number of steps, by any lesson."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from hwkd.distill.losses.of_classes import label_loss
-from hwkd.distill.token_divergences import mean_of_labelled
 from hwkd.language.corpus import Windows
 from hwkd.language.lessons import Lesson
 
@@ -56,13 +55,11 @@ class Recipe:
         rate: highest learning rate of AdamW; it rises for `_WARM_UP` of the course and falls as a
             cosine.
         batch: windows of a step.
-        label_weight: of the text's own next token beside a teacher, 0 to 1.
         times: how often a window is learned from before it is left for the rest of the pass.
     """
 
     rate: float
     batch: int
-    label_weight: float = 0.0
     times: int = 1
 
 
@@ -90,14 +87,14 @@ def train_decoder(
     recipe: Recipe,
     budget: Budget,
     *,
-    lesson: Lesson | None,
+    lesson: Lesson,
     seed: int,
     told: Callable[[float, float], None] = unheard,
 ) -> Course:
     """Train a decoder in place.
 
     Args:
-        lesson: of a teacher, about the same windows; None learns from the text alone.
+        lesson: what is learned from some of the windows.
         seed: draws the order of the windows.
         told: hears the share of the budget that is over, and the loss.
     """
@@ -112,7 +109,7 @@ def train_decoder(
         for group in optimiser.param_groups:
             group["lr"] = recipe.rate * _height(over)
         rows = next(order)
-        loss = _loss(model, windows, rows, recipe, lesson)
+        loss = lesson(model, rows)
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(model.parameters(), _LONGEST_GRADIENT)
@@ -140,24 +137,6 @@ def nats_per_token(model: nn.Module, windows: Windows, *, batch: int) -> float:
     return total / windows.tokens
 
 
-def _loss(
-    model: nn.Module, windows: Windows, rows: list[int], recipe: Recipe, lesson: Lesson | None
-) -> Tensor:
-    if lesson is None:
-        logits = model(**windows.given(rows), use_cache=False).logits
-        return _own(logits, windows.labels[rows])
-    logits, taught = lesson(model, rows)
-    if not recipe.label_weight:
-        return taught
-    own = _own(logits, windows.labels[rows])
-    return (1.0 - recipe.label_weight) * taught + recipe.label_weight * own
-
-
-def _own(logits: Tensor, labels: Tensor) -> Tensor:
-    flat = labels.flatten()
-    return mean_of_labelled(label_loss(logits.flatten(0, 1), flat), flat)
-
-
 def _height(over: float) -> float:
     """Return the learning rate at a share of the course, in shares of the highest."""
     if over < _WARM_UP:
@@ -169,25 +148,25 @@ def _height(over: float) -> float:
 def _endless_order(count: int, recipe: Recipe, seed: int) -> Iterator[list[int]]:
     """Yield batches of rows, every row as often as another in a pass.
 
-    Where that is more than once, a batch has some rows that are new in the pass, and others from a
-    pool of those that were drawn less often than they will be.
+    Where that is more than once, a batch is new in the pass, or drawn from a pool of rows that were
+    drawn less often than they will be, where these are enough to differ from step to step.
     """
     generator = torch.Generator().manual_seed(seed)
     batch, times = recipe.batch, recipe.times
     new, pool = _endless_rows(count, generator), dict[int, int]()
     while True:
-        few = batch if times == 1 or len(pool) < _POOL * batch else max(1, batch // times)
-        drawn = torch.randperm(len(pool), generator=generator)[: batch - few].tolist()
-        waiting = list(pool)
-        rows = [waiting[at] for at in drawn]
-        for row in rows:
-            pool[row] -= 1
-            if not pool[row]:
-                del pool[row]
-        for row in islice(new, few):
-            rows.append(row)
-            if times > 1:
+        if times == 1 or len(pool) < _POOL * batch:
+            rows = list(islice(new, batch))
+            for row in rows if times > 1 else ():
                 pool[row] = pool.get(row, 0) + times - 1
+        else:
+            waiting = list(pool)
+            drawn = torch.randperm(len(pool), generator=generator)[:batch].tolist()
+            rows = [waiting[at] for at in drawn]
+            for row in rows:
+                pool[row] -= 1
+                if not pool[row]:
+                    del pool[row]
         yield rows
 
 

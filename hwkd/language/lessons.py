@@ -1,4 +1,4 @@
-"""What a small decoder learns from the whole one in a step: next tokens, and states within."""
+"""What a small decoder learns in a step: the text, the whole one's next tokens, states within."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import log_softmax, nll_loss
 
-from hwkd.distill.token_divergences import TokenDivergence, mean_of_labelled
+from hwkd.distill.token_divergences import (
+    IGNORED,
+    TokenDivergence,
+    forward_of_few,
+    mean_of_labelled,
+)
 from hwkd.language.corpus import Windows
 from hwkd.language.decoder_axes import Family
 from hwkd.language.inner_states import Matched, State, states_of, use_plain_attention
@@ -18,25 +24,51 @@ _LEAST = 1e-12  # of a loss that another is divided by
 
 
 class Lesson(Protocol):
-    """One way to be taught."""
+    """One way to learn."""
 
-    def __call__(self, model: nn.Module, rows: list[int]) -> tuple[Tensor, Tensor]:
-        """Return the student's logits, shape [windows, length, words], and its loss, nats."""
+    def __call__(self, model: nn.Module, rows: list[int]) -> Tensor:
+        """Return the loss of a student on some windows, nats of a token."""
+
+
+class Text:
+    """The text's own next tokens, without a teacher."""
+
+    def __init__(self, windows: Windows) -> None:
+        self._windows = windows
+
+    def __call__(self, model: nn.Module, rows: list[int]) -> Tensor:
+        """See `Lesson`."""
+        log_p, labels = _said(model, self._windows, rows)
+        return _own(log_p, labels)
 
 
 class NextTokens:
     """The divergence from what a teacher says of each next token; its answers are kept."""
 
     def __init__(
-        self, teacher: TeacherTokens, windows: Windows, divergence: TokenDivergence
+        self,
+        teacher: TeacherTokens,
+        windows: Windows,
+        divergence: TokenDivergence,
+        label_weight: float,
     ) -> None:
-        self._teacher, self._windows, self._divergence = teacher, windows, divergence
+        """Ask nothing yet.
 
-    def __call__(self, model: nn.Module, rows: list[int]) -> tuple[Tensor, Tensor]:
+        Args:
+            label_weight: of the text's own next token beside the teacher, 0 to 1.
+        """
+        self._teacher, self._windows, self._divergence = teacher, windows, divergence
+        self._label_weight = label_weight
+
+    def __call__(self, model: nn.Module, rows: list[int]) -> Tensor:
         """See `Lesson`."""
-        logits = model(**self._windows.given(rows), use_cache=False).logits
-        target = self._teacher.logits(rows)
-        return logits, _mean(self._divergence, logits, target, self._windows.labels[rows])
+        log_p, labels = _said(model, self._windows, rows)
+        if self._divergence.name == "forward" and self._teacher.keeps_few:
+            values = forward_of_few(log_p, *self._teacher.chances(rows))
+        else:
+            values = self._divergence.of(log_p, self._teacher.logits(rows).flatten(0, 1))
+        taught = mean_of_labelled(values, labels)
+        return _mixed(taught, _own(log_p, labels), self._label_weight)
 
 
 class NextTokensAndStates:
@@ -54,29 +86,33 @@ class NextTokensAndStates:
         windows: Windows,
         divergence: TokenDivergence,
         states: tuple[State, ...],
+        label_weight: float,
     ) -> None:
         """Make the teacher show its attention.
 
         Args:
             states: that are compared, at least one.
+            label_weight: of the text's own next token beside the teacher, 0 to 1.
         """
         self._teacher, self._family, self._windows = teacher.eval(), family, windows
         self._divergence, self._states = divergence, states
-        self._matched = Matched(kept, family)
+        self._matched, self._label_weight = Matched(kept, family), label_weight
         use_plain_attention(teacher)
 
-    def __call__(self, model: nn.Module, rows: list[int]) -> tuple[Tensor, Tensor]:
+    def __call__(self, model: nn.Module, rows: list[int]) -> Tensor:
         """See `Lesson`."""
-        given = self._windows.given(rows)
+        given, labels = self._windows.given(rows), self._windows.labels[rows].flatten()
         with torch.no_grad():
             target, theirs = states_of(self._teacher, self._family, given, self._states)
         logits, ours = states_of(model, self._family, given, self._states)
-        taught = _mean(self._divergence, logits, target, self._windows.labels[rows])
+        log_p = log_softmax(logits.flatten(0, 1), -1)
+        taught = mean_of_labelled(self._divergence.of(log_p, target.flatten(0, 1)), labels)
         parts = [
             levelled(self._matched.loss(state, ours[state], theirs[state]), taught)
             for state in self._states
         ]
-        return logits, taught + torch.stack(parts).mean()
+        taught = taught + torch.stack(parts).mean()
+        return _mixed(taught, _own(log_p, labels), self._label_weight)
 
 
 def levelled(loss: Tensor, other: Tensor) -> Tensor:
@@ -84,6 +120,16 @@ def levelled(loss: Tensor, other: Tensor) -> Tensor:
     return loss * (other.detach() / loss.detach().clamp(min=_LEAST))
 
 
-def _mean(divergence: TokenDivergence, logits: Tensor, target: Tensor, labels: Tensor) -> Tensor:
-    values = divergence.of(logits.flatten(0, 1), target.flatten(0, 1))
-    return mean_of_labelled(values, labels.flatten())
+def _said(model: nn.Module, windows: Windows, rows: list[int]) -> tuple[Tensor, Tensor]:
+    """Return log-probabilities of a student, shape [tokens, words], and labels, shape [tokens]."""
+    logits = model(**windows.given(rows), use_cache=False).logits
+    return log_softmax(logits.flatten(0, 1), -1), windows.labels[rows].flatten()
+
+
+def _own(log_p: Tensor, labels: Tensor) -> Tensor:
+    values = nll_loss(log_p, labels, ignore_index=IGNORED, reduction="none")
+    return mean_of_labelled(values, labels)
+
+
+def _mixed(taught: Tensor, own: Tensor, label_weight: float) -> Tensor:
+    return (1.0 - label_weight) * taught + label_weight * own

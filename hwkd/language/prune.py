@@ -26,7 +26,7 @@ from hwkd.language.decoder_folder import Decoder, open_decoder
 from hwkd.language.importance import importance_of
 from hwkd.language.inner_states import use_plain_attention
 from hwkd.language.kept_parts import Sizes, kept_sizes, sizes_of
-from hwkd.language.lessons import Lesson, NextTokens, NextTokensAndStates
+from hwkd.language.lessons import Lesson, NextTokens, NextTokensAndStates, Text
 from hwkd.language.model_folder import TOKENIZER_FILE, parameters_of
 from hwkd.language.prune_order import PruneOrder
 from hwkd.language.prune_record import DecoderArm, DecoderSizes, PruneRecord
@@ -35,7 +35,10 @@ from hwkd.language.teacher_tokens import TeacherTokens
 
 WHOLE, PRUNED = "whole", "pruned"
 TOKENS, SCRATCH = "next tokens alone", "from scratch"
-_TIMES = 4
+# Asking about a window costs at most this share of learning from it, spread over the times that it
+# is learned from; more often than _MOST_TIMES shows a student too little of the text.
+_ASKING_SHARE = 0.2
+_MOST_TIMES = 8
 _SCRATCH_FASTER = 3.0  # learning rate of new weights over that of trained ones
 _LEAST_SECONDS = 1.0  # of one training
 _USUAL_LENGTH = 128  # tokens
@@ -151,26 +154,14 @@ def _course(
     progress: Progress,
 ) -> tuple[nn.Module, Course]:
     """Train one arm; returns it with what its course did."""
-    decoder, is_new = cut.decoder, name == SCRATCH
+    is_new = name == SCRATCH
     model: Any = copy.deepcopy(cut.small)
     if is_new:
         model = new_model(model.config, seed=order.seed)
+    lesson, times = _lesson(name, cut, model, windows, order)
     recipe = Recipe(
-        rate=order.rate * (_SCRATCH_FASTER if is_new else 1.0),
-        batch=order.batch,
-        label_weight=order.label_weight,
-        # What a teacher says of a window is kept, and asking costs more than learning from it.
-        times=_TIMES if name == TOKENS or (name == DISTILLED and not order.states) else 1,
+        rate=order.rate * (_SCRATCH_FASTER if is_new else 1.0), batch=order.batch, times=times
     )
-    lesson: Lesson | None = None
-    if name == DISTILLED and order.states:
-        use_plain_attention(model)
-        lesson = NextTokensAndStates(
-            decoder.model, decoder.family, cut.kept, windows, order.divergence, order.states
-        )
-    elif name in (DISTILLED, TOKENS):
-        teacher = TeacherTokens(decoder.model, windows, words=decoder.words, top=order.top)
-        lesson = NextTokens(teacher, windows, order.divergence)
     course = train_decoder(
         model, windows, recipe, budget,
         lesson=lesson,
@@ -180,6 +171,33 @@ def _course(
         ),
     )  # fmt: skip
     return model, course
+
+
+def _lesson(
+    name: str, cut: _Cut, model: nn.Module, windows: Windows, order: PruneOrder
+) -> tuple[Lesson, int]:
+    """Return what an arm learns from, and how often from a window before others are asked about."""
+    decoder = cut.decoder
+    if name == DISTILLED and order.states:
+        use_plain_attention(model)
+        return NextTokensAndStates(
+            decoder.model, decoder.family, cut.kept, windows, order.divergence, order.states,
+            order.label_weight,
+        ), 1  # fmt: skip
+    if name in (DISTILLED, TOKENS):
+        teacher = TeacherTokens(decoder.model, windows, words=decoder.words, top=order.top)
+        lesson = NextTokens(teacher, windows, order.divergence, order.label_weight)
+        return lesson, times_of(parameters_of(decoder.model), parameters_of(model))
+    return Text(windows), 1
+
+
+def times_of(whole: int, small: int) -> int:
+    """Return how often a student learns from a window that its teacher was asked about.
+
+    A multiply-add for each weight of the whole one answers a token, and three for each weight of
+    the small one learn from it.
+    """
+    return min(_MOST_TIMES, math.ceil(whole / (3.0 * small * _ASKING_SHARE)))
 
 
 def _budget(order: PruneOrder, *, left: int, judging_s: float) -> Budget:

@@ -8,7 +8,7 @@ from statistics import median
 
 from hwkd.core.best import judged_value, ranked_trials
 from hwkd.core.choices import LimitName
-from hwkd.core.pareto import FrontPoint
+from hwkd.core.pareto import FrontPoint, fastest_first, point_of
 from hwkd.core.run_record import RunRecord
 from hwkd.core.score_interval import ScoreInterval, score_intervals
 from hwkd.core.trial import TrialRecord, TrialState
@@ -71,6 +71,14 @@ def best_record(run: RunRecord, records: Sequence[TrialRecord]) -> TrialRecord |
         number = run.final.trial
         return next((record for record in records if record.number == number), None)
     return next(iter(ranked_trials(run.objective, records)), None)
+
+
+def front_and_best(front: Sequence[FrontPoint], best: TrialRecord | None) -> tuple[FrontPoint, ...]:
+    """Return the front and, where others dominate it, the best trial, fastest first."""
+    point = None if best is None else point_of(best)
+    if point is None or point.trial in {other.trial for other in front}:
+        return tuple(front)
+    return fastest_first((*front, point))
 
 
 def passes_made(run: RunRecord, record: TrialRecord) -> float | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hwkd.core.decision_record import (
-    Confusion,
     CountRecord,
     DecisionRecord,
     ReadTextRecord,
@@ -18,10 +17,10 @@ from hwkd.core.run_record import DataRecord
 from hwkd.core.score_interval import ScoreInterval, scores_by_chance
 from hwkd.io.discovery import output_kind
 from hwkd.report import format as fmt
+from hwkd.report.class_tables import class_tables, confusion_table
 from hwkd.report.document import Block, Cell, Column, Facts, Pictures, Table
 
 _WHAT = "of the int8 file on the test split"
-_COUNTED = "Examples on the test split, int8."
 
 
 def answer_tables(
@@ -47,15 +46,18 @@ def answer_tables(
         names = output_kind(data.kind).answers or data.class_names
         if {len(names)} != {len(final.confusion), *map(len, final.confusion)}:
             raise _of_other_classes(names)
-        blocks.append(class_table(final.confusion, names))
-        blocks.append(confusion_table(final.confusion, names, note=_COUNTED))
+    blocks += class_tables(final, data)
+    if final.confusion:
+        counted = output_kind(data.kind).counted
+        note = f"{counted[:1].upper()}{counted[1:]} of the test split, int8."
+        blocks.append(confusion_table(final.confusion, names, note=note))
     if final.worst_texts:
         labels = [label for one in final.worst_texts for label in (one.label, one.named)]
         if not 0 <= min(labels) <= max(labels) < len(data.class_names):
             raise _of_other_classes(data.class_names)
         blocks.append(text_table(final.worst_texts, data.class_names))
     if final.worst_pictures:
-        blocks.append(_worst_pictures(final.worst_pictures))
+        blocks.append(_worst_pictures(final.worst_pictures, data))
     return tuple(blocks)
 
 
@@ -95,31 +97,6 @@ def _stream_rows(found: DecisionRecord) -> tuple[tuple[str, str], ...]:
     )
 
 
-def class_table(confusion: Confusion, names: tuple[str, ...]) -> Table:
-    """List precision, recall and F1 of every class."""
-    rows = []
-    for label, name in enumerate(names):
-        right, given = confusion[label][label], sum(confusion[label])
-        named = sum(row[label] for row in confusion)
-        shares = ((right, named), (right, given), (2 * right, named + given))
-        shown = (Cell(fmt.percent(part / of) if of else "none") for part, of in shares)
-        rows.append((Cell(name), Cell(fmt.integer(given)), *shown))
-    return Table(
-        title="Each class",
-        columns=(
-            Column(title="class"),
-            Column(title="test examples", is_number=True),
-            *(Column(title=t, basis="measured", is_number=True) for t in _SHARES),
-        ),
-        rows=tuple(rows),
-        note=f"{_WHAT[0].upper()}{_WHAT[1:]}. Precision: of those named so, the share that is; "
-        "recall: of those that are, the share named so; F1: their harmonic mean.",
-    )
-
-
-_SHARES = ("precision", "recall", "F1")
-
-
 def text_table(texts: Sequence[ReadTextRecord], names: tuple[str, ...]) -> Table:
     """List texts with their class and the one that they were taken for, worst first."""
     return Table(
@@ -143,34 +120,25 @@ def text_table(texts: Sequence[ReadTextRecord], names: tuple[str, ...]) -> Table
     )
 
 
-def confusion_table(confusion: Confusion, names: tuple[str, ...], *, note: str) -> Table:
-    """Show which class was taken for which.
-
-    Args:
-        note: what was counted.
-    """
-    most = max(map(max, confusion))
-    return Table(
-        title="Which class was taken for which",
-        columns=(
-            Column(title="is"),
-            *(Column(title=n, basis="measured", is_number=True, under="named") for n in names),
-        ),
-        rows=tuple(
-            (Cell(name), *(Cell(fmt.integer(n), n / most if most else None) for n in row))
-            for name, row in zip(names, confusion, strict=True)
-        ),
-        note=note,
-        is_long=len(names) > 12,
-    )
-
-
-def _worst_pictures(pictures: Sequence[SeenPictureRecord]) -> Pictures:
+def _worst_pictures(pictures: Sequence[SeenPictureRecord], data: DataRecord) -> Pictures:
+    kind, metric = output_kind(data.kind), data.metric
+    colours = {name: colour for one in pictures for name, colour in one.colours.items()}
+    order = {name: place for place, name in enumerate(data.class_names)}
+    parts = kind.pictured
+    if kind.edges is not None and not colours:
+        parts = "green is there, orange is named"  # as older versions drew boxes
+    note = f"{_WHAT[0].upper()}{_WHAT[1:]}, worst first. "
+    note += f"{parts[:1].upper()}{parts[1:]}. " if parts else ""
+    if metric.is_share and metric.direction == "max":
+        note += f"The mean error of all its pictures is 1 minus the {metric.name}."
     return Pictures(
         title="Pictures that it sees worst",
         shown=tuple((one.png, f"{one.given}; error {one.error:.3g}") for one in pictures),
-        note=f"{_WHAT[0].upper()}{_WHAT[1:]}, worst first, with what is there. Boxes: green is "
-        "there, orange is named. Masks: the picture, what is there, what is named.",
+        legend=tuple(
+            (colours[name], name)
+            for name in sorted(colours, key=lambda name: order.get(name, len(order)))
+        ),
+        note=note.rstrip(),
     )
 
 

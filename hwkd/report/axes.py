@@ -15,6 +15,11 @@ from hwkd.report.latency import Latency
 # A limit farther away than this would squeeze the points into a corner; it is named at the edge.
 _DRAWN_WITHIN = 2.5
 _LOG_FROM_RATIO = 20.0
+_FROM_ZERO = 0.5
+# Of the height of a picture: half of the largest marker and its outline.
+_MARKER = 0.05
+# Of the error: where all are nearly one.
+_LEAST_ROOM = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +102,20 @@ def cost_axes(run: RunRecord, scored: Sequence[TrialRecord]) -> tuple[CostAxis, 
         if known and len(known) == len(scored):
             axes.append(_axis(label, known, source, run.device.limit(name), name))
     return tuple(axes)
+
+
+def error_range(errors: Sequence[float]) -> tuple[float, float]:
+    """Return the ends of the axis of errors, with room for half a large marker.
+
+    It begins at 0 unless the lowest error is more than half of the highest: all would lie in a
+    narrow strip then.
+    """
+    lowest, highest = min(errors), max(errors)
+    if lowest <= _FROM_ZERO * highest:
+        room = _MARKER * highest or 1.0
+        return min(0.0, lowest - room), highest + room
+    room = max(_MARKER * (highest - lowest), _LEAST_ROOM * highest) / (1.0 - 2 * _MARKER)
+    return max(0.0, lowest - room), highest + room
 
 
 def log_ticks(low: float, high: float) -> list[float]:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from hwkd.core.pareto import FrontPoint
 from hwkd.core.trial import TrialRecord
 from hwkd.io.paths import written_atomically
-from hwkd.report.analysis import passes_made
+from hwkd.report.analysis import front_and_best, passes_made
 from hwkd.report.document import Report
 
 Columns: TypeAlias = Mapping[str, Sequence[Any]]
@@ -49,7 +49,9 @@ def trial_columns(report: Report) -> Columns:
 
 
 def front_columns(report: Report) -> Columns:
-    """Return the undominated trials, fastest first."""
+    """Return the undominated trials and the one that ships, fastest first."""
+    on_front = {point.trial for point in report.front}
+    ships = None if report.run.final is None else report.run.final.trial
     basis = report.run.device.basis
     passes = {record.number: passes_made(report.run, record) for record in report.records}
     reads: dict[str, Callable[[FrontPoint], Any]] = {
@@ -60,8 +62,11 @@ def front_columns(report: Report) -> Columns:
         f"{basis.size_key}_peak_ram_bytes": lambda point: point.peak_ram_bytes,
         f"{basis.size_key}_flash_bytes": lambda point: point.flash_bytes,
         "passes": lambda point: passes.get(point.trial),
+        "on_front": lambda point: point.trial in on_front,
+        "ships": lambda point: point.trial == ships,
     }
-    return {name: [read(point) for point in report.front] for name, read in reads.items()}
+    points = front_and_best(report.front, report.best)
+    return {name: [read(point) for point in points] for name, read in reads.items()}
 
 
 def write_csv(columns: Columns, path: Path) -> None:

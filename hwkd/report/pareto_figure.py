@@ -14,7 +14,7 @@ from hwkd.core.pareto import FrontPoint
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.report import format as fmt
-from hwkd.report.axes import CostAxis, cost_axes, log_ticks, scored_trials, staircase
+from hwkd.report.axes import CostAxis, cost_axes, error_range, log_ticks, scored_trials, staircase
 from hwkd.report.document import Chart, ChartView, Report
 from hwkd.report.figures import checked_figure
 from hwkd.report.latency import Latency
@@ -57,7 +57,7 @@ def pareto_chart(
     traces.append(_best_trace())
     for number, trace in enumerate(traces):
         trace.update(x=views[0].data["x"][number], y=views[0].data["y"][number])
-    layout = {**_layout(), **views[0].layout}
+    layout = {**_layout(errors), **views[0].layout}
     return Chart(
         key="pareto",
         title="Validation error of the int8 student against its cost",
@@ -137,7 +137,7 @@ def _limit_marks(axis: CostAxis) -> dict[str, Any]:
         "text": escape(axis.limit_text),
         "showarrow": False,
         "xanchor": "right" if axis.is_label_left_of_limit else "left",
-        "yanchor": "top",
+        "yanchor": "bottom",
         "font": {"color": LIMIT_COLOUR, "size": 12},
     }
     return {
@@ -218,9 +218,9 @@ def _error_percent(record: TrialRecord) -> float:
     return 100 * record.objective.task_error if record.objective else 100.0
 
 
-def _layout() -> dict[str, Any]:
+def _layout(errors: Sequence[float]) -> dict[str, Any]:
     return {
         "height": 480,
         "hovermode": "closest",
-        "yaxis": {"title": {"text": "validation error, %"}, "rangemode": "tozero"},
+        "yaxis": {"title": {"text": "validation error, %"}, "range": list(error_range(errors))},
     }

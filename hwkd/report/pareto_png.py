@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hwkd.io.paths import written_atomically
-from hwkd.report.axes import CostAxis, cost_axes, log_ticks, scored_trials, staircase
+from hwkd.report.axes import CostAxis, cost_axes, error_range, log_ticks, scored_trials, staircase
 from hwkd.report.document import Report
 from hwkd.report.palette import LIMIT_COLOUR, styles_of
 
@@ -63,8 +63,7 @@ def _draw(axes: Axes, report: Report, latency: CostAxis) -> None:
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.set_xticks([], minor=True)
     axes.set_xlim(latency.low, latency.high)
-    axes.margins(y=0.12)  # room for half a large marker
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(*error_range(errors))
     axes.set_xlabel(f"{latency.title} ({latency.source})", parse_math=False)
     axes.set_ylabel("validation error of the int8 student, %")
     axes.grid(color="#dde1e7", linewidth=0.7)

@@ -13,6 +13,7 @@ from hwkd.report import figures
 from hwkd.report import format as fmt
 from hwkd.report.analysis import (
     count_state,
+    front_and_best,
     passes_made,
     rejections_by_limit,
     summarise_spaces,
@@ -51,16 +52,19 @@ def front_table(
     records: Sequence[TrialRecord],
     best: TrialRecord | None = None,
 ) -> Table:
-    """List the undominated trials, fastest first; the best one is marked."""
+    """List the undominated trials and what ships, fastest first; the best one is marked."""
+    on_front = {point.trial for point in front}
+    listed = front_and_best(front, best)
+    ships = None if run.final is None else run.final.trial
     by_number = {record.number: record for record in records}
     passes = [
         passes_made(run, by_number[point.trial]) if point.trial in by_number else None
-        for point in front
+        for point in listed
     ]
     most = max((count for count in passes if count is not None), default=0.0)
     rows = tuple(
         _row(
-            str(point.trial),
+            f"*{point.trial}" if point.trial == ships else str(point.trial),
             point.space,
             f"{100 * point.error:.2f} %",
             *((_passes_text(count, most),) if most else ()),
@@ -68,7 +72,7 @@ def front_table(
             fmt.kib(point.peak_ram_bytes),
             fmt.kib(point.flash_bytes),
         )
-        for point, count in zip(front, passes, strict=True)
+        for point, count in zip(listed, passes, strict=True)
     )
     saw_less = any(count is not None and count < _FAR_LESS * most for count in passes)
     return Table(
@@ -84,11 +88,27 @@ def front_table(
         ),
         rows=rows,
         marked=frozenset(
-            i for i, point in enumerate(front) if best is not None and point.trial == best.number
+            i for i, point in enumerate(listed) if best is not None and point.trial == best.number
         ),
         note=f"Latency: {Latency(run.device).source}. Errors are on the validation split, after "
-        f"brief training.{_SAW_LESS if saw_less else ''}",
+        f"brief training.{_SAW_LESS if saw_less else ''}{_why_ships(run, best, on_front)}",
     )
+
+
+def _why_ships(run: RunRecord, best: TrialRecord | None, on_front: set[int]) -> str:
+    """Say why this trial ships, which may be neither on the front nor its lowest error."""
+    final = run.final
+    if final is None or best is None:
+        return ""
+    scores, metric = final.scores.validation_int8, run.data.metric
+    reached = "" if scores is None else f" ({metric.name} {fmt.score_text(metric, scores)}, int8)"
+    below = (
+        ""
+        if best.number in on_front
+        else "; it is not on the front, since after brief training another was at least as good in "
+        "everything listed"
+    )
+    return f" *{best.number} ships: {final.verdict.reason}{reached}{below}."
 
 
 def _passes_text(count: float | None, most: float) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.metric import Metric, Scores, ScoresRecord
 from hwkd.report.analysis import count_state, intervals_on_test, passes_made
+from hwkd.report.class_tables import scores_by_class
 from hwkd.report.document import Report
 from hwkd.report.latency import Latency
 
@@ -98,6 +99,9 @@ def _best(report: Report) -> dict[str, Any] | None:
             for name, interval in intervals_on_test(report.run).items()
         },
         "scores": scores.model_dump(mode="json"),
+        "by_class": []
+        if final is None
+        else [one.model_dump(mode="json") for one in scores_by_class(final, report.run.data)],
         "verdict": _verdict(final),
         "latency_s": Latency(report.run.device).shown_s(cost, profile),
         "peak_ram_bytes": cost.peak_ram_bytes if cost else None,
@@ -117,7 +121,8 @@ def _value(metric: Metric, scores: Scores | None) -> float | None:
 def _verdict(final: FinalRecord | None) -> dict[str, Any] | None:
     if final is None:
         return None
-    return {**final.verdict.model_dump(mode="json"), "sentences": list(final.verdict.sentences)}
+    return {**final.verdict.model_dump(mode="json"), "reason": final.verdict.reason,
+            "sentences": list(final.verdict.sentences)}  # fmt: skip
 
 
 def _verification(final: FinalRecord | None) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from rich.console import Group, JustifyMethod, RenderableType
 from rich.text import Text
 
 from hwkd.core.run_record import RunRecord
+from hwkd.io.discovery import output_kind
+from hwkd.report.class_tables import class_tables
 from hwkd.report.document import Column, Headline, Report, Table
 from hwkd.report.exit_table import exit_tables
 from hwkd.report.ladder_tables import ladder_tables
@@ -46,14 +48,16 @@ def headline_view(headlines: Sequence[Headline]) -> RenderableType:
 
 
 def verdict_view(report: Report) -> RenderableType:
-    """Show every way of training the best student, what was gained, and which ships."""
-    final = report.run.final
+    """Show every way of training the best student, what was gained, which ships, each class."""
+    final, data = report.run.final, report.run.data
     if final is None:
         return Text("No student was trained in full.", style="dim")
     lines = [Text(line) for line in final.verdict.sentences]
     arms = [table_view(arm_table(final.verdict))] if final.verdict.arms else []
     ladders = map(table_view, (*exit_tables(final.exits), *ladder_tables(report.run)))
-    return Group(*map(table_view, pair_tables(final)), *arms, *lines, *ladders)
+    # A mean over classes hides those that fare badly; accuracy of examples is no such mean.
+    by_class = () if output_kind(data.kind).of_classes else class_tables(final, data)
+    return Group(*map(table_view, (*pair_tables(final), *by_class)), *arms, *lines, *ladders)
 
 
 def feasibility_view(run: RunRecord) -> RenderableType:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from hwkd.core.boxes import CELL_PIXELS
 from hwkd.core.head import OUTPUT_KINDS, CAnswer, Head, OutputForm, OutputKind
 from hwkd.tasks.things_c import things_answer
-from hwkd.tasks.things_head import COUNT, EDGES, F1, MAP50, MAP50_95, RARE, ThingsHead
+from hwkd.tasks.things_head import (
+    AP50,
+    AP50_95,
+    COUNT,
+    EDGES,
+    F1,
+    MAP50,
+    MAP50_95,
+    RARE,
+    THING_SCORES,
+    ThingsHead,
+)
 
 BOX_METRICS = (MAP50, MAP50_95, F1, COUNT)
 
@@ -40,6 +51,9 @@ _BOXES = OutputKind(
     intended_use=_intended_use,
     answer=_answer,
     head=_head,
+    class_scores=(AP50, AP50_95, *THING_SCORES),
+    counted="things",
+    pictured="left what is there, right what is named, with how sure the network is",
     of_maps=True,
     cell_pixels=CELL_PIXELS,
     edges=len(EDGES),

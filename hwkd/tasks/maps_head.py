@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwkd.core import class_scores
 from hwkd.core.arrays import AnyArray, Doubles, Flags, Floats, Ints
 from hwkd.core.decision_record import Confusion
 from hwkd.core.head import (
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 IOU = Metric(name="mean IoU", unit="ratio", direction="max")
 _PIXELS = Metric(name="pixel accuracy", unit="ratio", direction="max")
 MAP_METRICS = (IOU, _PIXELS)
-_MOST_IN_TABLE = 50
 
 
 def _answer(form: OutputForm) -> CAnswer:
@@ -89,6 +89,9 @@ _MAPS = OutputKind(
     intended_use=_intended_use,
     answer=_answer,
     head=_head,
+    class_scores=(class_scores.IOU, class_scores.PRECISION, class_scores.RECALL),
+    counted="pixels",
+    pictured="from the left the picture, the classes that are there, those that are named",
     of_maps=True,
     of_squares=True,
 )
@@ -156,10 +159,8 @@ class MapsHead(NoCorrection, ClassesOut, NoThreshold):
         }
         return self.asked_for(found)
 
-    def confusion(self, outputs: Floats, targets: NDArray[np.int16]) -> Confusion:
+    def counts(self, outputs: Floats, targets: NDArray[np.int16]) -> Confusion:
         """Return how many positions of each class were taken for which."""
-        if self.size > _MOST_IN_TABLE:
-            return ()
         counts = self._counts(outputs, targets).sum(axis=0)
         return tuple(tuple(row) for row in counts.tolist())
 

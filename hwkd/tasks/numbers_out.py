@@ -32,7 +32,7 @@ class NumbersOut(NamedOutputs):
         """Return them as they are."""
         return outputs
 
-    def confusion(self, outputs: Floats, targets: Floats) -> Confusion:
+    def counts(self, outputs: Floats, targets: Floats) -> Confusion:
         """Return nothing: there are no classes, or what is taken for what depends on where."""
         del outputs, targets
         return ()

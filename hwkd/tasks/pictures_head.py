@@ -89,6 +89,7 @@ _PICTURES = OutputKind(
     intended_use=_intended_use,
     answer=_answer,
     head=_head,
+    pictured="from the left the picture, the one wanted, the one drawn",
     of_maps=True,
 )
 OUTPUT_KINDS.register(_PICTURES.name)(_PICTURES)

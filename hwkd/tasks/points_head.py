@@ -8,7 +8,7 @@ from __future__ import annotations
 from hwkd.core.boxes import CELL_PIXELS
 from hwkd.core.head import OUTPUT_KINDS, CAnswer, Head, OutputForm, OutputKind
 from hwkd.tasks.things_c import things_answer
-from hwkd.tasks.things_head import COUNT, F1, RARE, ThingsHead
+from hwkd.tasks.things_head import COUNT, F1, RARE, THING_SCORES, ThingsHead
 
 POINT_METRICS = (F1, COUNT)
 
@@ -40,6 +40,9 @@ _POINTS = OutputKind(
     intended_use=_intended_use,
     answer=_answer,
     head=_head,
+    class_scores=THING_SCORES,
+    counted="things",
+    pictured="left what is there, right what is named, with how sure the network is",
     of_maps=True,
     cell_pixels=CELL_PIXELS,
     edges=0,

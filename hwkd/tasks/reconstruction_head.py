@@ -190,7 +190,7 @@ class ReconstructionHead(NoCorrection, NumbersOut):
         }
         return self.asked_for(found)
 
-    def confusion(self, outputs: Floats, targets: Floats) -> Confusion:
+    def counts(self, outputs: Floats, targets: Floats) -> Confusion:
         """Return how often normal examples and anomalies were taken for which."""
         is_anomaly = targets[:, -1] == 1
         decision = self.decision or self.decide(outputs, targets)

@@ -67,11 +67,15 @@ class Judged:
         Source:
             Lin et al. 2014, arXiv:1405.0312, and the evaluation code of COCO.
         """
-        taken, lost = self.matches(least), np.zeros(len(self.labels))
-        known = [label for label in np.unique(self.labels) if label >= 0]
-        for label in known:
-            lost += self._lost_of_class(int(label), taken) / len(known)
-        return lost
+        lost = self.lost_by_class(least)
+        none = np.zeros(len(self.labels))
+        return np.asarray(sum((part / len(lost) for part in lost.values()), none))
+
+    def lost_by_class(self, least: float) -> dict[int, Doubles]:
+        """Return each picture's part of 1 minus the average precision, by the classes there are."""
+        taken = self.matches(least)
+        known = [int(label) for label in np.unique(self.labels) if label >= 0]
+        return {label: self._lost_of_class(label, taken) for label in known}
 
     def _lost_of_class(self, label: int, taken: Ints) -> Doubles:
         pictures, places = np.nonzero(self.things.labels == label)
@@ -118,6 +122,17 @@ class Judged:
         right = (self.matches(least) >= 0) & seen
         there = (self.labels >= 0).sum(axis=1)
         return np.stack([right.sum(axis=1), seen.sum(axis=1), there], axis=1)
+
+    def counted_by_class(self, least: float, threshold: float, classes: int) -> Ints:
+        """Return of each class what was right, was seen and is there, [classes, 3]."""
+        seen = (self.things.labels >= 0) & (self.things.scores >= np.float32(threshold))
+        right = (self.matches(least) >= 0) & seen
+        groups = (
+            self.things.labels[right],
+            self.things.labels[seen],
+            self.labels[self.labels >= 0],
+        )
+        return np.stack([np.bincount(group, minlength=classes) for group in groups], axis=1)
 
 
 def f1_errors(counted: Ints) -> Doubles:

@@ -9,6 +9,8 @@ import numpy as np
 
 from hwkd.core.arrays import AnyArray, Doubles, Flags, Floats, Ints
 from hwkd.core.boxes import BOX_VALUES, UNKNOWN
+from hwkd.core.class_scores import F1 as F1_OF_CLASS
+from hwkd.core.class_scores import PRECISION, RECALL, ClassScores, shares
 from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.head import Knowledge, OutputKind
 from hwkd.core.metric import Metric, Scores
@@ -28,6 +30,8 @@ F1 = Metric(name="F1", unit="ratio", direction="max")
 COUNT = Metric(name="count error", unit="things a picture", direction="min")
 # The logit of a probability of .1, as that of centre points (arXiv:1904.07850) begins.
 RARE = -2.19
+AP50, AP50_95 = "AP@50", "AP@50:95"
+THING_SCORES = (PRECISION, RECALL, F1_OF_CLASS)
 EDGES = ("left", "top", "right", "bottom")
 
 
@@ -104,6 +108,27 @@ class ThingsHead(NoCorrection, NumbersOut):
             found |= {MAP50.name: 1.0 - lost[0], MAP50_95.name: 1.0 - sum(lost) / len(lost)}
         # Sums of shares may pass 1 by a rounding.
         return self.asked_for({name: max(0.0, float(value)) for name, value in found.items()})
+
+    def by_class(self, outputs: Floats, targets: Floats) -> tuple[ClassScores, ...]:
+        """Return of each class what `scores` says of all, at the same threshold."""
+        seen = self._seen(outputs)
+        answers = self._judged(named(seen), targets)
+        counted = answers.counted_by_class(
+            OVERLAPS[0], self._threshold(answers), len(self.classes)
+        ).tolist()
+        judged = None if self.as_points else self._judged(seen, targets)
+        lost = [] if judged is None else [judged.lost_by_class(least) for least in OVERLAPS]
+        return tuple(
+            ClassScores(
+                name=name,
+                given=counted[label][2],
+                scores={
+                    **_average_precisions([of.get(label) for of in lost]),
+                    **shares(counted[label], THING_SCORES),
+                },
+            )
+            for label, name in enumerate(self.classes)
+        )
 
     def errors(self, outputs: Floats, targets: Floats) -> Doubles:
         """Return what each picture adds to the error of the first metric; the mean is 1 minus it.
@@ -204,3 +229,12 @@ class ThingsHead(NoCorrection, NumbersOut):
         boxes = np.zeros((count, self.most, BOX_VALUES), dtype=np.float32)
         boxes[..., 0] = UNKNOWN
         return boxes
+
+
+def _average_precisions(lost: list[Doubles | None]) -> dict[str, float | None]:
+    """Return those of one class, by what is lost at each overlap: None of a class without boxes."""
+    if not lost:
+        return {}
+    found = [None if part is None else max(0.0, 1.0 - float(part.sum())) for part in lost]
+    known = [value for value in found if value is not None]
+    return {AP50: found[0], AP50_95: sum(known) / len(known) if known else None}

@@ -10,7 +10,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from scipy.stats import binomtest
 from sklearn.linear_model import LinearRegression
-from sklearn.metrics import accuracy_score, confusion_matrix, mean_absolute_error
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    mean_absolute_error,
+    precision_recall_fscore_support,
+)
 
 import hwkd
 from hwkd.api.subject import Subject
@@ -61,6 +66,14 @@ def test_a_foreign_network_of_classes_is_scored_on_values_as_they_are(values, tm
     assert [metric.name for metric in found.metrics] == list(found.scores)
     table = confusion_matrix(labels, values[:, :3].argmax(axis=1))
     assert found.as_dict()["confusion"] == table.tolist()
+    precision, recall, f1, given = precision_recall_fscore_support(
+        labels, values[:, :3].argmax(axis=1)
+    )
+    for at, one in enumerate(found.as_dict()["by_class"]):
+        assert (one["name"], one["given"]) == (str(at), given[at])
+        assert one["scores"] == pytest.approx(
+            {"precision": precision[at], "recall": recall[at], "F1": f1[at]}
+        )
     ends = binomtest(table.trace(), 90).proportion_ci(method="wilson")
     said = found.as_dict()["intervals"]["accuracy"]
     assert (said["low"], said["high"]) == pytest.approx((ends.low, ends.high))
@@ -82,7 +95,8 @@ def test_the_metric_that_a_file_was_chosen_by_comes_first(values, tmp_path, caps
     assert next(iter(found.as_dict()["scores"])) == "macro F1"
     main(["evaluate", str(path), "--data", str(tmp_path / "d.npz")])
     shown = capsys.readouterr().out
-    assert shown.index("Macro F1") < shown.index("Accuracy") < shown.index("taken for which")
+    assert shown.index("Macro F1") < shown.index("Accuracy") < shown.index("Each class")
+    assert shown.index("Each class") < shown.index("taken for which")
 
 
 def test_a_foreign_network_of_values_is_scored_in_their_unit(values, tmp_path):

@@ -15,12 +15,14 @@ from hwkd.core.errors import HwkdError
 
 pytest.importorskip("transformers")
 
-from hwkd.distill.token_divergences import IGNORED
+from hwkd.distill.token_divergences import IGNORED, TokenDivergence
 from hwkd.language.corpus import Windows, open_tokenizer, read_corpus
 from hwkd.language.course import Budget, Recipe, nats_per_token, train_decoder
 from hwkd.language.decoder_folder import open_decoder
 from hwkd.language.kept_parts import kept_sizes, sizes_of
+from hwkd.language.lessons import NextTokens, Text
 from hwkd.language.model_folder import parameters_of
+from hwkd.language.prune import times_of
 from hwkd.language.teacher_tokens import TeacherTokens
 
 
@@ -51,8 +53,7 @@ def test_windows_are_learned_from_several_times_before_a_teacher_is_asked_about_
 
     def lesson(model, rows):
         drawn.append(rows)
-        logits = model(torch.zeros(len(rows), 1))[:, None]
-        return logits, logits.square().mean()
+        return model(torch.zeros(len(rows), 1)).square().mean()
 
     recipe = Recipe(rate=1e-3, batch=8, times=4)
     train_decoder(torch.nn.Linear(1, 3), windows, recipe, Budget(steps=100), lesson=lesson, seed=0)
@@ -161,6 +162,46 @@ def test_kept_answers_of_all_words_are_the_teacher_s_and_those_of_a_few_keep_the
     assert few.kept_bytes == 2 * 8 * (9 * 2 + 8)
 
 
+def test_what_is_learned_of_few_kept_words_is_the_divergence_over_all_of_them(place):
+    decoder = open_decoder(place / "llama")
+    student: Any = open_decoder(place / "llama").model
+    torch.manual_seed(0)
+    for weight in student.parameters():
+        weight.data += 0.05 * torch.randn_like(weight)
+    ids = torch.arange(48).reshape(3, 16)
+    labels = ids.clone()
+    labels[0, :5] = IGNORED
+    windows = Windows(inputs=ids, labels=labels, tokens=43, characters=43)
+    teacher = TeacherTokens(decoder.model, windows, words=256, top=8)
+    lesson = NextTokens(teacher, windows, TokenDivergence.parse("forward"), 0.25)
+    rows = [2, 0, 2]
+    loss = lesson(student, rows)
+    loss.backward()
+    found = [weight.grad.clone() for weight in student.parameters()]
+    student.zero_grad()
+    logits = student(ids[rows]).logits.flatten(0, 1).double()
+    q, counted = (
+        torch.softmax(teacher.logits(rows).flatten(0, 1).double(), -1),
+        labels[rows].flatten(),
+    )
+    assert (q.sort(-1).values[:, -9] == q.min(-1).values).all()
+    log_p = torch.log_softmax(logits, -1)
+    taught = (q * (q.log() - log_p)).sum(-1)
+    own = -log_p.gather(-1, counted.clamp(min=0)[:, None])[:, 0]
+    wanted = (0.75 * taught + 0.25 * own)[counted != IGNORED].mean()
+    wanted.backward()
+    assert loss.item() == pytest.approx(wanted.item(), rel=1e-5)
+    for ours, weight in zip(found, student.parameters(), strict=True):
+        np.testing.assert_allclose(ours, weight.grad, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("whole", "small", "times"), [(300, 100, 5), (100, 99, 2), (3000, 100, 8), (60, 100, 1)]
+)
+def test_the_larger_a_teacher_the_more_often_a_window_of_its_is_learned_from(whole, small, times):
+    assert times_of(whole, small) == times
+
+
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
 def test_a_pruned_decoder_is_written_with_its_record_and_reads_back(place, tmp_path, kind, capsys):
     out = tmp_path / "small"
@@ -208,7 +249,7 @@ def teach(folder, place):
     windows = read_corpus(place / "text", tokenizer, length=16)["train"]
     recipe, budget = Recipe(rate=0.05, batch=16), Budget(steps=60)
     model: Any = decoder.model
-    train_decoder(model, windows, recipe, budget, lesson=None, seed=0)
+    train_decoder(model, windows, recipe, budget, lesson=Text(windows), seed=0)
     model.save_pretrained(folder)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from hwkd.core.class_scores import ClassScores
 from hwkd.core.decision_record import ReadTextRecord, SeenPictureRecord
 from hwkd.core.errors import RunFolderError
 from hwkd.core.final_record import FinalRecord
@@ -18,7 +19,7 @@ def shown(confusion=((3, 1), (0, 4)), label=1):
     text = ReadTextRecord(text="words", label=label, named=0, chance=0.25)
     return answer_tables(
         FinalRecord.model_construct(
-            decision=None, confusion=confusion, worst_texts=(text,), worst_pictures=()
+            decision=None, confusion=confusion, by_class=(), worst_texts=(text,), worst_pictures=()
         ),
         DATA,
         {},
@@ -40,15 +41,49 @@ def test_counts_of_other_classes_are_a_damaged_record(spoilt):
         shown(**spoilt)
 
 
-def test_pictures_are_shown_with_what_is_there_and_hold_nothing_but_a_picture():
-    seen = SeenPictureRecord(given="1 x <cat>", error=0.5, png="iVBORw0KGgo=")
+def test_maps_are_told_by_intersection_over_union_also_in_older_records():
+    counts = ((6, 2), (1, 3))
     final = FinalRecord.model_construct(
-        decision=None, confusion=(), worst_texts=(), worst_pictures=(seen,)
+        decision=None, confusion=counts, by_class=(), worst_texts=(), worst_pictures=()
+    )
+    of_class, of_pairs = answer_tables(final, DATA.model_copy(update={"kind": "class maps"}), {})
+    assert [column.title for column in of_class.columns] == [
+        "class", "test pixels", "IoU", "precision", "recall",
+    ]  # fmt: skip
+    assert [cell.text for cell in of_class.rows[0]] == ["a", "8", "66.7 %", "85.7 %", "75.0 %"]
+    assert of_pairs.note.startswith("Pixels")
+
+
+def test_what_no_table_of_counts_says_is_shown_as_recorded():
+    kept = (
+        ClassScores(name="nut", given=12, scores={"AP@50": 0.25, "F1": 0.5}),
+        ClassScores(name="bolt", given=0, scores={"AP@50": None, "F1": None}),
+    )
+    final = FinalRecord.model_construct(
+        decision=None, confusion=(), by_class=kept, worst_texts=(), worst_pictures=()
+    )
+    (table,) = answer_tables(final, DATA.model_copy(update={"kind": "boxes"}), {})
+    assert table.columns[1].title == "test things"
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["nut", "12", "25.0 %", "50.0 %"], ["bolt", "0", "none", "none"],
+    ]  # fmt: skip
+
+
+def test_pictures_are_shown_with_what_is_there_and_hold_nothing_but_a_picture():
+    seen = SeenPictureRecord(
+        given="1 x <cat>", error=0.5, png="iVBORw0KGgo=", colours={"b": "#56b4e9", "a": "#e69f00"}
+    )
+    final = FinalRecord.model_construct(
+        decision=None, confusion=(), by_class=(), worst_texts=(), worst_pictures=(seen,)
     )
     (block,) = answer_tables(final, DATA, {})
     page = render_page("t", [Section(key="s", title="s", blocks=(block,))], kind="run")
     assert 'src="data:image/png;base64,iVBORw0KGgo="' in page
     assert "1 x &lt;cat&gt;; error 0.5" in page
+    assert block.legend == (("#e69f00", "a"), ("#56b4e9", "b"))  # in the order of the classes
+    assert '<li><i style="background:#e69f00"></i>a</li>' in page
+    with pytest.raises(ValueError, match="colours"):
+        SeenPictureRecord(given="", error=0.0, png="iVBO", colours={"a": 'red" onload="'})
     with pytest.raises(ValueError, match="png"):
         SeenPictureRecord(given="", error=0.0, png='x" onload="')
 

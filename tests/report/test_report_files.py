@@ -15,6 +15,7 @@ from plotly.offline import get_plotlyjs
 from support.synthetic_run import make_run, write_run
 
 from hwkd.core.errors import RunFolderError
+from hwkd.report.axes import error_range
 from hwkd.report.build import build_report
 from hwkd.report.columns import front_columns, write_csv
 from hwkd.report.document import Report
@@ -151,6 +152,15 @@ def test_the_picture_is_a_png_with_marks_in_every_colour(report: Report, tmp_pat
         assert image.size == (1280, 800)
         colours = {colour for _, colour in image.convert("RGB").getcolors(maxcolors=10**6) or []}
     assert (0xD1, 0x49, 0x5B) in colours  # the limit
+
+
+@pytest.mark.parametrize("errors", [(60.0, 75.0), (1.0, 75.0), (0.0, 2.0), (50.0, 50.0), (0.0,)])
+def test_no_marker_is_cut_by_an_end_of_the_axis_of_errors(errors):
+    low, high = error_range(errors)
+    room = 0.04 * (high - low)  # half of the largest marker, in a chart of 380 pixels
+    assert low + room < min(errors)
+    assert max(errors) < high - room
+    assert low > 0 or min(errors) < 0.5 * max(errors) or max(errors) == 0
 
 
 @pytest.mark.parametrize("records_kept", [0, 1])

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -76,6 +81,96 @@ def test_more_pieces_take_more_digits() -> None:
 def test_sizes_that_no_table_has_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"--features .*expected 1 to"):
         features_named(text).steps((1, 64), None)
+
+
+def word_piece(path: Path, pieces: list[str], **changes: Any) -> Path:
+    """Write a tokenizer.json as the package tokenizers does."""
+    tokenizers = pytest.importorskip("tokenizers")
+    vocabulary = {piece: at for at, piece in enumerate(["[PAD]", "[UNK]", *pieces])}
+    made = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocabulary, unk_token="[UNK]"))
+    made.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=True, strip_accents=False)
+    made.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+    content = json.loads(made.to_str())
+    path.write_text(json.dumps(content | changes))
+    return path
+
+
+WORDS = [
+    "un",
+    "the",
+    "fox",
+    "think",
+    "q",
+    "##q",
+    "##ing",
+    "##ick",
+    "##happ",
+    "##y",
+    ",",
+    "##s",
+    "a",
+]
+
+
+def test_pieces_of_a_tokenizer_cut_text_as_it_does(tmp_path: Path) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    path = word_piece(tmp_path / "tokenizer.json", WORDS)
+    theirs = tokenizers.Tokenizer.from_file(str(path))
+    texts = ["The fox, thinking", "quick unhappy FOX", "the thing", "a fox thinks quick, unhappys"]
+    recipe = features_named(f"pieces:tokenizer={path},known=40")
+    assert isinstance(recipe, PieceNumbers)
+    (step,) = recipe.fitted(as_bytes(texts, 64), np.array([0, 1, 0, 1]))
+    assert isinstance(step, Pieces)
+    assert "##q" not in step.inner and "q" not in step.inner, "no text has it"
+    ours = ["[PAD]", "[UNK]", *step.begin, *(f"##{piece}" for piece in step.inner)]
+    for text in texts:
+        named = [ours[number] for number in step.numbers(text.lower().encode())]
+        assert named == theirs.encode(text).tokens, text
+
+
+def test_of_more_pieces_than_asked_for_the_most_frequent_are_kept(tmp_path: Path) -> None:
+    path = word_piece(tmp_path / "tokenizer.json", WORDS)
+    texts = as_bytes(["the the the fox fox a"], 64)
+    (step,) = PieceNumbers(known=2, tokenizer=str(path)).fitted(texts, np.array([0]))
+    assert isinstance(step, Pieces)
+    assert (step.begin, step.inner) == (("fox", "the"), ())
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("absent", "is no tokenizer (No such file"),
+        ("no JSON", "is no tokenizer"),
+        ("a list", "it has no model"),
+        ("BPE", "its model is BPE; expected a tokenizer.json of the package tokenizers"),
+        ("no pieces", "has no pieces (vocab)"),
+        ("cased", "give that of an uncased model"),
+        (
+            "other texts",
+            "does not know 3 of the 4 words of train; it is a tokenizer of other texts",
+        ),
+    ],
+)
+def test_a_tokenizer_that_cannot_be_used_is_refused_in_one_line(
+    tmp_path: Path, fault: str, said: str
+) -> None:
+    path = tmp_path / "tokenizer.json"
+    if fault == "no JSON":
+        path.write_text("{")
+    elif fault == "a list":
+        path.write_text("[]")
+    elif fault == "BPE":
+        word_piece(path, WORDS, model={"type": "BPE", "vocab": {}, "merges": []})
+    elif fault == "no pieces":
+        word_piece(path, WORDS, model={"type": "WordPiece", "vocab": ["a"]})
+    elif fault == "cased":
+        word_piece(path, ["the", "##The"], normalizer=None)
+    elif fault == "other texts":
+        word_piece(path, WORDS)
+    recipe = PieceNumbers(tokenizer=str(path))
+    with pytest.raises(ConfigError, match=re.escape(said)) as caught:
+        recipe.fitted(as_bytes(["le renard pense, "], 32), np.array([0]))
+    assert "\n" not in str(caught.value)
 
 
 def test_pieces_are_those_of_train() -> None:

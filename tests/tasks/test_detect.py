@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageColor
 from support.boxed import write_coco
 
 from hwkd.core.box_targets import wanted_outputs
@@ -81,18 +81,26 @@ def coco_scores(head, outputs, boxes):
     judge.evaluate()
     judge.accumulate()
     judge.summarize()
-    return judge.stats[1], judge.stats[0]
+    # [overlaps, recalls, classes, sizes, numbers of boxes]: of all sizes, with most boxes.
+    precision = judge.eval["precision"][:, :, :, 0, -1]
+    return judge.stats[1], judge.stats[0], precision.mean(axis=1)
 
 
 def test_average_precision_is_that_of_coco(capsys):
     random = np.random.default_rng(0)
     boxes = some_boxes(random, 40)
     outputs = rough_outputs(random, boxes, has_edges=True)
-    at_half, mean = coco_scores(HEADS[0], outputs, boxes)
+    at_half, mean, of_classes = coco_scores(HEADS[0], outputs, boxes)
     scores = HEADS[0].scores(outputs, boxes)
     assert 0.1 < at_half < 0.9
     assert scores["mAP@50"] == pytest.approx(at_half, abs=1e-9)
     assert scores["mAP@50:95"] == pytest.approx(mean, abs=1e-9)
+    by_class = HEADS[0].by_class(outputs, boxes)
+    assert [one.name for one in by_class] == list(CLASSES)
+    assert [one.scores["AP@50"] for one in by_class] == pytest.approx(of_classes[0], abs=1e-9)
+    assert [one.scores["AP@50:95"] for one in by_class] == pytest.approx(
+        of_classes.mean(axis=0), abs=1e-9
+    )
     capsys.readouterr()
 
 
@@ -111,6 +119,20 @@ def test_the_mean_of_errors_is_what_the_first_metric_lacks(head):
         for at in np.linspace(-3.5, 4, 40)
     ]
     assert head.at(decision).scores(outputs, boxes)["F1"] == scores["F1"] >= max(others)
+
+
+def test_each_class_of_points_is_counted_by_itself_and_unknown_is_not_zero():
+    boxes = np.zeros((1, 4, 5), np.float32)
+    boxes[0] = [[0, 0, 0, 8, 8], [0, 16, 16, 24, 24], [1, 40, 40, 48, 48], [-1, 0, 0, 0, 0]]
+    outputs = np.full((1, len(CLASSES), 12, 12), -9.0, np.float32)
+    for label, row, column in ((0, 0, 0), (0, 9, 9), (1, 5, 5)):
+        outputs[0, label, row, column] = 3.0
+    head = HEADS[1].at(HEADS[1].decide(outputs, boxes))
+    of_a, of_b, of_c = head.by_class(outputs, boxes)
+    assert (of_a.given, of_b.given, of_c.given) == (2, 1, 0)
+    assert of_a.scores == {"precision": 0.5, "recall": 0.5, "F1": 0.5}
+    assert of_b.scores == {"precision": 1.0, "recall": 1.0, "F1": 1.0}
+    assert of_c.scores == {"precision": None, "recall": None, "F1": None}
 
 
 def greedy(outputs, classes):
@@ -354,10 +376,15 @@ def test_the_worst_pictures_show_what_is_there_and_what_is_named(tmp_path):
     first, *_ = worst_pictures(data, data.head.at(None), outputs)
     assert first.error > 0
     assert first.given == data.head.answer_text(labels[spoilt])
+    assert first.colours
+    assert set(first.colours) <= set(data.head.names)
     picture = Image.open(io.BytesIO(base64.b64decode(first.png))).convert("RGB")
-    assert picture.size == (192, 192)
-    green = np.asarray(picture).astype(int)
-    assert (green[..., 1] - green[..., 0] > 80).sum() > 50
+    assert picture.size == (2 * 192 + 4, 192)
+    pixels = np.asarray(picture)
+    for colour in first.colours.values():  # what is there on the left; nothing is named
+        is_drawn = (pixels == ImageColor.getrgb(colour)).all(axis=2)
+        assert is_drawn[:, :192].sum() > 50
+        assert not is_drawn[:, 196:].any()
 
 
 def test_what_points_lose_is_the_sum_over_cells_of_the_paper_and_which_class_it_is():

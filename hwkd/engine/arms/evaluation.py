@@ -47,6 +47,7 @@ from hwkd.train.weights_file import fill_module
 # would cost 4%. The full training measures them in every epoch.
 STEPS_BETWEEN_NORMS = 100
 _ROUNDING = 1e-3
+TRAIN_STAGE = "train"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +124,9 @@ def train_student(
         train_config,
         on_epoch=on_epoch,
         check=check,
-        checkpoint=None if checkpoints is None else checkpoints.stage("train", train_config),
+        checkpoint=None
+        if checkpoints is None
+        else checkpoints.stage(TRAIN_STAGE, train_config, leaves_weights=True),
     )
     return Trained(module=module, result=result, criterion=criterion)
 

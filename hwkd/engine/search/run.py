@@ -9,7 +9,7 @@ from hwkd.core.run_record import RunRecord
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.run.database import Database
 from hwkd.engine.run.join import device_documents
-from hwkd.engine.run.listener import SearchListener
+from hwkd.engine.run.listener import SearchListener, noted
 from hwkd.engine.run.prepared import prepared_json
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.run_record import make_run_record, run_json, with_phase
@@ -23,7 +23,9 @@ from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.feasibility import require_feasible
 from hwkd.engine.setup.hardware import accelerator_device
 from hwkd.engine.setup.new_search import prepare_new_search, require_time
+from hwkd.engine.setup.own_runtime import own_runtime_alone
 from hwkd.engine.setup.prepare import Survey, survey_spaces
+from hwkd.engine.setup.reading_time import ReadInTime
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.io.run_files import PREPARED_FILE, RUN_FILE
 from hwkd.train.symmetry import symmetry_of
@@ -60,7 +62,8 @@ def run_search(
     if place is not None:
         Database(place.url).require_reachable()
     with Nursery() as nursery:
-        read = prepare_new_search(config, progress=listener)
+        reading = ReadInTime(limit, verifies=config.verify_best, progress=listener)
+        read = prepare_new_search(config, progress=reading)
         limit.data_is_read(imports_again=not nursery.forks)
         times_brief_training = config.training.brief_epochs is None
         survey = survey_spaces(read, times_brief_training=times_brief_training)
@@ -116,4 +119,8 @@ def _feasible(
     require_feasible(survey.feasibility, survey.references, advice=advice)
     if advice:
         listener.on_note(advice)
-    return run
+    data = prepared.data
+    alone = own_runtime_alone(
+        prepared.screen, input_shape=data.input_shape, num_outputs=data.num_outputs
+    )
+    return run if alone is None else noted(run, alone, listener)

@@ -106,6 +106,7 @@ class SearchStages:
                 search_s=search_s,
                 share_s=None if search_s is None else self.limit.candidate_share_s(search_s),
                 latest_s=latest_s,
+                scoring_s=self.limit.first_scoring_s,
             )
             run = with_phase(run, "search", time.monotonic() - begun)
             run = self._judged(run, closing(), records)

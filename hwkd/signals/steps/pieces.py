@@ -59,13 +59,13 @@ class Pieces:
 
     def numbers(self, text: bytes) -> list[int]:
         """Return the numbers of the pieces of a text's bytes, small letters for capitals."""
-        known = _Known.of(self)
+        known = KnownPieces.of(self)
         return [number for unit in UNITS.findall(text) for number in known.numbers(unit)]
 
     def apply(self, values: NDArray[Any]) -> NDArray[np.int16]:
         """Return int16 [n, digits, count] of UTF-8 bytes [n, 1, bytes]."""
         found = np.zeros((len(values), self.count), np.int64)
-        known = _Known.of(self)
+        known = KnownPieces.of(self)
         for row, text in zip(found, small_bytes(values), strict=True):
             numbers: list[int] = []
             for unit in UNITS.finditer(text.tobytes()):
@@ -183,17 +183,19 @@ static int32_t {function}_longest(const uint8_t *from, int32_t count, int is_fir
 """
 
 
-class _Known:
+class KnownPieces:
     """Words that were met, and what they are made of."""
 
     def __init__(self, begin: Sequence[bytes], inner: Sequence[bytes]) -> None:
+        """Take pieces that words begin with, and those behind these; they are numbered as given."""
         self._begin = {piece: FIRST + at for at, piece in enumerate(begin)}
         self._inner = {piece: FIRST + len(begin) + at for at, piece in enumerate(inner)}
         self._most = max(map(len, (*begin, *inner)), default=0)
         self._met: dict[bytes, list[int]] = {}
 
     @classmethod
-    def of(cls, step: Pieces) -> _Known:
+    def of(cls, step: Pieces) -> KnownPieces:
+        """Return those of a step."""
         return cls(*([one.encode("latin-1") for one in part] for part in (step.begin, step.inner)))
 
     def numbers(self, unit: bytes) -> list[int]:
