@@ -90,6 +90,12 @@ _MAPS = OutputKind(
     divergence_unit="nats at each position",
     answer_rule="at each position the class with the largest output; there is no threshold",
     intended_use=_intended_use,
+    python="""\
+names = facts["answer"]["labels"]
+masks = outputs.argmax(axis=1)  # numbers of classes, [n, height, width]
+for mask in masks:
+    print({names[number]: int((mask == number).sum()) for number in np.unique(mask)})  # pixels
+""",
     answer=_answer,
     head=_head,
     class_scores=(class_scores.IOU, class_scores.PRECISION, class_scores.RECALL),

@@ -5,6 +5,7 @@ What was measured, and by which command, is in docs/methods.md ("How students ar
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -120,7 +121,7 @@ def choose_recipe(
     *,
     samples: int,
     precision: Precision = "float32",
-    symmetry: Symmetry | None = None,
+    symmetry: Callable[[], Symmetry] | None = None,
 ) -> TrainingRecipe:
     """Choose from the data and from how much training there will be.
 
@@ -128,7 +129,7 @@ def choose_recipe(
         samples: that the training will see, repetitions included; of a training by time, what
             `hwkd.train.pace.Pace.samples_in` expects.
         precision: as `hwkd.train.pace.measure_pace` found.
-        symmetry: what `hwkd.train.symmetry.symmetry_of` found; None asks it.
+        symmetry: what `hwkd.train.symmetry.symmetry_of` finds, asked where it matters; None is it.
     """
     passes = samples / max(1, len(train.labels))
     batch_size = _batch_size(samples, len(train.labels))

@@ -138,7 +138,7 @@ def test_a_slow_machine_gives_up_the_teacher_first_and_then_full_trainings():
 
 @pytest.mark.parametrize(
     ("learned", "candidates", "is_full"),
-    [(3.9, 2, True), (2.8, 2, True), (2.2, 1, True), (1.9, 2, False), (1.2, 1, False)],
+    [(3.9, 2, True), (2.8, 2, True), (2.2, 1, True), (1.4, 1, True), (1.2, 1, False)],
 )
 def test_candidates_are_given_up_before_the_full_training(learned, candidates, is_full):
     """Args: how many candidates could learn in all the time that is left for training."""
@@ -212,3 +212,33 @@ def test_the_pace_follows_the_report_that_was_written_last():
         clock.now += 50.0  # far more than this test takes of the processor
     assert limit.report_s == 50.0
     assert limit.slowdown > 1.0
+
+
+@pytest.mark.parametrize(
+    ("limit_s", "waiting_ratio", "is_refused"),
+    [
+        (180.0, 17.0, True),  # a core of which a seventeenth was free
+        (600.0, 17.0, False),
+        (8.0, 1.0, False),  # an idle machine: what starting takes tells
+        (8.0, None, False),
+        (None, 17.0, False),
+    ],
+)
+def test_a_limit_that_starting_fills_is_refused_before_the_imports(
+    limit_s, waiting_ratio, is_refused
+):
+    clock = Clock()
+    limit = TimeLimit(limit_s, clock.now, clock=clock)
+    clock.now += 7.0
+    if not is_refused:
+        limit.require_start(waiting_ratio)
+        return
+    with pytest.raises(
+        ConfigError, match=r"--timeout 180s: starting took 7\.0 s, .* at least"
+    ) as e:
+        limit.require_start(waiting_ratio)
+    least_s = float(str(e.value).rsplit(" ", 1)[1].removesuffix("s"))
+    clock.now = 100.0
+    enough = TimeLimit(least_s, clock.now, clock=clock)
+    clock.now += 7.0
+    enough.require_start(waiting_ratio)
