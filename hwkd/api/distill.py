@@ -77,7 +77,9 @@ def distill(
     teacher_weights: TeacherWeights = (),
     teacher_inputs: TeacherInputs = (),
     teacher_classes: TeacherClassesOption = (),
-    teacher_sees: TeacherSeesOption = None,
+    teacher_sees: Annotated[
+        TeacherSeesOption, Here("Default: as the run has it, else students.")
+    ] = None,
     unlabelled: Unlabelled = None,
     made: Annotated[
         str | Path | None,
