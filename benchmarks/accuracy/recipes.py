@@ -19,9 +19,10 @@ signals it strides less), the sets are:
 whatever the augmentation did to the batch, and "followed" the same from a teacher that runs on
 every augmented batch. "mixup" (Zhang et al. 2018, arXiv:1710.09412, strength .2) and "cutmix" (Yun
 et al. 2019, arXiv:1905.04899, on half of the batches) mix pairs of the chosen recipe's samples;
-"half batch", "double batch" and "unaugmented" change one thing of it: the best of them is what a
-race among recipes could win at most. Every cell prints validation and test accuracy, mean over
-seeds.
+"turned" and "turned more" make steps of one length in all directions (`hwkd.train.turned`), a tenth
+and a fifth as long as other weights' rate; "half batch", "double batch" and "unaugmented" change
+one thing of it: the best of them is what a race among recipes could win at most. Every cell prints
+validation and test accuracy, mean over seeds.
 """
 
 from __future__ import annotations
@@ -158,8 +159,13 @@ def trained(
     return hit_ratio(module, sets.validation), hit_ratio(module, sets.test)
 
 
+_TURNED_RATIOS = {"turned": 0.1, "turned more": 0.2}
+
+
 def changed(recipe: TrainingRecipe, how: str) -> TrainingRecipe:
     """Return the recipe with one thing changed, or as it is."""
+    if how in _TURNED_RATIOS:
+        return replace(recipe, optimizer="muon", turned_ratio=_TURNED_RATIOS[how])
     factor = {"half batch": 0.5, "double batch": 2.0}.get(how)
     if factor is not None:
         batch_size, rate = int(recipe.batch_size * factor), recipe.learning_rate * factor**0.5

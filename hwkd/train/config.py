@@ -23,6 +23,7 @@ class TrainConfig:
             convolutions (`hwkd.train.turned`).
         learning_rate: peak of the schedule, which ends at zero with the last step, so that a brief
             training is a finished one and not the start of a long one.
+        turned_ratio: of "muon", what the rate of convolutions is of that of other weights, > 0.
         schedule: after a linear warm-up, "cosine" or straight ("one-cycle") down to zero.
         weight_decay: on weights with two or more axes only; decoupled for "adamw", as an L2 term
             for the others, as their authors have it.
@@ -44,6 +45,7 @@ class TrainConfig:
     batch_size: int = 128
     optimizer: Optimizer = "adamw"
     learning_rate: float = 0.01
+    turned_ratio: float = 0.2
     schedule: Schedule = "cosine"
     weight_decay: float = 1e-4
     warmup_ratio: float = 0.1

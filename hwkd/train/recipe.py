@@ -42,8 +42,13 @@ _SGD_DECAY, _SGD_DECAY_OF_MANY = 5e-4, 1e-4
 # 1,024 words, 20 hidden units, 10 passes, three splits, test: a decay of 0.1, 1, 3 and 6 reaches
 # .965, .969, .970 and .964.
 _ADAMW_DECAY, _ADAMW_DECAY_OF_WORDS = 0.02, 2.0
-# What is learned by steps of one length in all directions.
+# What is learned by steps of one length in all directions, and how long they are, of the rate of
+# other weights. One segmenter, six passes over 12,000 scenes, one seed, a mean IoU on validation
+# with 0 (SGD alone), .07, .12, .2 and .5: .392, .403, .414, .423 and .398; on other scenes of the
+# same things .416, .450, .464, .464 and .416. One detector, six passes, with 0 and .2: an mAP@50 of
+# .535 and .571 on validation, of .476 and .532 on test.
 _TURNED = ("scenes", "boxes")
+TURNED_RATIO = 0.2
 # Not of maps: the mean IoU after the same 45 s with 0 and 0.1 is .313 and .300 on validation, .322
 # and .302 on test; with a smoothed share that weighs as the class that it goes to, .303 and .318.
 _LABEL_SMOOTHING = 0.1
@@ -57,6 +62,7 @@ class TrainingRecipe:
         optimizer: "adamw", "muon" or "sgd".
         schedule: shape of the rate.
         batch_size: samples per step.
+        turned_ratio: as `TrainConfig` has it.
         averaging_decay: of the average of weights, or None.
         precision: of the forward and backward pass.
     """
@@ -71,6 +77,7 @@ class TrainingRecipe:
     augmentation: Augmentation
     averaging_decay: float | None
     precision: Precision = "float32"
+    turned_ratio: float = TURNED_RATIO
 
     def config(
         self,
@@ -87,6 +94,7 @@ class TrainingRecipe:
             batch_size=self.batch_size,
             optimizer=self.optimizer,
             learning_rate=self.learning_rate,
+            turned_ratio=self.turned_ratio,
             schedule=self.schedule,
             weight_decay=self.weight_decay,
             warmup_ratio=self.warmup_ratio,
