@@ -42,9 +42,10 @@ def gain_of_twice(
     """Return by how much the error would likely fall if what ships had seen twice as much.
 
     Errors fall with the samples seen to some power: that between the training that ships and the
-    longest of those that were at most two thirds as long. It is 0 where the error fell by no more
-    than luck, and where a longer training came to nothing better, or less than two points. Where none was shorter, the power
-    is the usual one for a training of few passes, and nothing is known of others.
+    longest of those that were at most two thirds as long. Where none was shorter, it is the usual
+    power for a training of few passes, and nothing is known of others. The gain is 0 where the
+    error fell by no more than luck, where a longer training came to nothing better, and where it
+    would be less than two points.
 
     Args:
         others: trainings of the same network.
@@ -72,7 +73,8 @@ def undertrained(
 ) -> str | None:
     """Say that more time would likely help, where that is so.
 
-    It is where twice as many passes are worth two points of the error (`gain_of_twice`). A training that has seen what full ones converge in is none of these.
+    It is where twice as many passes are worth two points of the error (`gain_of_twice`). A training
+    that has seen what full ones converge in is none of these.
 
     Args:
         found: everything that the run folder holds.
