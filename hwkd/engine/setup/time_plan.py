@@ -40,7 +40,7 @@ _FEWEST_PER_WORKER = 6
 # of 87 s; and .772 where it went on for 320 s. Where time is shorter, candidates are given up
 # before it: two learn two thirds of what they should, then one is all that is tried, and trained as
 # long again.
-_FEWEST_TO_REFINE, _BARELY_LEARNED = 2, 2 / 3
+_FEWEST_TO_REFINE, _BARELY_LEARNED, _FEWEST_TO_COMPARE = 2, 2 / 3, 4
 # Processor time of exporting, rounding and scoring a student for the first time in a process. A
 # full training does so before it begins, to know how long it takes, and after it in several forms.
 _FIRST_SCORING_S, _SCORINGS_OF_FULL = 1.0, 4.0
@@ -52,6 +52,8 @@ _MOST_SLOWDOWN = 12.0
 # Processor time of importing the code, in this process and in the one that forks others; and of
 # what starting looks like to need, what a limit has to hold: a pace may rise.
 _IMPORTING_S, _SURE_START_SHARE, _LEAST_START_S = 4.5, 0.8, 0.1
+# Of a machine that is busier than this when a command begins, a moment later says more.
+_MOST_WAITING = 20.0
 # Wall time over processor time from which somebody else is computing on this machine, too.
 _BUSY = 1.3
 # What is shorter, as the start of a call from Python that has imported everything, tells no pace.
@@ -157,13 +159,19 @@ class TimeLimit:
             self.slowdown = min(_MOST_SLOWDOWN, max(1.0, wall_s / cpu_s))
         self.report_s = _REPORT_S * self.slowdown
 
-    def candidate_share_s(self, search_s: float) -> float:
+    def candidate_share_s(self, search_s: float, *, is_last: bool = False) -> float:
         """Return how long one candidate of a search may take.
 
         A part of a worker's time that is the smaller the more candidates there is time for, each
         long enough to learn something at the pace of now.
+
+        Args:
+            is_last: the full training was given up, so that candidates ship as they are: fewer than
+                four give way to one that learns for as long.
         """
         learned = self._learned(search_s - self.search_start_s)
+        if is_last and learned < _FEWEST_TO_COMPARE:
+            learned = 1.0
         count = int(min(_FEWEST_PER_WORKER, max(1.0, learned)))
         if _BARELY_LEARNED * _FEWEST_TO_REFINE <= learned < _FEWEST_TO_REFINE:
             count = _FEWEST_TO_REFINE
@@ -228,6 +236,7 @@ class TimeLimit:
             return
         if self.spent_s() < _LEAST_START_S:  # a call from Python, which has imported what it needs
             return
+        waiting_ratio = min(_MOST_WAITING, waiting_ratio)
         importing_s = waiting_ratio * _IMPORTING_S
         reading_s = _SMALL_DATA_RATIO * (self.spent_s() + importing_s)
         following = _LEAST_TRAINING_S + _REPORT_S + _MARGIN_S + verifies * _VERIFICATION_S
