@@ -4,12 +4,13 @@
         [--original-seconds 50] [--original 16,32,56] [--student 8,16,24] [--kept-seeds 1]
 
 The original learns from pairs (`tools.picture_data`) beside a discriminator. The taught one begins
-with its strongest channels and with its discriminator, and follows its pictures and features; the
-one alone begins anew, with a discriminator of its own. Both have the same time of the processor,
-with all that the original computes for the taught one. Of --kept-seeds there is one more, that
-begins as the taught one does and then learns from pairs alone. What they draw of the test split is
-compared with the clothes themselves: by the Frechet distance in the features of a classifier of the
-same clothes, which is trained here, and by the mean absolute error in levels. In float.
+with its strongest channels and with its discriminator, and follows its pictures, which it draws
+once; the one alone begins anew, with a discriminator of its own. Both have the same time of the
+processor, with all that the original computes for the taught one. Of --kept-seeds there is one
+more, that begins as the taught one does and then learns from pairs alone. What they draw of the
+test split is compared with the clothes themselves: by the Frechet distance in the features of a
+classifier of the same clothes, which is trained here, and by the mean absolute error in levels. In
+float.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ from torch import Tensor, nn
 from benchmarks.lib.verdict import Target, report
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.metric import Metric
+from hwkd.core.signals import Signal
 from hwkd.core.student import Layers, StudentSpec
 from hwkd.core.teaching import TrainingSet
 from hwkd.cost.graph import build_graph
 from hwkd.distill.adversary import JudgedPictures
 from hwkd.distill.criterion import DistillCriterion, needed_signals
 from hwkd.distill.losses.gan_compression import GanCompression
-from hwkd.distill.sources import LiveSource
+from hwkd.distill.sources import AnsweredSource, CachedSource, LiveSource
 from hwkd.distill.spec import parse_methods
 from hwkd.distill.taps import student_places
 from hwkd.io.discovery import discover
@@ -56,7 +58,7 @@ from tools.picture_data import clothes, outline
 ORIGINAL, ALONE, TAUGHT = "original", "alone", "taught"
 KEPT = "its channels and discriminator alone"
 _WIDE, _NARROW = "16,32,56", "8,16,24"
-_METHOD = "gan_compression:follows=teacher"
+_METHOD = "gan_compression:follows=teacher,distill=0"
 # More passes than any time allows.
 _PASSES = 10_000
 _EXAMPLES = 512
@@ -109,12 +111,10 @@ def train(
         if original is not None:
             criterion.load_state(original.beside)
     else:
-        methods, whole = parse_methods([_METHOD]), original.network
-        places = student_places(whole.layers)
+        methods = parse_methods([_METHOD])
         criterion = DistillCriterion(
             methods, student=student, student_places=student_places(layers), data=data,
-            source=LiveSource(whole, places, needed_signals(methods), beside=original.beside),
-            steps_between_norms=100_000,
+            source=_answered(original, needed_signals(methods), data), steps_between_norms=100_000,
         )  # fmt: skip
     left_s = (config.time_budget_s or 0.0) - (time.process_time() - begun)
     result = train_module(
@@ -123,6 +123,14 @@ def train(
     )  # fmt: skip
     beside = criterion.state() if isinstance(criterion, JudgedPictures) else {}
     return Original(network=student, beside=beside), result.steps
+
+
+def _answered(original: Original, needs: frozenset[Signal], data: TrainingSet) -> AnsweredSource:
+    """Return the original as `hwkd distill` asks it: for its pictures once, for features live."""
+    whole = original.network
+    drawn = CachedSource([predict_logits(whole, copy) for copy in data.copies])
+    live = LiveSource(whole, student_places(whole.layers), needs, beside=original.beside)
+    return AnsweredSource(live, drawn)
 
 
 def _begin_as(student: StudentModule, whole: StudentModule, examples: Tensor) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
@@ -156,8 +156,12 @@ class SeenPictureRecord(StrictModel):
         given: what is there, in words.
         error: of it, as `Head.errors`.
         png: the picture with both drawn into it, in base64.
+        colours: of the classes that are drawn, by name; none of older versions and of pictures.
     """
 
     given: str
     error: float
     png: str = Field(pattern=r"^[A-Za-z0-9+/]+={0,2}$", max_length=1_000_000)
+    colours: dict[str, Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]] = Field(
+        default_factory=dict
+    )

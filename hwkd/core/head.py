@@ -93,6 +93,7 @@ class OutputKind:
         answers: names of what is decided, where that is no output by its name.
         class_scores: names of what is told of each class, the first what the mean is of.
         counted: what is of a class, in the plural.
+        pictured: what the parts of a drawn example are; empty where none is drawn.
         divergence_unit: of `Head.divergence`.
         intended_use: number of outputs, and their names as text -> sentences of the model card.
         answer_rule: what the answer is, for readers of a README.
@@ -115,6 +116,7 @@ class OutputKind:
     answers: tuple[str, ...] = ()
     class_scores: tuple[str, ...] = (PRECISION, RECALL, F1)
     counted: str = "examples"
+    pictured: str = ""
     of_maps: bool = False
     of_squares: bool = False
     cell_pixels: int = 1
@@ -150,6 +152,15 @@ class WeighsClasses(Protocol):
     @property
     def weights(self) -> tuple[float, ...]:
         """What each class counts; none is 1 for all."""
+        ...
+
+
+@runtime_checkable
+class SettlesOutputs(Protocol):
+    """A head whose scores are best with outputs that are moved after the training."""
+
+    def offsets(self, outputs: Floats, targets: AnyArray) -> Floats:
+        """Return what to add to each output, shape [outputs], for the best score."""
         ...
 
 

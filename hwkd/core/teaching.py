@@ -90,9 +90,10 @@ class TeacherLesson:
 class TeacherSource(Protocol):
     """Gives the teacher's views of a batch, and lives as long as a training.
 
-    `start` comes first, then `views` and `observe` for every step in turn; `narrow` may come once
-    shapes are known. Views carry no gradient
-    to a teacher that does not train; `parameters` of one that does belong to the loop's optimizer.
+    `start` comes first, then `views` and `observe` for every step in turn; `narrow` may come before
+    any step once shapes are known, and nobody asks for views at a step that does not look at them.
+    Views carry no gradient to a teacher that does not train; `parameters` of one that does belong
+    to the loop's optimizer.
     """
 
     @property

@@ -154,12 +154,13 @@ class Verdict(StrictModel):
     def reason(self) -> str:
         """Why this student ships and no other one of the run, in a few words."""
         if self.weights == "brief":
-            return f"by the weights of its brief training{self._instead_of_full()}"
+            why = self._instead_of_full().removeprefix(": ")
+            return f"{why}{'; ' if why else ''}its weights are those of the brief training"
         if self.full_trainings == 1:
             return "it was trained in full, and then no other was better on validation"
         if self.full_trainings is None:
             return "after full training it was best on validation"
-        return f"of {self.full_trainings} full trainings its was best on validation"
+        return f"on validation it was the best of {self.full_trainings} full trainings"
 
     @property
     def sentences(self) -> tuple[str, ...]:

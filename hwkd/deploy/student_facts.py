@@ -24,6 +24,7 @@ from hwkd.core.run_record import RunRecord
 from hwkd.core.strict_model import StrictModel, first_problem
 from hwkd.core.student_record import StudentRecord
 from hwkd.deploy.model_metadata import put_metadata
+from hwkd.deploy.readme_program import picture_hint, readme_program
 from hwkd.io.discovery import output_kind, step_details
 from hwkd.io.text_files import MalformedTextError, parse_json
 
@@ -180,27 +181,6 @@ def facts_markdown(student: StudentRecord) -> str:
     return "".join(f"\n## {title}\n\n{facts_table(rows)}\n" for title, rows in sections.items())
 
 
-_PYTHON = """
-```python
-import json
-import numpy as np
-import onnxruntime
-
-options = onnxruntime.SessionOptions()
-options.add_session_config_entry("session.qdqisint8allowed", "1")
-options.add_session_config_entry("session.disable_double_qdq_remover", "1")
-session = onnxruntime.InferenceSession("{file}", options)
-facts = json.loads(session.get_modelmeta().custom_metadata_map["hwkd"])
-raw = np.load("samples.npy")  # as in the data, shape [n, {shape}]
-(step,) = facts["preprocessing"]["steps"]
-mean, std = (np.reshape(step["values"][k], (1, -1, *[1] * (raw.ndim - 2))) for k in ("mean", "std"))
-given = ((raw - mean) / std).astype(np.float32)
-name = session.get_inputs()[0].name
-outputs = np.concatenate([session.run(None, {{name: one[None]}})[0] for one in given])
-{answer}
-```
-"""
-
 _BY_HWKD = """
 What goes in is computed from raw values as the section *Input* says. hwkd itself does so here:
 
@@ -239,12 +219,9 @@ def student_readme(student: StudentRecord, files: Iterable[str]) -> str:
             f"`{METADATA_KEY}`.\n"
         )
         shape = ", ".join(map(str, run.data.pipeline.raw_shape))
-        kinds = [step.kind for step in run.data.pipeline.steps]
-        answer = output_kind(run.data.kind).python
-        if kinds == ["normalise"] and answer:
-            text += _PYTHON.format(file=models[-1], shape=shape, answer=answer)
-        else:
-            text += _BY_HWKD.format(shape=shape)
+        program = readme_program(run.data.pipeline, run.data.kind, file=models[-1])
+        text += f"\n```python\n{program}```\n" if program else _BY_HWKD.format(shape=shape)
+        text += picture_hint(run.data.pipeline)
         if any("int8" in name for name in models):
             text += _SETTINGS
     return text + facts_markdown(student)

@@ -97,8 +97,9 @@ class DistillCriterion:
         if data.head.kind.of_squares:
             self._squares = squares_of(student, data.copies[0][:_PROBE_SAMPLES])
         self._terms = [self._build(entry, ours, theirs, importance) for entry in methods]
-        if source is not None:
-            source.narrow(self._layers_looked_at(theirs), with_logits=self._looks_at_logits())
+        self._teacher_shapes = theirs
+        # What the run's teacher was last told to show: how many layers, and whether its answers.
+        self._narrowed: tuple[Mapping[Signal, int], bool] | None = None
         # Those that methods bring themselves start last: a refused method starts nothing.
         self._own_sources = {
             t.entry.method.name: t.source
@@ -120,11 +121,11 @@ class DistillCriterion:
         # The network may compute in half precision; the losses do not.
         views = self._taps.read(batch.inputs).map(Tensor.float)
         coarse = before_repeats(views, self._squares)
-        teachers = {name: source.views(batch) for name, source in self._sources()}
         weighted: dict[str, Tensor] = {}
         raw: dict[str, Tensor] = {}
         factors = [t.entry.schedule.factor(batch.epoch_ratio) * t.entry.weight for t in self._terms]
         active = [(t, factor) for t, factor in zip(self._terms, factors, strict=True) if factor > 0]
+        teachers = self._shown([term for term, _ in active], batch)
         if not any(t.entry.method.includes_task_loss for t, _ in active):
             weighted[self._data.head.loss_name] = self._task_loss(coarse, batch)
         for term, factor in active:
@@ -173,27 +174,46 @@ class DistillCriterion:
         owned = {n: t for n, t in state.items() if n not in seen and not n.startswith(_SOURCE)}
         self._owned.load_state_dict(owned)
 
-    def _of_teacher(self) -> list[_Term]:
-        """Return the methods that look at the run's teacher."""
-        return [term for term in self._terms if term.source is self._source]
+    def _shown(self, active: Sequence[_Term], batch: Batch) -> dict[str, Views]:
+        """Return what teachers show of a batch; what no term of this step looks at is not asked."""
+        shown: dict[str, Views] = {}
+        needs = {
+            term.entry.method.name: term.entry.method.needs_at(batch.epoch_ratio) for term in active
+        }
+        of_teacher = [
+            (term, needs[term.entry.method.name])
+            for term in active
+            if term.source is self._source and term.entry.method.uses_teacher
+        ]
+        if self._source is not None and of_teacher:
+            wanted = self._looked_at(of_teacher)
+            if wanted != self._narrowed:
+                layers, with_logits = self._narrowed = wanted
+                self._source.narrow(layers, with_logits=with_logits)
+            shown[_SHARED] = self._source.views(batch)
+        return shown | {
+            name: own.views(batch) for name, own in self._own_sources.items() if name in needs
+        }
 
-    def _looks_at_logits(self) -> bool:
-        of_outputs = {Signal.LOGITS, Signal.INPUTS}
-        return any(of_outputs & set(term.entry.method.needs) for term in self._of_teacher())
+    def _looked_at(
+        self, terms: Sequence[tuple[_Term, frozenset[Signal]]]
+    ) -> tuple[dict[Signal, int], bool]:
+        """Return how many of the teacher's first layers of each signal, and whether its answers.
 
-    def _layers_looked_at(self, shapes: ViewShapes) -> dict[Signal, int]:
-        """Return how many of the first layers of each signal of the teacher methods look at."""
+        Args:
+            terms: those that look at it, with what they need.
+        """
         found: dict[Signal, int] = {}
-        for term in self._of_teacher():
-            for signal in term.entry.method.needs - {Signal.LOGITS, Signal.INPUTS, Signal.WEIGHTS}:
+        for term, needs in terms:
+            for signal in needs - {Signal.LOGITS, Signal.INPUTS, Signal.WEIGHTS}:
                 if signal is Signal.EMBEDDING:
                     count = 1
                 elif (chosen := term.teacher_layers.get(signal)) is not None:
                     count = 1 + max(chosen, default=-1)
                 else:
-                    count = len(getattr(shapes, signal.value))
+                    count = len(getattr(self._teacher_shapes, signal.value))
                 found[signal] = max(count, found.get(signal, 0))
-        return found
+        return found, any(needs & {Signal.LOGITS, Signal.INPUTS} for _, needs in terms)
 
     def _sources(self) -> list[tuple[str, TeacherSource]]:
         """Return (name, source): the run's and those that methods bring."""
@@ -209,7 +229,8 @@ class DistillCriterion:
         ours = _chosen(student, term.student_layers)
         name = term.entry.method.name
         teacher = teachers.get(name if name in self._own_sources else _SHARED, Views())
-        theirs = _chosen(teacher, term.teacher_layers)
+        needs = term.entry.method.needs_at(batch.epoch_ratio)
+        theirs = _chosen(teacher, {s: n for s, n in term.teacher_layers.items() if s in needs})
         if not term.entry.method.float32_only:
             return loss(ours, theirs, batch)
         # Autocast would run matrix products in half precision inside the loss.

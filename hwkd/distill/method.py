@@ -203,6 +203,8 @@ class Method(Configured, ABC):
         min_batch: smallest batch with a defined value and a gradient.
         min_classes: smallest class count with a gradient.
         cacheable: the teacher's side depends on the sample (and copy) only, so it can be stored.
+        looks_up_answers: answers that a teacher gave once, moved as the inputs are, do for it where
+            it looks at layers, too; these alone are then run.
         float32_only: overflows or cancels in half precision; the criterion leaves autocast.
         needs_labels: cannot use unlabelled samples.
         of_things: about boxes or points that targets hold.
@@ -232,6 +234,7 @@ class Method(Configured, ABC):
     min_batch: ClassVar[int] = 1
     min_classes: ClassVar[int] = 2
     cacheable: ClassVar[bool] = True
+    looks_up_answers: ClassVar[bool] = False
     float32_only: ClassVar[bool] = False
     uses_teacher: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = False
@@ -268,6 +271,15 @@ class Method(Configured, ABC):
     def paired_signals(self) -> frozenset[Signal]:
         """Signals of which a layer of the student is compared with a layer of the teacher."""
         return self.needs & _LAYERED if self.pairs_layers and self.uses_teacher else frozenset()
+
+    def needs_at(self, epoch_ratio: float) -> frozenset[Signal]:
+        """Return what it looks at at one moment: of a teacher, no more is run for it.
+
+        Args:
+            epoch_ratio: how much of the training is done, 0 to 1.
+        """
+        del epoch_ratio
+        return self.needs
 
     def own_source(self) -> TeacherSource | None:
         """Return a new source that teaches in place of the run's teacher; None: there is none."""

@@ -148,6 +148,11 @@ class AnsweredSource(StillSource):
         self._live = live
         self._answers = answers
 
+    @property
+    def beside(self) -> Mapping[str, Tensor]:
+        """Tensors of what the teacher was trained with."""
+        return self._live.beside
+
     def start(self, student: nn.Module, data: TrainingSet) -> None:
         """Start both."""
         self._live.start(student, data)

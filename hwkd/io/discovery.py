@@ -13,6 +13,7 @@ import importlib.util
 import os
 import pkgutil
 import sys
+from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import entry_points
@@ -97,6 +98,30 @@ def step_details(kind: str) -> str:
     discover("hwkd.signals.steps")
     details: str = getattr(STEPS.get(kind), "details", "") if kind in STEPS else ""
     return details
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepProgram:
+    """A step of the preprocessing as Python for readers without hwkd.
+
+    Attributes:
+        code: statements that make new `values` of `values` by `step`, its numbers; empty if none.
+        reads_texts: `values` are bytes of texts then, ASCII capitals as small letters.
+    """
+
+    code: str = ""
+    reads_texts: bool = False
+
+
+def step_program(kind: str) -> StepProgram:
+    """Return a step as Python with NumPy alone, as far as the step says it."""
+    discover("hwkd.signals.steps")
+    if kind not in STEPS:
+        return StepProgram()
+    step = STEPS.get(kind)
+    return StepProgram(
+        code=getattr(step, "python", ""), reads_texts=getattr(step, "reads_texts", False)
+    )
 
 
 @cache

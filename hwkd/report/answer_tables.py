@@ -57,7 +57,7 @@ def answer_tables(
             raise _of_other_classes(data.class_names)
         blocks.append(text_table(final.worst_texts, data.class_names))
     if final.worst_pictures:
-        blocks.append(_worst_pictures(final.worst_pictures))
+        blocks.append(_worst_pictures(final.worst_pictures, data))
     return tuple(blocks)
 
 
@@ -120,12 +120,25 @@ def text_table(texts: Sequence[ReadTextRecord], names: tuple[str, ...]) -> Table
     )
 
 
-def _worst_pictures(pictures: Sequence[SeenPictureRecord]) -> Pictures:
+def _worst_pictures(pictures: Sequence[SeenPictureRecord], data: DataRecord) -> Pictures:
+    kind, metric = output_kind(data.kind), data.metric
+    colours = {name: colour for one in pictures for name, colour in one.colours.items()}
+    order = {name: place for place, name in enumerate(data.class_names)}
+    parts = kind.pictured
+    if kind.edges is not None and not colours:
+        parts = "green is there, orange is named"  # as older versions drew boxes
+    note = f"{_WHAT[0].upper()}{_WHAT[1:]}, worst first. "
+    note += f"{parts[:1].upper()}{parts[1:]}. " if parts else ""
+    if metric.is_share and metric.direction == "max":
+        note += f"The mean error of all its pictures is 1 minus the {metric.name}."
     return Pictures(
         title="Pictures that it sees worst",
         shown=tuple((one.png, f"{one.given}; error {one.error:.3g}") for one in pictures),
-        note=f"{_WHAT[0].upper()}{_WHAT[1:]}, worst first, with what is there. Boxes: green is "
-        "there, orange is named. Masks: the picture, what is there, what is named.",
+        legend=tuple(
+            (colours[name], name)
+            for name in sorted(colours, key=lambda name: order.get(name, len(order)))
+        ),
+        note=note.rstrip(),
     )
 
 

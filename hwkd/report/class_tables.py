@@ -20,6 +20,8 @@ _MEANINGS = {
     "recall": "of those that are, the share named so",
     "F1": "harmonic mean of precision and recall",
 }
+# Of them the first that is there has bars: what sums a class up.
+_WHOLE = ("IoU", "AP@50", "F1")
 _ROWS_UNFOLDED = 30
 
 
@@ -47,6 +49,7 @@ def class_table(found: Sequence[ClassScores], kind: str, *, of: str = "", note: 
         note: what the scores are of.
     """
     names = tuple(found[0].scores)
+    barred = next((name for name in _WHOLE if name in names), "")
     meanings = "; ".join(f"{name}: {_MEANINGS[name]}" for name in names if name in _MEANINGS)
     return Table(
         title="Each class",
@@ -59,7 +62,7 @@ def class_table(found: Sequence[ClassScores], kind: str, *, of: str = "", note: 
             (
                 Cell(one.name),
                 Cell(fmt.integer(one.given)),
-                *(_share(one.scores.get(name), has_bar=name == names[0]) for name in names),
+                *(_share(one.scores.get(name), has_bar=name == barred) for name in names),
             )
             for one in found
         ),
@@ -78,7 +81,6 @@ def confusion_table(confusion: Confusion, names: tuple[str, ...], *, note: str) 
     Args:
         note: what was counted.
     """
-    most = max(map(max, confusion))
     return Table(
         title="Which class was taken for which",
         columns=(
@@ -86,9 +88,9 @@ def confusion_table(confusion: Confusion, names: tuple[str, ...], *, note: str) 
             *(Column(title=n, basis="measured", is_number=True, under="named") for n in names),
         ),
         rows=tuple(
-            (Cell(name), *(Cell(fmt.integer(n), n / most if most else None) for n in row))
+            (Cell(name), *(Cell(fmt.integer(n), n / max(1, sum(row))) for n in row))
             for name, row in zip(names, confusion, strict=True)
         ),
-        note=note,
+        note=f"{note} Bars: shares of a row.",
         is_long=len(names) > 12,
     )

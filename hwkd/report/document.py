@@ -133,10 +133,15 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pictures:
-    """Pictures with a line below each; (PNG in base64, line) of them."""
+    """Pictures with a line below each; (PNG in base64, line) of them.
+
+    Attributes:
+        legend: (colour as "#rrggbb", what it stands for) in all of them.
+    """
 
     title: str
     shown: tuple[tuple[str, str], ...]
+    legend: tuple[tuple[str, str], ...] = ()
     note: str = ""
 
 

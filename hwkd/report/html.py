@@ -206,7 +206,12 @@ def _pictures(block: Pictures) -> str:
         for png, line in block.shown
     )
     note = f'<p class="note">{escape(block.note)}</p>' if block.note else ""
-    return f'<h3>{escape(block.title)}</h3><div class="pictures">{figures}</div>{note}'
+    colours = "".join(
+        f'<li><i style="background:{escape(colour)}"></i>{escape(name)}</li>'
+        for colour, name in block.legend
+    )
+    legend = f'<ul class="legend">{colours}</ul>' if colours else ""
+    return f'<h3>{escape(block.title)}</h3>{legend}<div class="pictures">{figures}</div>{note}'
 
 
 def _table(table: Table) -> str:

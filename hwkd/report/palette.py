@@ -1,7 +1,8 @@
 """One colour and one marker per search space, the same in the page and in the PNG.
 
-The colours are those of Okabe and Ito (2008), told apart with every common colour vision, in tones
-that stand out on white and on near-black. Markers repeat the distinction for black-and-white print.
+The first colours are those of Okabe and Ito (2008), told apart with every common colour vision, in
+tones that stand out on white and on near-black. Markers repeat the distinction for black-and-white
+print.
 """
 
 from __future__ import annotations
@@ -30,9 +31,12 @@ _STYLES = (
     Style("#d55e00", "triangle-down", "v"),
     Style("#8c7ae6", "pentagon", "p"),
     Style("#7f8c8d", "hexagon", "h"),
+    Style("#a63d72", "star", "*"),
+    Style("#5b8c2a", "cross", "P"),
+    Style("#c9b458", "x", "X"),
 )
 
 
 def styles_of(spaces: Iterable[str]) -> dict[str, Style]:
-    """Give each space a style, by name; they repeat after seven."""
+    """Give each space a style, by name; they repeat after ten."""
     return {space: _STYLES[index % len(_STYLES)] for index, space in enumerate(sorted(set(spaces)))}

@@ -55,6 +55,7 @@ def front_table(
     """List the undominated trials and what ships, fastest first; the best one is marked."""
     on_front = {point.trial for point in front}
     listed = front_and_best(front, best)
+    ships = None if run.final is None else run.final.trial
     by_number = {record.number: record for record in records}
     passes = [
         passes_made(run, by_number[point.trial]) if point.trial in by_number else None
@@ -63,14 +64,13 @@ def front_table(
     most = max((count for count in passes if count is not None), default=0.0)
     rows = tuple(
         _row(
-            str(point.trial),
+            f"*{point.trial}" if point.trial == ships else str(point.trial),
             point.space,
             f"{100 * point.error:.2f} %",
             *((_passes_text(count, most),) if most else ()),
             fmt.time(point.latency_s),
             fmt.kib(point.peak_ram_bytes),
             fmt.kib(point.flash_bytes),
-            *((_ships_text(point, best, on_front),) if run.final is not None else ()),
         )
         for point, count in zip(listed, passes, strict=True)
     )
@@ -85,7 +85,6 @@ def front_table(
             Column(title="latency", basis=run.device.basis.name, is_number=True),
             Column(title="peak RAM", basis=run.device.basis.sizes, is_number=True),
             Column(title="flash", basis=run.device.basis.sizes, is_number=True),
-            *((Column(title="ships"),) if run.final is not None else ()),
         ),
         rows=rows,
         marked=frozenset(
@@ -94,12 +93,6 @@ def front_table(
         note=f"Latency: {Latency(run.device).source}. Errors are on the validation split, after "
         f"brief training.{_SAW_LESS if saw_less else ''}{_why_ships(run, best, on_front)}",
     )
-
-
-def _ships_text(point: FrontPoint, best: TrialRecord | None, on_front: set[int]) -> str:
-    if best is None or point.trial != best.number:
-        return ""
-    return "yes" if point.trial in on_front else "yes, not on the front"
 
 
 def _why_ships(run: RunRecord, best: TrialRecord | None, on_front: set[int]) -> str:
@@ -112,9 +105,10 @@ def _why_ships(run: RunRecord, best: TrialRecord | None, on_front: set[int]) -> 
     below = (
         ""
         if best.number in on_front
-        else "; after brief training another was better or as good in everything listed"
+        else "; it is not on the front, since after brief training another was at least as good in "
+        "everything listed"
     )
-    return f" Trial {best.number} ships: {final.verdict.reason}{reached}{below}."
+    return f" *{best.number} ships: {final.verdict.reason}{reached}{below}."
 
 
 def _passes_text(count: float | None, most: float) -> str:

@@ -287,7 +287,13 @@ def _final_rows(final: FinalRecord, metric: Metric) -> list[tuple[Cell, ...]]:
         _row(metric, what, "int8", "test", final.scores.test_int8),
         _row(metric, _judged(final, what), "int8", "validation", final.scores.validation_int8),
     ]
-    return rows + [_arm_row(metric, arm) for arm in final.verdict.arms]
+    verdict = final.verdict
+    return rows + [
+        _arm_row(metric, arm)
+        for arm in verdict.arms
+        # A single training of what ships is the one above.
+        if not (arm.name == verdict.ships and verdict.weights == "full" and len(arm.scores) == 1)
+    ]
 
 
 def _judged(final: FinalRecord, what: str) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hwkd.core.catalog import FEATURES
 from hwkd.core.errors import ConfigError
+from hwkd.core.progress import Progress, silent
 from hwkd.core.units import parse_duration_s, parse_frequency_hz
 from hwkd.io.discovery import discover
 from hwkd.signals.step import Shape, Step
@@ -67,8 +68,13 @@ class NothingAfter:
 class FittedFeatures(Features, Protocol):
     """Features that follow from the examples, as which words are worth knowing."""
 
-    def fitted(self, inputs: NDArray[Any], labels: NDArray[Any]) -> tuple[Step, ...]:
+    def fitted(
+        self, inputs: NDArray[Any], labels: NDArray[Any], progress: Progress = silent
+    ) -> tuple[Step, ...]:
         """Return the steps for raw inputs of train and their classes.
+
+        Args:
+            progress: told how far that is, where it takes long.
 
         Raises:
             ConfigError: if a setting does not fit them.

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
+from hwkd.core.progress import Progress, silent
 from hwkd.signals.steps.pieces import MOST_LETTERS, MOST_PIECE_BYTES
 from hwkd.signals.texts import UNITS
 
@@ -30,7 +31,9 @@ def words_in(texts: Iterable[bytes]) -> Counter[bytes]:
     return Counter(unit for text in texts for unit in UNITS.findall(text))
 
 
-def learned_pieces(words: Mapping[bytes, int], most: int) -> tuple[list[bytes], list[bytes]]:
+def learned_pieces(
+    words: Mapping[bytes, int], most: int, progress: Progress = silent
+) -> tuple[list[bytes], list[bytes]]:
     """Return pieces that words begin with, and those behind them, each in the order of their bytes.
 
     Every byte that comes is one as long as there is room. Then the pair of neighbours that comes
@@ -39,6 +42,7 @@ def learned_pieces(words: Mapping[bytes, int], most: int) -> tuple[list[bytes], 
     Args:
         words: with how often each comes.
         most: pieces of both kinds together.
+        progress: told how many are found.
 
     Source:
         Sennrich et al. 2016, arXiv:1508.07909, over bytes.
@@ -53,6 +57,7 @@ def learned_pieces(words: Mapping[bytes, int], most: int) -> tuple[list[bytes], 
     found = set(sorted(single, key=lambda piece: (-single[piece], piece))[:most])
     while len(found) < most and (merged := merging.merge_most_frequent()) is not None:
         found.add(merged)
+        progress("learn pieces", len(found), most)
     begin, inner = (
         sorted(piece.text for piece in found if piece.is_inner is kind) for kind in (False, True)
     )

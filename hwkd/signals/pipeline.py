@@ -21,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from hwkd.core.catalog import STEPS
 from hwkd.core.errors import RunFolderError, first_line
 from hwkd.core.pipeline_record import PipelineRecord, StepRecord
+from hwkd.core.progress import Progress, silent
 from hwkd.core.strict_model import first_problem
 from hwkd.io.discovery import discover
 from hwkd.signals.fused import fused
@@ -28,7 +29,7 @@ from hwkd.signals.source import PipelineC, array_source, signal_source
 from hwkd.signals.step import ArrayStep, RowStep, Shape, Step, StreamStep, TextStep
 from hwkd.signals.text_code import text_source
 
-_CHUNK_EXAMPLES = 2048
+_CHUNK_EXAMPLES, _CHUNK_TEXTS = 2048, 512
 # Frames of one part at a time stay in a processor's cache, which is four times as fast.
 _CHUNK_VALUES = 2**17
 # Of one example, before or between steps: 25 minutes of sound, or pictures of 2900x2900.
@@ -194,12 +195,15 @@ def shapes_of(steps: Sequence[Step], shape: Shape) -> list[Shape]:
     return shapes
 
 
-def applied(steps: Sequence[Step], inputs: NDArray[Any]) -> NDArray[Any]:
+def applied(
+    steps: Sequence[Step], inputs: NDArray[Any], progress: Progress = silent
+) -> NDArray[Any]:
     """Return what steps make of inputs, one after another, in parts that fit into memory.
 
     Args:
         steps: at least one.
         inputs: shape [n, ...] as the first takes them.
+        progress: told after each part.
     """
     shapes = shapes_of(steps, tuple(inputs.shape[1:]))
     streams = sum(isinstance(step, StreamStep) for step in steps)
@@ -207,6 +211,8 @@ def applied(steps: Sequence[Step], inputs: NDArray[Any]) -> NDArray[Any]:
     most = max(math.prod(shape) for shape in shapes[streams:])
     is_framed = len(max(shapes, key=len)) > len(shapes[0]) and streams < len(steps)
     part = max(1, _CHUNK_VALUES // most) if is_framed else _CHUNK_EXAMPLES
+    if isinstance(steps[0], TextStep):
+        part = _CHUNK_TEXTS
     outputs: NDArray[Any] | None = None
     for start in range(0, max(1, len(inputs)), _CHUNK_EXAMPLES):
         values = _through(steps[:streams], inputs[start : start + _CHUNK_EXAMPLES])
@@ -215,6 +221,7 @@ def applied(steps: Sequence[Step], inputs: NDArray[Any]) -> NDArray[Any]:
             if outputs is None:
                 outputs = np.empty((len(inputs), *shapes[-1]), dtype=found.dtype)
             outputs[start + at : start + at + len(found)] = found
+            progress("compute features", start + at + len(found), len(inputs))
     assert outputs is not None
     return outputs
 

@@ -78,7 +78,14 @@ class AnomalyTask(CheckedTask):
         head = ReconstructionHead(names=("",), metrics=asked.metrics, false_alarms_ratio=ratio)
         if _is_sound(source) and reading.features is None:
             reading = reading.model_copy(update={"features": SOUND_FEATURES})
-        data = prepare(split, head, reading, task=self.name, split_seed=asked.split_seed)
+        data = prepare(
+            split,
+            head,
+            reading,
+            task=self.name,
+            split_seed=asked.split_seed,
+            progress=asked.progress,
+        )
         size = int(np.prod(data.input_shape))
         if len(names) != size:
             names = value_names(size)
@@ -100,7 +107,7 @@ class AnomalyTask(CheckedTask):
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
     ) -> RawSplit:
         """Read raw inputs, and 1 for anomalies; see `Task.labelled`."""
-        raw, _ = _read(source, reading, window=raw_shape[-1])
+        raw, _ = _read(source, reading, window=raw_shape[-1], to_judge=True)
         return replace(raw.test or raw.train, notes=raw.notes)
 
 
@@ -128,12 +135,18 @@ def _tumours() -> tuple[RawData, tuple[str, ...]]:
 
 
 def _read(
-    path: Path, reading: Reading, progress: Progress = silent, *, window: int | None = None
+    path: Path,
+    reading: Reading,
+    progress: Progress = silent,
+    *,
+    window: int | None = None,
+    to_judge: bool = False,
 ) -> tuple[RawData, tuple[str, ...]]:
     """Read a source, labels 0 for normal and 1 for anomalies, and the names of its columns.
 
     Args:
         window: samples of an example of sounds; None is what the user asks for.
+        to_judge: as of `read_npz`.
     """
     with opened(path, takes=_FORMATS):
         if path.is_dir():
@@ -170,7 +183,7 @@ def _read(
             notes.append(note)
             return flags, ()
 
-        raw = read_npz(path, layout=reading.layout, read_labels=flagged)
+        raw = read_npz(path, layout=reading.layout, read_labels=flagged, to_judge=to_judge)
         return checked_raw(replace(raw, notes=(*raw.notes, *notes))), ()
 
 

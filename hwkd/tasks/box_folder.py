@@ -22,7 +22,7 @@ from hwkd.tasks.image_folder import (
 from hwkd.tasks.lost_notes import absent_classes, without_copies
 from hwkd.tasks.pictures import PictureFacts, decode_picture, pictures_quietly, read_picture_facts
 from hwkd.tasks.pixel_cache import kept_pixels
-from hwkd.tasks.raw import RawData, RawSplit
+from hwkd.tasks.raw import RawData, RawSplit, with_train
 from hwkd.tasks.voc_boxes import read_voc
 from hwkd.tasks.yolo_boxes import label_file, read_yolo
 
@@ -34,13 +34,18 @@ _REPORT_EVERY = 200
 
 
 def read_box_folder(
-    path: Path, *, input_size: tuple[int, int] | None = None, progress: Progress = silent
+    path: Path,
+    *,
+    input_size: tuple[int, int] | None = None,
+    to_judge: bool = False,
+    progress: Progress = silent,
 ) -> RawData:
     """Read every picture with its boxes; labels are float32 [n, most, 5], see `label_arrays`.
 
     Args:
         path: folder, or one COCO file with its pictures beside or below it.
         input_size: (height, width) to resize to; None takes the most common size.
+        to_judge: see `with_train`.
 
     Raises:
         DataError: names file and row of what cannot be used.
@@ -63,12 +68,8 @@ def read_box_folder(
         for name, chosen in rows.items()
         if len(chosen)
     }
-    if "train" not in given:
-        raise DataError(
-            f"{printable(path)}: has no train split, only {', '.join(given)}; name one so, "
-            "or no split"
-        )
-    if not (given["train"].labels[:, :, 0] >= 0).any():
+    given = with_train(given, source=printable(path), to_judge=to_judge)
+    if not to_judge and not (given["train"].labels[:, :, 0] >= 0).any():
         raise DataError(f"{printable(path)}: no train picture has a box; nothing to learn")
     return RawData.of(
         printable(path),

@@ -17,6 +17,7 @@ from hwkd.tasks.things_head import (
     THING_SCORES,
     ThingsHead,
 )
+from hwkd.tasks.things_python import things_python
 
 BOX_METRICS = (MAP50, MAP50_95, F1, COUNT)
 
@@ -49,10 +50,12 @@ _BOXES = OutputKind(
     "and counts a second class of a box, the answer is cut at one threshold and names each thing "
     "once, which F1 and count error are of",
     intended_use=_intended_use,
+    python=things_python(as_points=False),
     answer=_answer,
     head=_head,
     class_scores=(AP50, AP50_95, *THING_SCORES),
     counted="things",
+    pictured="left what is there, right what is named, with how sure the network is",
     of_maps=True,
     cell_pixels=CELL_PIXELS,
     edges=len(EDGES),

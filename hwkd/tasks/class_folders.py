@@ -45,9 +45,11 @@ class ClassFolders:
 
     Attributes:
         classes: (split, class name, folder), train first or as the folders are sorted.
+        to_judge: nothing is learned: splits without a train one will do.
     """
 
     root: FolderNode
+    to_judge: bool = False
     classes: list[tuple[SplitRole, str, FolderNode]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -62,13 +64,17 @@ class ClassFolders:
         self.notes.append(f"left out: {what}: {why}")
 
 
-def find_classes(path: Path) -> ClassFolders:
+def find_classes(path: Path, *, to_judge: bool = False) -> ClassFolders:
     """Return the class folders below `path`.
+
+    Args:
+        path: see the module.
+        to_judge: nothing is learned: splits without a train one will do.
 
     Raises:
         DataError: if there is no class folder with pictures, or folders can be read in two ways.
     """
-    plan = ClassFolders(root=scan_folder(path))
+    plan = ClassFolders(root=scan_folder(path), to_judge=to_judge)
     if not plan.root.picture_count:
         unread = [name for node in plan.root.below() for name in node.others]
         found = f"; it holds {suffixes(unread)}" if unread else ""
@@ -193,7 +199,7 @@ def _add_splits(
             f"{_shown(root)}: {' and '.join(map(repr, map(printable, doubled[0])))} are both "
             f"{roles[doubled[0][0]]} folders by their names; keep one, or merge them"
         )
-    if "train" not in roles.values():
+    if "train" not in roles.values() and not plan.to_judge:
         raise DataError(
             f"{_shown(root)}: found {_quoted(named)} but no train folder; give the folder that "
             "holds train as well"

@@ -53,13 +53,20 @@ class ClassifyTask(CheckedTask):
         )
         split = with_all_splits(raw, split_seed=asked.split_seed)
         head = head_of_classes(split, asked.metrics, reading)
-        return prepare(split, head, reading, task=self.name, split_seed=asked.split_seed)
+        return prepare(
+            split,
+            head,
+            reading,
+            task=self.name,
+            split_seed=asked.split_seed,
+            progress=asked.progress,
+        )
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
     ) -> RawSplit:
         """Read raw inputs and the names of their classes; see `Task.labelled`."""
-        size = raw_shape[1:] if source.is_dir() and len(raw_shape) == 3 else None
+        size = raw_shape[1:] if is_image_folder(source) and len(raw_shape) == 3 else None
         raw = read_source(
             source, input_size=size and (size[0], size[1]), label=reading.label, to_judge=True
         )

@@ -33,10 +33,14 @@ class ThingsTask(SceneTask):
     takes = LAYOUT
     nature = "boxes"
 
-    def read(self, source: Path, reading: Reading, progress: Progress) -> RawData:
+    def read(
+        self, source: Path, reading: Reading, progress: Progress, *, to_judge: bool = False
+    ) -> RawData:
         """Read pictures and boxes, of sides that are whole cells."""
         with being_read(source, takes=LAYOUT):
-            raw = read_box_folder(source, input_size=reading.size, progress=progress)
+            raw = read_box_folder(
+                source, input_size=reading.size, to_judge=to_judge, progress=progress
+            )
         height, width = raw.train.inputs.shape[2:]
         if height % CELL_PIXELS or width % CELL_PIXELS:
             even = [

@@ -31,10 +31,14 @@ class DrawTask(SceneTask):
     takes = LAYOUT
     nature = "scenes"
 
-    def read(self, source: Path, reading: Reading, progress: Progress) -> RawData:
+    def read(
+        self, source: Path, reading: Reading, progress: Progress, *, to_judge: bool = False
+    ) -> RawData:
         """Read pictures, and those to draw."""
         with reading_folder(source, takes=LAYOUT):
-            return read_picture_pairs(source, input_size=reading.size, progress=progress)
+            return read_picture_pairs(
+                source, input_size=reading.size, to_judge=to_judge, progress=progress
+            )
 
     def headed(
         self, data: RawData, names: tuple[str, ...], metrics: tuple[Metric, ...]

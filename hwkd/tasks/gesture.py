@@ -59,7 +59,13 @@ class GestureTask(FileTask):
         if reading.features is None:
             reading = reading.model_copy(update={"features": _features(raw)})
         data = prepare(
-            raw, head, reading, task=self.name, split_seed=asked.split_seed, nature="motion"
+            raw,
+            head,
+            reading,
+            task=self.name,
+            split_seed=asked.split_seed,
+            nature="motion",
+            progress=asked.progress,
         )
         return replace(data, answer_every_s=stride_s)
 

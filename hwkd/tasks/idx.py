@@ -23,7 +23,7 @@ from hwkd.core.errors import DataError, first_line
 from hwkd.core.printable import printable
 from hwkd.tasks.base import SplitName
 from hwkd.tasks.folder_tree import first_names
-from hwkd.tasks.raw import RawArray, RawData, RawSplit, class_indices
+from hwkd.tasks.raw import RawArray, RawData, RawSplit, class_indices, with_train
 from hwkd.tasks.split_names import SplitRole, split_meaning
 
 _TYPES = MappingProxyType(
@@ -138,8 +138,12 @@ def _matches(folder: Path) -> Iterator[tuple[re.Match[str], Path]]:
                     yield match, file
 
 
-def read_idx_folder(path: Path) -> RawData:
+def read_idx_folder(path: Path, *, to_judge: bool = False) -> RawData:
     """Read the IDX data set at `path` (a folder or one of its files).
+
+    Args:
+        path: of the folder or the file.
+        to_judge: see `with_train`.
 
     Raises:
         DataError: if train files are missing or a file is truncated or no IDX file.
@@ -147,8 +151,9 @@ def read_idx_folder(path: Path) -> RawData:
     where = printable(path)
     found = find_idx_files(path)
     files = found.used
+    has_none = to_judge and not any(split == "train" for split, _ in files)
     for what in ("images", "labels"):
-        if ("train", what) not in files:
+        if ("train", what) not in files and not has_none:
             raise DataError(
                 f"{where}: no IDX file of train {what}; expected a name such as "
                 f"train-{what}-idx{3 if what == 'images' else 1}-ubyte(.gz)"
@@ -164,6 +169,9 @@ def read_idx_folder(path: Path) -> RawData:
             raise DataError(f"{where}: {split} has images or labels but not both; add the other")
         inputs[split] = _channels_first(read_idx_array(pair[0]), pair[0])
         labels[split] = read_idx_array(pair[1])
+    inputs, labels = (
+        with_train(arrays, source=where, to_judge=to_judge) for arrays in (inputs, labels)
+    )
     indices, names = class_indices(labels, source=where)
     splits = {name: RawSplit(inputs=inputs[name], labels=indices[name]) for name in inputs}
     notes = []

@@ -29,7 +29,7 @@ from hwkd.tasks.pictures import (
     read_picture_facts,
 )
 from hwkd.tasks.pixel_cache import kept_pixels
-from hwkd.tasks.raw import RawData, RawSplit
+from hwkd.tasks.raw import RawData, RawSplit, with_train
 
 # Larger than what networks for microcontrollers look at.
 _LARGE_PIXELS = 256 * 256
@@ -49,19 +49,24 @@ T = TypeVar("T")
 
 
 def read_image_folder(
-    path: Path, *, input_size: tuple[int, int] | None = None, progress: Progress = silent
+    path: Path,
+    *,
+    input_size: tuple[int, int] | None = None,
+    to_judge: bool = False,
+    progress: Progress = silent,
 ) -> RawData:
     """Read every PNG and JPEG below the class folders of `path`.
 
     Args:
         path: holds one folder per class, or `train`, `validation`, `test` folders that do.
         input_size: (height, width) to resize to; None takes the most common size.
+        to_judge: see `with_train`.
 
     Raises:
         DataError: if there is no image, folders can be read in two ways, an image cannot be read
             (the message names it), or the decoded pixels would not fit in memory.
     """
-    listing = list_pictures(path)
+    listing = list_pictures(path, to_judge=to_judge)
     pixels, notes = kept_pixels(
         path, listing.files, input_size, lambda: _decoded(path, listing, input_size, progress)
     )
@@ -70,6 +75,7 @@ def read_image_folder(
         for name in SPLITS
         if (rows := _rows(listing, name)) is not None
     }
+    splits = with_train(splits, source=printable(path), to_judge=to_judge)
     return RawData.of(
         printable(path), splits, class_names=listing.class_names, notes=(*listing.notes, *notes)
     )

@@ -73,7 +73,13 @@ class KeywordTask(FileTask):
             head = replace(head, hears=Refusing(quiet=tuple(quiet), most_ratio=ratio))
         heard = reading.model_copy(update={"features": reading.features or "log-mel"})
         return prepare(
-            raw, head, heard, task=self.name, split_seed=asked.split_seed, nature="speech"
+            raw,
+            head,
+            heard,
+            task=self.name,
+            split_seed=asked.split_seed,
+            nature="speech",
+            progress=asked.progress,
         )
 
     def labelled(

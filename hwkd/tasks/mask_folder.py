@@ -42,7 +42,11 @@ _REPORT_EVERY = 200
 
 
 def read_mask_folder(
-    path: Path, *, input_size: tuple[int, int] | None = None, progress: Progress = silent
+    path: Path,
+    *,
+    input_size: tuple[int, int] | None = None,
+    to_judge: bool = False,
+    progress: Progress = silent,
 ) -> RawData:
     """Read every picture with its mask; labels are int16 class numbers, -1 where a mask has none.
 
@@ -52,11 +56,14 @@ def read_mask_folder(
     Args:
         path: see the module.
         input_size: (height, width) to resize to; None takes the most common size.
+        to_judge: see `with_train`.
 
     Raises:
         DataError: names the file that has no mask, another size, or a number of no class.
     """
-    pairs, alone = paired_files(path, words=_MASK_WORDS, noun="mask", layout=LAYOUT)
+    pairs, alone = paired_files(
+        path, words=_MASK_WORDS, noun="mask", layout=LAYOUT, to_judge=to_judge
+    )
     every = [pair for found in pairs.values() for pair in found]
     files = [file for pair in every for file in (pair.picture, pair.other)]
     stacked, notes = kept_pixels(

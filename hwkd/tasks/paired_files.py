@@ -12,8 +12,9 @@ from pathlib import Path
 from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 from hwkd.tasks.base import SplitName
-from hwkd.tasks.folder_tree import FolderNode, first_names, scan_folder
+from hwkd.tasks.folder_tree import FolderNode, scan_folder
 from hwkd.tasks.lost_notes import left_out
+from hwkd.tasks.raw import with_train
 from hwkd.tasks.split_names import name_words, split_meaning
 
 
@@ -26,7 +27,7 @@ class FilePair:
 
 
 def paired_files(
-    path: Path, *, words: frozenset[str], noun: str, layout: str
+    path: Path, *, words: frozenset[str], noun: str, layout: str, to_judge: bool = False
 ) -> tuple[dict[SplitName, list[FilePair]], tuple[str, ...]]:
     """Return the pictures of each split with the other file of their name, by name, and notes.
 
@@ -36,6 +37,7 @@ def paired_files(
         words: a folder with one of them in its name holds the others.
         noun: what one of the others is called, such as "mask".
         layout: what `--data` takes, in words.
+        to_judge: see `with_train`.
 
     Raises:
         DataError: if a picture has no other file of its name, or there is no train split.
@@ -64,17 +66,13 @@ def paired_files(
         for split in ("train", "validation", "test")
         if split in pictures
     }
-    if "train" not in pairs:
-        raise DataError(
-            f"{printable(path)}: has no train split, only {first_names(list(pairs))}; name one so, "
-            "or no split"
-        )
     alone = [
         file
         for split, kept in others.items()
         for key, file in kept.items()
         if key not in pictures.get(split, {})
     ]
+    pairs = with_train(pairs, source=printable(path), to_judge=to_judge)
     return pairs, left_out(alone, f"{noun}s without their picture")
 
 

@@ -36,16 +36,22 @@ class PictureListing:
     notes: tuple[str, ...]
 
 
-def list_pictures(path: Path) -> PictureListing:
+def list_pictures(path: Path, *, to_judge: bool = False) -> PictureListing:
     """Return every PNG and JPEG file below `path` with its class and split.
+
+    Args:
+        path: see `hwkd.tasks.class_folders`.
+        to_judge: nothing is learned: splits without a train one will do.
 
     Raises:
         DataError: if there is no class folder with pictures, folders can be read in two ways, or a
             class is lost to a format that is not read.
     """
-    plan = find_classes(path)
+    plan = find_classes(path, to_judge=to_judge)
+    splits_there = [split for split, _, _ in plan.classes]
+    first = "train" if "train" in splits_there else splits_there[0]
     keys = {name: unicodedata.normalize("NFC", name) for _, name, _ in plan.classes}
-    names = sorted({keys[name] for split, name, _ in plan.classes if split == "train"})
+    names = sorted({keys[name] for split, name, _ in plan.classes if split == first})
     plan.notes += _alike(names)
     index = {name: number for number, name in enumerate(names)}
     files: list[str] = []
@@ -59,13 +65,13 @@ def list_pictures(path: Path) -> PictureListing:
         if keys[name] not in index:
             alike = [known for known in names if known.casefold() == keys[name].casefold()]
             advice = (
-                f"rename it if it is train's {printable(alike[0])!r}"
+                f"rename it if it is {first}'s {printable(alike[0])!r}"
                 if alike
-                else "add training images of it or remove the folder"
+                else f"add {first} images of it or remove the folder"
             )
             raise DataError(
                 f"{printable(folder.path)}: class {printable(name)!r} is in {split} but not in "
-                f"train; {advice} (train has {first_names(names)})"
+                f"{first}; {advice} ({first} has {first_names(names)})"
             )
         own, others = _files_of(folder, (split, keys[name]), owners, plan)
         _refuse_mostly_unread(folder, own, others)

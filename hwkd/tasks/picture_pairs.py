@@ -35,18 +35,25 @@ _CHANNELS = 3
 
 
 def read_picture_pairs(
-    path: Path, *, input_size: tuple[int, int] | None = None, progress: Progress = silent
+    path: Path,
+    *,
+    input_size: tuple[int, int] | None = None,
+    to_judge: bool = False,
+    progress: Progress = silent,
 ) -> RawData:
     """Read every picture with the one to draw; labels are those, uint8 [n, channels, h, w].
 
     Args:
         path: see the module.
         input_size: (height, width) to resize both to; None takes the most common size.
+        to_judge: see `with_train`.
 
     Raises:
         DataError: names the file that has no other, or another size than it.
     """
-    pairs, alone = paired_files(path, words=_TARGET_WORDS, noun="target", layout=LAYOUT)
+    pairs, alone = paired_files(
+        path, words=_TARGET_WORDS, noun="target", layout=LAYOUT, to_judge=to_judge
+    )
     every = [pair for found in pairs.values() for pair in found]
     files = [file for pair in every for file in (pair.picture, pair.other)]
     stacked, notes = kept_pixels(

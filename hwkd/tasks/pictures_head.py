@@ -87,8 +87,14 @@ _PICTURES = OutputKind(
     divergence_unit="variances of the targets",
     answer_rule="at each position and channel, output * std + mean is a level, 0 to 255",
     intended_use=_intended_use,
+    python="""\
+mean, std = (np.reshape(facts["answer"][k], (1, -1, 1, 1)) for k in ("mean", "std"))
+pictures = np.floor(np.clip(outputs * std + mean, 0, 255) + 0.5).astype(np.uint8)
+print(pictures.shape, pictures.mean(axis=(2, 3)))  # levels, [n, channels, height, width]
+""",
     answer=_answer,
     head=_head,
+    pictured="from the left the picture, the one wanted, the one drawn",
     of_maps=True,
 )
 OUTPUT_KINDS.register(_PICTURES.name)(_PICTURES)

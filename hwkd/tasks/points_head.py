@@ -9,6 +9,7 @@ from hwkd.core.boxes import CELL_PIXELS
 from hwkd.core.head import OUTPUT_KINDS, CAnswer, Head, OutputForm, OutputKind
 from hwkd.tasks.things_c import things_answer
 from hwkd.tasks.things_head import COUNT, F1, RARE, THING_SCORES, ThingsHead
+from hwkd.tasks.things_python import things_python
 
 POINT_METRICS = (F1, COUNT)
 
@@ -38,10 +39,12 @@ _POINTS = OutputKind(
     answer_rule="cells of 8x8 pixels whose largest output reaches the threshold and is no smaller "
     "than those of the cells around",
     intended_use=_intended_use,
+    python=things_python(as_points=True),
     answer=_answer,
     head=_head,
     class_scores=THING_SCORES,
     counted="things",
+    pictured="left what is there, right what is named, with how sure the network is",
     of_maps=True,
     cell_pixels=CELL_PIXELS,
     edges=0,

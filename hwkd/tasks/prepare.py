@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hwkd.core.errors import DataError
 from hwkd.core.head import Head
 from hwkd.core.nature import AXES, Nature
+from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.signals.features import RAW, Features, FittedFeatures, features_named
 from hwkd.signals.pipeline import Pipeline, applied, step_of
@@ -25,7 +26,7 @@ from hwkd.signals.steps.normalise import Normalise
 from hwkd.signals.steps.rfft import RealSpectrum
 from hwkd.signals.steps.standardise import Standardise
 from hwkd.tasks.base import Split, SplitName, TaskData
-from hwkd.tasks.feature_cache import features_of
+from hwkd.tasks.feature_cache import features_of, fitted_to
 from hwkd.tasks.motion import copies_like, mirror_that_keeps_class, with_copies
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
 from hwkd.tasks.repeats import fingerprint_of, repeats, row_digests, row_keys
@@ -48,6 +49,7 @@ def prepare(
     task: str,
     split_seed: int,
     nature: Nature = "values",
+    progress: Progress = silent,
 ) -> TaskData:
     """Split, compute features, normalise and fingerprint.
 
@@ -57,6 +59,7 @@ def prepare(
             that of another data set, None is fitted to train.
         split_seed: seed of the splits that the source does not bring.
         nature: of the raw inputs; what is known of features is not asked for.
+        progress: told how far the features are.
 
     Raises:
         DataError: if a missing split cannot be made or every input is the same.
@@ -64,14 +67,14 @@ def prepare(
     """
     given = with_all_splits(raw, split_seed=split_seed)
     shape, recipe = tuple(given.train.inputs.shape[1:]), features_named(reading.features or RAW)
-    front = _front(recipe, given, reading)
+    front = _front(recipe, given, reading, progress)
     is_whole = bool(front) or _is_of_a_sensor(given)
     digests = _digests(given)
     content = fingerprint_of(digests.values())
     turned = _is_turned_before(front, shape, nature)
     data, copies = _with_copies(given, split_seed) if turned else (given, None)
     digests = _digests(data) if turned else digests
-    extracted = _extracted(data, front, is_whole=is_whole)
+    extracted = _extracted(data, front, progress, is_whole=is_whole)
     nature = _nature(front, shape, nature, channels=extracted.train.inputs.shape[1])
     scaled, on_scaling = _scaling(extracted, front, nature, reading, is_whole=is_whole)
     ends = (scaled, *recipe.after(shape))
@@ -142,12 +145,15 @@ def _digests(data: RawData) -> dict[SplitName, list[bytes]]:
     return {name: row_digests(inputs) for name, inputs in _inputs(data).items()}
 
 
-def _front(recipe: Features, data: RawData, reading: Reading) -> tuple[Step, ...]:
+def _front(
+    recipe: Features, data: RawData, reading: Reading, progress: Progress
+) -> tuple[Step, ...]:
     """Return the steps before the scaling: of a student that goes on its own, else new ones."""
     if reading.fitted:
         return tuple(map(step_of, reading.fitted))
     if isinstance(recipe, FittedFeatures):
-        return recipe.fitted(data.train.inputs, data.train.labels)
+        train, name = data.train, reading.features or RAW
+        return fitted_to(recipe, name, train.inputs, train.labels, progress)
     return recipe.steps(tuple(data.train.inputs.shape[1:]), data.sample_rate_hz)
 
 
@@ -230,7 +236,9 @@ def _nature(
     return "values" if is_other else raw
 
 
-def _extracted(data: RawData, front: tuple[Step, ...], *, is_whole: bool) -> RawData:
+def _extracted(
+    data: RawData, front: tuple[Step, ...], progress: Progress, *, is_whole: bool
+) -> RawData:
     """Return the data with features for raw values, where there are steps that compute some.
 
     Raises:
@@ -244,12 +252,14 @@ def _extracted(data: RawData, front: tuple[Step, ...], *, is_whole: bool) -> Raw
     if not front:
         return data
 
-    given = {name: _extracted_split(split, front) for name, split in data.given().items()}
+    given = {name: _extracted_split(split, front, progress) for name, split in data.given().items()}
     return replace(data, train=given["train"], validation=given["validation"], test=given["test"])
 
 
-def _extracted_split(split: RawSplit, front: tuple[Step, ...]) -> RawSplit:
-    return replace(split, inputs=features_of(front, split.inputs))
+def _extracted_split(
+    split: RawSplit, front: tuple[Step, ...], progress: Progress = silent
+) -> RawSplit:
+    return replace(split, inputs=features_of(front, split.inputs, progress))
 
 
 def _pipeline(inputs: RawArray, steps: tuple[Step, ...]) -> Pipeline:

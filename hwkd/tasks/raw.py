@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.errors import DataError
-from hwkd.core.printable import printable
+from hwkd.core.printable import first_of, printable
 from hwkd.tasks.base import SplitName
 
 # Beyond this, float64 no longer holds whole numbers one by one.
 _LARGEST_LABEL = 2**53
 
+_SHOWN_SPLITS = 3
+
 RawArray: TypeAlias = NDArray[Any]
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +103,28 @@ class RawData:
             "test": self.test,
         }
         return {name: split for name, split in splits.items() if split is not None}
+
+
+def with_train(
+    splits: Mapping[SplitName, Part], *, source: str, to_judge: bool
+) -> dict[SplitName, Part]:
+    """Return the splits that a source has, one of which is called train.
+
+    Args:
+        source: opens the error message.
+        to_judge: nothing is learned: a test split alone will do, and is all there is then.
+
+    Raises:
+        DataError: if something is to be learned and there is no train split.
+    """
+    if "train" in splits:
+        return dict(splits)
+    if to_judge and splits:
+        return {"train": splits["test"] if "test" in splits else next(iter(splits.values()))}
+    raise DataError(
+        f"{source}: has no train split, only {first_of(list(splits), _SHOWN_SPLITS)}; name one so, "
+        "or no split"
+    )
 
 
 class LabelReader(Protocol):

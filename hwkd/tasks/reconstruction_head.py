@@ -102,6 +102,13 @@ _RECONSTRUCTION = OutputKind(
         "at most; from the threshold on it is an anomaly"
     ),
     intended_use=_intended_use,
+    python=f"""\
+missed = np.abs(outputs - given.reshape(len(given), -1)).astype(float)
+scores = np.square(np.minimum(missed, {_MOST_DEVIATIONS})).mean(axis=1)
+decision = facts["answer"]["decision"]
+for score in scores:
+    print(score, "anomaly" if decision and score >= decision["threshold"] else "normal")
+""",
     answer=_answer,
     head=_head,
     answers=ANSWERS,

@@ -62,7 +62,14 @@ class RegressionTask(CheckedTask):
                 )
         head = replace(ValuesHead.fitted(split.train.labels, names=names), metrics=asked.metrics)
         ready = _standardised(split, head)
-        return prepare(ready, head, reading, task=self.name, split_seed=asked.split_seed)
+        return prepare(
+            ready,
+            head,
+            reading,
+            task=self.name,
+            split_seed=asked.split_seed,
+            progress=asked.progress,
+        )
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]

@@ -33,8 +33,14 @@ class SceneTask(FileTask):
     known = frozenset({"input_size", "metric"})
 
     @abstractmethod
-    def read(self, source: Path, reading: Reading, progress: Progress) -> RawData:
-        """Read pictures and targets."""
+    def read(
+        self, source: Path, reading: Reading, progress: Progress, *, to_judge: bool = False
+    ) -> RawData:
+        """Read pictures and targets.
+
+        Args:
+            to_judge: see `hwkd.tasks.raw.with_train`.
+        """
 
     @abstractmethod
     def headed(
@@ -74,7 +80,8 @@ class SceneTask(FileTask):
     ) -> RawSplit:
         """Read raw pictures of the training's size and their targets; see `Task.labelled`."""
         size = (raw_shape[1], raw_shape[2])
-        raw = self.read(source, reading.model_copy(update={"input_size": size}), silent)
+        sized = reading.model_copy(update={"input_size": size})
+        raw = self.read(source, sized, silent, to_judge=True)
         split = raw.test or raw.train
         self._require_judging(raw, split, "test" if raw.test else "train", is_own=True)
         return replace(split, names=raw.class_names, notes=raw.notes)

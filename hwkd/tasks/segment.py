@@ -34,10 +34,14 @@ class SegmentTask(SceneTask):
     takes = LAYOUT
     nature = "scenes"
 
-    def read(self, source: Path, reading: Reading, progress: Progress) -> RawData:
+    def read(
+        self, source: Path, reading: Reading, progress: Progress, *, to_judge: bool = False
+    ) -> RawData:
         """Read pictures and masks."""
         with reading_folder(source, takes=LAYOUT):
-            return read_mask_folder(source, input_size=reading.size, progress=progress)
+            return read_mask_folder(
+                source, input_size=reading.size, to_judge=to_judge, progress=progress
+            )
 
     def lacks(self, split: RawSplit, names: tuple[str, ...]) -> str:
         """Say that masks hold one class alone."""

@@ -46,7 +46,7 @@ def read_source(
         input_size: (height, width) for image folders; None keeps the most common size.
         layout: order of the axes of arrays.
         half: of pairs; "teacher" is what a teacher alone sees.
-        to_judge: nothing is trained on it: arrays of a test split alone will do.
+        to_judge: nothing is learned from it: a test split alone will do.
 
     Raises:
         DataError: if the format is unknown or the content is unusable.
@@ -158,12 +158,12 @@ def _read(
 ) -> RawData:
     if is_image_folder(path):
         _refuse("--layout", layout != "auto", "an image folder")
-        return read_image_folder(path, input_size=input_size, progress=progress)
+        return read_image_folder(path, input_size=input_size, to_judge=to_judge, progress=progress)
     idx = folder_with_idx_files(path) if path.is_dir() else path if _is_idx(path) else None
     if idx is not None:
         _refuse("--input-size", input_size is not None, "IDX files")
         _refuse("--layout", layout != "auto", "IDX files")
-        return _with_unused_folders(read_idx_folder(idx), idx)
+        return _with_unused_folders(read_idx_folder(idx, to_judge=to_judge), idx)
     if path.is_file() and is_zip(path):
         _refuse("--input-size", input_size is not None, "an NPZ file")
         return read_npz(path, layout=layout, to_judge=to_judge)

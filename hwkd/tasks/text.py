@@ -50,14 +50,16 @@ class TextTask(FileTask):
         raw = with_all_splits(_raw(source, reading), split_seed=asked.split_seed)
         head = head_of_classes(raw, asked.metrics, reading)
         reading = reading.model_copy(update={"features": reading.features or _FEATURES})
-        return prepare(raw, head, reading, task=self.name, split_seed=asked.split_seed)
+        return prepare(
+            raw, head, reading, task=self.name, split_seed=asked.split_seed, progress=asked.progress
+        )
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
     ) -> RawSplit:
         """Read texts, cut as those of the training, and the names of their classes."""
-        found = read_texts(source, reading.label)
-        split = found.get("test", found["train"])
+        found = read_texts(source, reading.label, to_judge=True)
+        split = found["test"] if "test" in found else found["train"]
         return RawSplit(
             inputs=as_bytes([each.text for each in split], raw_shape[-1]),
             labels=np.array([each.label for each in split]),

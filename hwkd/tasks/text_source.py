@@ -14,6 +14,7 @@ from hwkd.io.text_files import MalformedTextError, parse_json
 from hwkd.tasks.base import SplitName
 from hwkd.tasks.csv_table import label_column
 from hwkd.tasks.folder_tree import first_names
+from hwkd.tasks.raw import with_train
 from hwkd.tasks.sources import reading as opened
 from hwkd.tasks.split_names import one_per_split, split_meaning
 from hwkd.tasks.text_table import TextTable
@@ -53,12 +54,15 @@ def votes_of(texts: Sequence[Labelled]) -> Votes | None:
     return count_votes([each.votes for each in texts]) if texts[0].votes else None
 
 
-def read_texts(path: Path, label: str | None = None) -> dict[SplitName, list[Labelled]]:
+def read_texts(
+    path: Path, label: str | None = None, *, to_judge: bool = False
+) -> dict[SplitName, list[Labelled]]:
     """Return split -> texts; what has no name of a split is train.
 
     Args:
         path: see `TEXT_FORMATS`.
         label: column of the class, or several of annotators with commas between them; None looks.
+        to_judge: nothing is learned: see `with_train`; texts of one class will do.
 
     Raises:
         DataError: names the file and line of what is no UTF-8, or of an empty text or class.
@@ -67,7 +71,9 @@ def read_texts(path: Path, label: str | None = None) -> dict[SplitName, list[Lab
         found: dict[SplitName, list[Labelled]] = (
             _of_folder(path, label) if path.is_dir() else {"train": _of_file(path, label)}
         )
-    _require_classes(found, printable(path))
+    found = with_train(found, source=printable(path), to_judge=to_judge)
+    if not to_judge:
+        _require_classes(found, printable(path))
     return found
 
 
@@ -109,8 +115,6 @@ def _splits(path: Path, names: Sequence[str]) -> dict[str, SplitName]:
     found: dict[str, SplitName] = {
         name: role for name, role in roles.items() if role != "unlabelled"
     }
-    if "train" not in found.values():
-        raise DataError(f"{printable(path)}: has no part called train; name one so")
     return found
 
 

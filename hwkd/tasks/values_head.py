@@ -112,6 +112,7 @@ _VALUES = OutputKind(
     divergence_unit="variances of the targets",
     answer_rule="output * std + mean, in the unit of the target; there is no threshold",
     intended_use=_intended_use,
+    python='print(outputs * facts["answer"]["std"] + facts["answer"]["mean"])  # in their units',
     answer=_answer,
     head=_head,
 )

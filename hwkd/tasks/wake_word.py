@@ -90,7 +90,9 @@ class WakeWordTask(FileTask):
         # Voices are not varied: a network by hand then missed .38 of the words on validation and
         # .94 on test, without .17 and .43 (120,000 samples, one seed), taught by an embedding of
         # speech .03 and .38, without .02 and .23: sound-alikes are as near.
-        return prepare(raw, head, heard, task=self.name, split_seed=asked.split_seed)
+        return prepare(
+            raw, head, heard, task=self.name, split_seed=asked.split_seed, progress=asked.progress
+        )
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]

@@ -2,7 +2,8 @@
 
 A file is safetensors, with what is no tensor as JSON in its header, and appears in one rename. It
 is written between epochs and so rarely that it takes about a hundredth of the time. A training with
-a time budget has none: how far it comes depends on the clock, so it has no result to repeat.
+a time budget does not go on: how far it comes depends on the clock, so it has no result to repeat.
+Another one may begin with its weights.
 """
 
 from __future__ import annotations
@@ -149,14 +150,21 @@ class Checkpoints:
         self.share = share
         self._has_failed = False
 
-    def stage(self, name: str, config: TrainConfig) -> StageCheckpoint | None:
-        """Return the checkpoint of a stage; None for one whose result depends on the clock."""
-        if config.time_budget_s is not None:
+    def stage(
+        self, name: str, config: TrainConfig, *, leaves_weights: bool = False
+    ) -> StageCheckpoint | None:
+        """Return the checkpoint of a stage; None for one whose result depends on the clock.
+
+        Args:
+            leaves_weights: such a one writes how far it came, for another training to begin with.
+        """
+        is_timed = config.time_budget_s is not None
+        if is_timed and not leaves_weights:
             return None
         parts = (__version__, torch.__version__, self._identity, name, repr(config))
         digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-        path = self._folder / f"{name.replace(' ', '-')}.safetensors"
-        return StageCheckpoint(self, path, digest)
+        path = stage_file(self._folder, name)
+        return StageCheckpoint(self, path, digest, is_read=not is_timed)
 
     def remove(self) -> None:
         """Delete them all: the course is over and its results are elsewhere."""
@@ -167,16 +175,13 @@ class Checkpoints:
         if not path.is_file():
             return None
         try:
-            with safe_open(path, "pt") as file:
-                header = file.metadata() or {}
-                if header.get("identity") == identity:
-                    state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                    facts = header.get("facts", "")
-                    if _digest(facts, state) == header.get("sha256"):
-                        return Facts.model_validate_json(facts), state
-                    reason = "holds other values than were written"
-                else:
-                    reason = "is of another training or another version"
+            header, found = _whole(path)
+            if header.get("identity") != identity:
+                reason = "is of another training or another version"
+            elif found is None:
+                reason = "holds other values than were written"
+            else:
+                return found
         except (SafetensorError, OSError, ValidationError) as error:
             reason = f"cannot be read ({first_line(error)})"
         self._say(f"{path}: this checkpoint {reason}; the training begins again")
@@ -201,16 +206,19 @@ class Checkpoints:
 class StageCheckpoint:
     """The checkpoint of one training."""
 
-    def __init__(self, all_of_it: Checkpoints, path: Path, identity: str) -> None:
+    def __init__(
+        self, all_of_it: Checkpoints, path: Path, identity: str, *, is_read: bool = True
+    ) -> None:
         """Begin to count the time until the first one."""
         self._all = all_of_it
+        self._is_read = is_read
         self._path = path
         self._identity = identity
         self._next_s = time.monotonic() + all_of_it.period_s
 
     def read(self) -> tuple[Facts, dict[str, Tensor]] | None:
         """Return where the training was; None if it begins."""
-        return self._all.read(self._path, self._identity)
+        return self._all.read(self._path, self._identity) if self._is_read else None
 
     def offer(self, facts: Facts, state: Callable[[], Mapping[str, Tensor]]) -> None:
         """Write where the training is, if it is time to."""
@@ -223,6 +231,43 @@ class StageCheckpoint:
         self._all.write(self._path, header, state())
         ended = time.monotonic()
         self._next_s = ended + max(self._all.period_s, (ended - begun) / self._all.share)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutOff:
+    """How far a training came that was cut off.
+
+    Attributes:
+        weights: of its module, by name.
+    """
+
+    facts: Facts
+    weights: Mapping[str, Tensor]
+
+
+def cut_off(path: Path) -> CutOff | None:
+    """Return how far the training of a checkpoint came; None without a whole one."""
+    try:
+        _, found = _whole(path)
+    except (SafetensorError, OSError, ValidationError):
+        return None
+    return None if found is None else CutOff(facts=found[0], weights=_part(found[1], "module"))
+
+
+def stage_file(folder: Path, name: str) -> Path:
+    """Return where the checkpoint of a stage lies."""
+    return folder / f"{name.replace(' ', '-')}.safetensors"
+
+
+def _whole(path: Path) -> tuple[dict[str, str], tuple[Facts, dict[str, Tensor]] | None]:
+    """Return the header of a file, and what it holds; None of it where a value was altered."""
+    with safe_open(path, "pt") as file:
+        header = file.metadata() or {}
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    facts = header.get("facts", "")
+    if _digest(facts, state) != header.get("sha256"):
+        return header, None
+    return header, (Facts.model_validate_json(facts), state)
 
 
 def _digest(facts: str, state: Mapping[str, Tensor]) -> str:

@@ -117,10 +117,10 @@ def test_what_ships_is_listed_where_others_dominate_it_and_says_why(tmp_path):
     number = run.final.trial
     assert number not in {point.trial for point in report.front}
     shown = _shown(front_view(report))
-    (row,) = [line for line in shown.splitlines() if line.strip().startswith(f"{number} ")]
-    assert row.rstrip().endswith("yes, not on the front")
+    assert [line for line in shown.splitlines() if line.strip().startswith(f"*{number} ")]
     said = " ".join(shown.split())
-    assert f"Trial {number} ships: of 3 full trainings its was best on validation" in said
+    assert "it is not on the front" in said
+    assert f"*{number} ships: on validation it was the best of 3 full trainings" in said
     assert "97.90 %" in said
     columns = front_columns(report)
     at = columns["trial"].index(number)
@@ -135,6 +135,7 @@ def test_before_anything_ships_the_front_says_nothing_of_it():
     run, records = make_run()
     report = build_report(run.model_copy(update={"final": None}), records)
     assert "ships" not in _shown(front_view(report))
+    assert "*" not in _shown(front_view(report))
     assert not any(front_columns(report)["ships"])
 
 

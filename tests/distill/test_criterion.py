@@ -249,6 +249,26 @@ def test_a_teacher_is_run_as_far_as_methods_look(texts: list[str], runs: list[bo
     assert all(torch.equal(narrowed[name], whole[name]) for name in whole)
 
 
+def test_a_teacher_rests_while_no_term_looks_at_it() -> None:
+    teacher, data = small_teacher(), training_set()
+    student = build_module(small_layers(), seed=0)
+    texts = ["fitnet:pairs=1:1,stop=0.3", "kd:start=0.6"]
+    source = live_source(teacher, [parse_method(text) for text in texts])
+    criterion = criterion_of(texts, student, source, data)
+    runs: list[str] = []
+    for name in ("first", "second", "pool"):
+        teacher.steps[name].register_forward_hook(lambda *_, name=name: runs.append(name))
+    found = {}
+    for ratio, expected in (
+        (0.0, ["first"]), (0.4, []), (0.7, ["first", "second", "pool"]), (0.1, ["first"]),
+    ):  # fmt: skip
+        runs.clear()
+        found[ratio] = criterion(student, first_batch(data, ratio))
+        assert runs == expected
+    assert set(found[0.4]) == {"cross_entropy"}
+    assert set(found[0.1]) == set(found[0.0]) == {"cross_entropy", "fitnet.1"}
+
+
 def test_teacher_is_left_as_it_was() -> None:
     teacher, data = small_teacher(), training_set()
     before = {name: t.clone() for name, t in teacher.state_dict().items()}

@@ -12,15 +12,18 @@ from support.small_criterion import BATCH, criterion_of
 from torch import Tensor
 
 from hwkd.core.layers_builder import LayersBuilder
+from hwkd.core.signals import Batch
 from hwkd.core.student import Layers
 from hwkd.core.teaching import TrainingSet
+from hwkd.distill.adversary import Discriminator
 from hwkd.distill.criterion import needed_signals
-from hwkd.distill.sources import LiveSource
+from hwkd.distill.sources import AnsweredSource, CachedSource, LiveSource
 from hwkd.distill.spec import parse_method
-from hwkd.distill.taps import discover_places
+from hwkd.distill.taps import discover_places, student_places
 from hwkd.nn.build import build_module
 from hwkd.tasks.base import TaskData
 from hwkd.tasks.draw import DrawTask
+from hwkd.tasks.pictures_head import PicturesHead
 from hwkd.train.teacher_module import ModuleTeacher
 from hwkd.train.teacher_net import TeacherNetConfig
 from hwkd.train.teacher_trained import TeacherTraining, train_or_load_teacher
@@ -71,6 +74,37 @@ def test_a_teacher_that_learned_from_targets_alone_is_another_one(data, tmp_path
     judged, alone = teacher_of(data, tmp_path), teacher_of(data, tmp_path, judged=False)
     assert (alone.is_from_cache, dict(alone.beside)) == (False, {})
     assert judged.identity != alone.identity
+
+
+def test_pictures_of_a_teacher_are_looked_up_where_the_batch_moved_and_features_guide_at_first():
+    inputs = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(3))
+    head = PicturesHead(names=("grey",), answer_mean=(0.0,), answer_std=(1.0,), grid=(8, 8))
+    learned = TrainingSet(copies=[inputs], labels=inputs.abs(), head=head, batch_size=4)
+    teacher, student = (build_module(_layers((1, 8, 8)), seed=seed) for seed in (1, 0))
+    text = "gan_compression:width=4,follows=teacher,guided=0.3,ahead=0"
+    live = LiveSource(teacher, student_places(teacher.layers), needed_signals([parse_method(text)]))
+    kept = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(4))
+    criterion = criterion_of([text], student, AnsweredSource(live, CachedSource([kept])), learned)
+    runs: list[str] = []
+    for name in ("fine", "coarse", "logits"):
+        teacher.steps[name].register_forward_hook(lambda *_, name=name: runs.append(name))
+    mirrored = torch.arange(64).view(1, 8, 8).flip(-1).expand(4, -1, -1)
+    terms = {}
+    for ratio in (0.0, 0.5):
+        batch = Batch(
+            inputs=inputs[:4].flip(-1), labels=inputs[:4].abs().flip(-1),
+            sample_ids=torch.arange(4), epoch_ratio=ratio, positions=mirrored,
+        )  # fmt: skip
+        terms[ratio] = criterion(student.eval(), batch)["gan_compression"]
+        assert runs == ["fine", "coarse"]  # in the first step, and not for the pictures
+    drawn, judge = student(batch.inputs), criterion.state_dict()
+    weights = {n.split("judge.")[1]: t for n, t in judge.items() if ".judge." in n}
+    made = Discriminator(2, 4)
+    made.load_state_dict(weights)
+    judged = made(torch.cat([drawn, batch.inputs], dim=1)).mean()
+    away = (drawn - kept[:4].flip(-1)).abs().mean()
+    torch.testing.assert_close(terms[0.5], 0.01 * (100.0 * away - 10.0 * judged))
+    assert terms[0.0] > terms[0.5]
 
 
 def _layers(shape: tuple[int, ...]) -> Layers:

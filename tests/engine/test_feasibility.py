@@ -21,7 +21,7 @@ from hwkd.engine.setup.feasibility import (
     survey,
 )
 from hwkd.engine.setup.fitted_survey import fitted_survey
-from hwkd.engine.setup.own_runtime import own_runtime
+from hwkd.engine.setup.own_runtime import own_runtime, own_runtime_alone
 from hwkd.engine.setup.references import ReferenceSurvey, survey_references
 from hwkd.engine.setup.resolve import screen_of
 from hwkd.engine.setup.rooms import fit_spaces
@@ -142,6 +142,25 @@ def test_a_space_that_raises_is_one_clear_line():
     )
     with pytest.raises(ConfigError, match=r"search space broken: fails on .*\(1, 8, 8\).*width"):
         survey(screen, input_shape=(1, 8, 8), num_outputs=10, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "shape", "is_said"),
+    [
+        ("tflm-cmsis-nn", (1, 1, 32), True),  # numbers of pieces of words
+        ("hwkd-c", (1, 1, 32), False),
+        ("tflm-cmsis-nn", (1, 32), False),  # weights of words
+    ],
+)
+def test_students_that_look_up_their_input_are_said_to_become_no_tflite_file(
+    runtime, shape, is_said
+):
+    config = SearchConfig(device="cortex-m4", runtime=runtime, spaces=("text",))
+    said = own_runtime_alone(screen_of(config), input_shape=shape, num_outputs=3)
+    assert (said is not None) == is_said
+    if said is not None:
+        assert "--space text look their input up in a table (an embedding)" in said
+        assert "--runtime hwkd-c" in said
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from hwkd.engine.search.finish_again import Further, what_came
 
 
 def trained(name, accuracy, goes_on=""):
-    order: Any = SimpleNamespace(arm="labels alone", trial=3, goes_on=goes_on)
+    order: Any = SimpleNamespace(arm="labels alone", trial=3, goes_on=goes_on, samples_before=0)
     found: Any = SimpleNamespace(scores=ScoresRecord(validation_int8={"accuracy": accuracy}))
     contender = Contender(
         name=name, network="k", weights="full", arm=name, value=1.0 - accuracy, is_taught=False

@@ -70,7 +70,9 @@ def test_what_no_table_of_counts_says_is_shown_as_recorded():
 
 
 def test_pictures_are_shown_with_what_is_there_and_hold_nothing_but_a_picture():
-    seen = SeenPictureRecord(given="1 x <cat>", error=0.5, png="iVBORw0KGgo=")
+    seen = SeenPictureRecord(
+        given="1 x <cat>", error=0.5, png="iVBORw0KGgo=", colours={"b": "#56b4e9", "a": "#e69f00"}
+    )
     final = FinalRecord.model_construct(
         decision=None, confusion=(), by_class=(), worst_texts=(), worst_pictures=(seen,)
     )
@@ -78,6 +80,10 @@ def test_pictures_are_shown_with_what_is_there_and_hold_nothing_but_a_picture():
     page = render_page("t", [Section(key="s", title="s", blocks=(block,))], kind="run")
     assert 'src="data:image/png;base64,iVBORw0KGgo="' in page
     assert "1 x &lt;cat&gt;; error 0.5" in page
+    assert block.legend == (("#e69f00", "a"), ("#56b4e9", "b"))  # in the order of the classes
+    assert '<li><i style="background:#e69f00"></i>a</li>' in page
+    with pytest.raises(ValueError, match="colours"):
+        SeenPictureRecord(given="", error=0.0, png="iVBO", colours={"a": 'red" onload="'})
     with pytest.raises(ValueError, match="png"):
         SeenPictureRecord(given="", error=0.0, png='x" onload="')
 

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageColor
 from support.boxed import write_coco
 
 from hwkd.core.box_targets import wanted_outputs
@@ -376,10 +376,15 @@ def test_the_worst_pictures_show_what_is_there_and_what_is_named(tmp_path):
     first, *_ = worst_pictures(data, data.head.at(None), outputs)
     assert first.error > 0
     assert first.given == data.head.answer_text(labels[spoilt])
+    assert first.colours
+    assert set(first.colours) <= set(data.head.names)
     picture = Image.open(io.BytesIO(base64.b64decode(first.png))).convert("RGB")
-    assert picture.size == (192, 192)
-    green = np.asarray(picture).astype(int)
-    assert (green[..., 1] - green[..., 0] > 80).sum() > 50
+    assert picture.size == (2 * 192 + 4, 192)
+    pixels = np.asarray(picture)
+    for colour in first.colours.values():  # what is there on the left; nothing is named
+        is_drawn = (pixels == ImageColor.getrgb(colour)).all(axis=2)
+        assert is_drawn[:, :192].sum() > 50
+        assert not is_drawn[:, 196:].any()
 
 
 def test_what_points_lose_is_the_sum_over_cells_of_the_paper_and_which_class_it_is():

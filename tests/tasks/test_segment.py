@@ -1,18 +1,25 @@
 """Pictures with masks: what is read, what is refused by name, and what counts."""
 
+import base64
+import io
+
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageColor
 from sklearn.metrics import accuracy_score, jaccard_score, log_loss, precision_recall_fscore_support
 from support.scenes import NAMES, write_scenes
 
+from hwkd.core.class_colours import class_colours
 from hwkd.core.errors import DataError
 from hwkd.core.reading import Reading
+from hwkd.engine.arms.example_pictures import worst_pictures
 from hwkd.tasks.maps_head import MapsHead
 from hwkd.tasks.maps_loss import rarer_count_more
 from hwkd.tasks.mask_folder import read_mask_folder
 from hwkd.tasks.segment import SegmentTask
+
+COLOURS = dict(zip(NAMES, class_colours(len(NAMES), has_ground=True), strict=True))
 
 
 @pytest.fixture
@@ -121,6 +128,28 @@ def test_scores_are_those_of_scikit_learn():
     assert head.scores(outputs, hidden)["mean IoU"] == pytest.approx(
         jaccard_score(given[known], named[known], average="macro")
     )
+
+
+def test_masks_of_the_worst_pictures_have_the_colours_that_are_told(scenes):
+    data = SegmentTask().data(write_scenes(scenes.parent / "more", examples=30))
+    outputs = np.random.default_rng(0).normal(size=(len(data.test), 3, 16, 16)).astype(np.float32)
+    shown = worst_pictures(data, data.head, outputs)
+    assert len(shown) == min(6, len(data.test))
+    for one in shown:
+        picture = Image.open(io.BytesIO(base64.b64decode(one.png))).convert("RGB")
+        given = np.asarray(picture)[:, picture.width // 3 + 2 :]
+        told = {ImageColor.getrgb(colour) for colour in one.colours.values()}
+        seen = set(map(tuple, given.reshape(-1, 3).tolist()))
+        assert seen - {(255, 255, 255)} <= told  # white is between the pictures
+        assert all(one.colours[name] == COLOURS[name] for name in one.colours)
+
+
+def test_colours_of_classes_differ_however_many_there_are():
+    for count in (2, 8, 16, 60, 255):
+        for has_ground in (False, True):
+            colours = class_colours(count, has_ground=has_ground)
+            assert len(colours) == len(set(colours)) == count
+            assert colours[:2] == class_colours(2, has_ground=has_ground)
 
 
 def test_rare_classes_count_more_in_the_loss_as_scikit_learn_weighs_samples():

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from support.texts import topic_texts, write_texts
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from hwkd.core.errors import ConfigError, DataError
 from hwkd.core.reading import Reading
 from hwkd.engine.arms.example_texts import worst_texts
 from hwkd.engine.setup.text_teacher import TextTeacher
-from hwkd.signals.recipes.texts import WordFeatures
+from hwkd.signals.recipes.texts import PieceNumbers, WordFeatures
 from hwkd.signals.steps.word_weights import WordWeights
 from hwkd.signals.texts import as_bytes, words_of
+from hwkd.tasks import feature_cache
 from hwkd.tasks.text import TextTask
 from hwkd.tasks.text_source import read_texts
 
@@ -123,6 +126,47 @@ def test_the_teacher_knows_texts_that_it_was_not_fitted_to(tmp_path: Path) -> No
     assert np.exp(answers).sum(axis=1) == pytest.approx(1.0, abs=1e-3)
     other = TASK.data(write_texts(tmp_path / "b.csv", 60))
     assert TextTeacher(data=other).identity != teacher.identity == TextTeacher(data=data).identity
+
+
+def test_the_teacher_computes_on_one_thread_which_waits_for_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    fit, threads = LogisticRegression.fit, list[int]()
+
+    def watched(self: Any, *given: Any) -> Any:
+        threads.extend(pool["num_threads"] for pool in threadpool_info())
+        return fit(self, *given)
+
+    monkeypatch.setattr(LogisticRegression, "fit", watched)
+    data = TASK.data(write_texts(tmp_path / "a.csv"))
+    with threadpool_limits(2):
+        TextTeacher(data=data).logits(data.train.inputs)
+    assert set(threads) == {1}
+
+
+def test_pieces_are_learned_once_and_every_process_finds_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_cache, "_FEWEST_BYTES", 1)
+    fitted, times = PieceNumbers.fitted, list[int]()
+
+    def counted(self: PieceNumbers, *given: Any) -> Any:
+        times.append(1)
+        return fitted(self, *given)
+
+    monkeypatch.setattr(PieceNumbers, "fitted", counted)
+    file, heard = write_texts(tmp_path / "a.csv"), set[str]()
+    asked = Reading(features="pieces:known=200,count=16")
+    first = TASK.data(file, asked, progress=lambda stage, *_: heard.add(stage))
+    again = TASK.data(file, asked)
+    assert len(times) == 1
+    assert first.pipeline == again.pipeline
+    assert np.array_equal(first.train.inputs, again.train.inputs)
+    assert heard == {"count words", "learn pieces", "compute features"}
+    TASK.data(file, Reading(features="pieces:known=201,count=16"))
+    assert len(times) == 2
 
 
 def test_the_worst_texts_come_first_with_what_they_were_taken_for(tmp_path: Path) -> None:

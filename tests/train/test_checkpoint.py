@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from support.students import student_record
 from torch import Tensor
 
@@ -22,10 +23,12 @@ from hwkd.nn.build import StudentModule, build_module
 from hwkd.tasks.classes_head import ClassesHead
 from hwkd.train.augment import Augmentation
 from hwkd.train.batches import TensorBatches
-from hwkd.train.checkpoint import Checkpoints
+from hwkd.train.checkpoint import Checkpoints, cut_off, stage_file
 from hwkd.train.config import Optimizer, TrainConfig
 from hwkd.train.course import Course, Finished, Stage, run_course
-from hwkd.train.criteria import Criterion
+from hwkd.train.criteria import Criterion, TaskLoss
+from hwkd.train.loop import train_module
+from hwkd.train.weights_file import fill_module
 
 EPOCHS, STEPS = 3, 4
 LAYERS = student_record(seed=9).network
@@ -83,8 +86,14 @@ def stage(
 
 STAGES = (
     stage("first", "fitnet", "crd", "pskd:start=0.5", optimizer="adamw"),
-    stage("second", "cskd", "kd", optimizer="sgd", student=lambda past: past[-1].student),
+    stage("second", "cskd", "kd", optimizer="muon", student=lambda past: past[-1].student),
 )
+
+
+def stored(weights: Mapping[str, Tensor], folder: Path) -> Path:
+    path = folder / "weights.safetensors"
+    save_file(dict(weights), path)
+    return path
 
 
 def trained(
@@ -213,6 +222,36 @@ def test_a_full_disk_is_said_once_and_ends_no_training(
     assert_same(trained(tmp_path / "checkpoints", said=said), undisturbed)
     assert len(said) == 1
     assert "cannot be written (No space left on device); the training goes on" in said[0]
+
+
+def test_a_training_by_the_clock_leaves_its_weights_and_does_not_go_on(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    checkpoints = Checkpoints(
+        folder, identity="x", say=lambda _: None, period_s=0.0, share=math.inf
+    )
+    config = replace(STAGES[0].config, time_budget_s=1e4, averaging_decay=None)
+    kept = checkpoints.stage("train", config, leaves_weights=True)
+    assert kept is not None
+    module, left = build_module(LAYERS, seed=1), iter(range(2 * STEPS + 1))
+
+    def check() -> None:
+        if next(left, None) is None:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        train_module(module, BATCHES, TaskLoss(HEAD), config, check=check, checkpoint=kept)
+    came = cut_off(stage_file(folder, "train"))
+    assert came is not None
+    assert len(came.facts.epochs) == 2
+    fill_module(build_module(LAYERS, seed=1), stored(came.weights, tmp_path))
+    assert kept.read() is None, "how far it comes depends on the clock"
+
+
+def test_a_damaged_checkpoint_leaves_no_weights(tmp_path: Path) -> None:
+    path = tmp_path / "train.safetensors"
+    assert cut_off(path) is None
+    path.write_bytes(b"no weights")
+    assert cut_off(path) is None
 
 
 def test_brief_trainings_and_those_by_the_clock_write_nothing(tmp_path: Path) -> None:

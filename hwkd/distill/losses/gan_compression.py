@@ -77,6 +77,7 @@ class GanCompression(TrainedMethod):
     follows: str = option(
         "targets", "whose pictures are drawn after", choices=("targets", "teacher")
     )
+    guided: float = option(1.0, "share of the training in which features count", low=0, high=1)
     ahead: float = option(
         0.2, "share in which it judges the teacher alone, where it is new", low=0, high=0.9
     )
@@ -90,10 +91,19 @@ class GanCompression(TrainedMethod):
     of_kind = PICTURES
     needs_labels = True
     cacheable = False
+    looks_up_answers = True
     float32_only = True
     is_zero_at_teacher = False
     usual_weight = 0.01
     auxiliary_terms = ("gan_compression_discriminator",)
+
+    def needs_at(self, epoch_ratio: float) -> frozenset[Signal]:
+        """Leave features alone where they do not count."""
+        return self.needs if self.guides(epoch_ratio) else frozenset({Signal.LOGITS})
+
+    def guides(self, epoch_ratio: float) -> bool:
+        """Tell whether features count at a moment, 0 to 1, of a training."""
+        return self.distill > 0.0 and (epoch_ratio < self.guided or self.guided == 1.0)
 
     def connector(self, channels: int, teacher_channels: int) -> str:
         """Name the adapter."""
@@ -141,7 +151,7 @@ class _Compressed(nn.Module):
             beside_picture(real.detach(), picture), adversarial=method.adversarial, penalty=10.0,
         )  # fmt: skip
         loss = compression_loss(
-            drawn, wanted, self.judge.cut_off(made), self._features(student, teacher),
+            drawn, wanted, self.judge.cut_off(made), self._features(student, teacher, batch),
             gan=0.0 if is_ahead else method.gan, reconstruction=method.reconstruction,
             distill=method.distill, adversarial=method.adversarial,
         )  # fmt: skip
@@ -151,8 +161,12 @@ class _Compressed(nn.Module):
             method.auxiliary_terms[0]: own / method.usual_weight,
         }
 
-    def _features(self, student: Views, teacher: Views) -> list[tuple[Tensor, Tensor]]:
-        pairs = []
+    def _features(
+        self, student: Views, teacher: Views, batch: Batch
+    ) -> list[tuple[Tensor, Tensor]]:
+        pairs: list[tuple[Tensor, Tensor]] = []
+        if not self.method.guides(batch.epoch_ratio):
+            return pairs
         for adapter, ours, theirs in zip(
             self.adapters, student.features, teacher.features, strict=True
         ):

@@ -9,9 +9,14 @@ from pathlib import Path
 from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.trainings import Training
-from hwkd.train.checkpoint import Checkpoints
+from hwkd.train.checkpoint import Checkpoints, stage_file
 
 _FOLDER = "checkpoints"
+
+
+def checkpoint_of(folder: Path, stage: str) -> Path:
+    """Return where the checkpoint of a stage of an order lies, in its folder."""
+    return stage_file(folder / _FOLDER, stage)
 
 
 def to_log(line: str) -> None:

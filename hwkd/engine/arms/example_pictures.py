@@ -9,16 +9,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageColor, ImageDraw
 
+from hwkd.core.class_colours import NO_CLASS, class_colours
 from hwkd.core.decision_record import SeenPictureRecord
 from hwkd.core.head import Head
 from hwkd.tasks.base import TaskData
 
 _SHOWN = 6
-_LEAST_SIDE = 192
+_LEAST_WIDTH = 384
+_GAP = 4
+# Of a photo; a PNG has 256, the others are those of classes and of what is written.
 _COLOURS = 64
-GIVEN_COLOUR, NAMED_COLOUR = "#2e9e4f", "#e8590c"
+_ALL_COLOURS = 256
+_WITHOUT_CLASS = "no class"
 
 
 def worst_pictures(
@@ -37,48 +41,31 @@ def worst_pictures(
     worst = np.argsort(-errors, kind="stable")[:_SHOWN]
     answers = head.answers(outputs[worst], test.inputs[worst])
     return tuple(
-        SeenPictureRecord(
-            given=head.answer_text(test.labels[at]),
-            error=float(errors[at]),
-            png=_drawn(test.inputs[at], test.labels[at], answer, head.names),
-        )
+        _seen(head, test.inputs[at], test.labels[at], answer, float(errors[at]))
         for at, answer in zip(worst, answers, strict=True)
     )
 
 
-def _drawn(
-    inputs: NDArray[np.float32], given: NDArray[Any], named: NDArray[Any], names: Sequence[str]
-) -> str:
-    """Return a PNG in base64: boxes in the picture, or masks or pictures side by side with it.
-
-    Args:
-        names: of the classes of boxes.
-    """
+def _seen(
+    head: Head,
+    inputs: NDArray[np.float32],
+    given: NDArray[Any],
+    named: NDArray[Any],
+    error: float,
+) -> SeenPictureRecord:
+    """Return one picture: boxes or points in it twice, or masks or pictures beside it."""
     picture = _picture(inputs)
-    scale = max(1, -(-_LEAST_SIDE // max(picture.size)))
-    shown = picture.resize(
-        (picture.width * scale, picture.height * scale), Image.Resampling.NEAREST
-    )
-    if given.ndim == 3:
-        shown = _row([picture, _picture(given), _picture(named.astype(np.float32))])
-    elif given.dtype.kind == "f":
-        pen = ImageDraw.Draw(shown)
-        for boxes, edges, colour, corner in (
-            (given, given[:, 1:], GIVEN_COLOUR, "la"),
-            (named, named[:, 2:], NAMED_COLOUR, "ld"),
-        ):
-            for row in np.flatnonzero(boxes[:, 0] >= 0):
-                left, top, right, bottom = (edges[row] * scale).round().tolist()
-                pen.rectangle((left, top, right, bottom), outline=colour, width=2)
-                # What is there stands at the upper edge, what is named at the lower one.
-                at = (left + 4, top + 3 if corner == "la" else bottom - 3)
-                text = names[int(boxes[row, 0])] if len(names) > 1 else ""
-                pen.text(at, text, fill=colour, anchor=corner, stroke_width=2, stroke_fill="white")
+    colours: dict[str, str] = {}
+    if head.kind.edges is not None:
+        shown, colours = _with_things(head, picture, given, named)
+    elif given.ndim == 3:
+        shown = _row(_enlarged([picture, _picture(given), _picture(named.astype(np.float32))]))
     else:
-        shown = _side_by_side(picture, given, named)
+        shown, colours = _with_masks(head.names, picture, given, named)
     stream = io.BytesIO()
-    shown.quantize(_COLOURS).save(stream, "PNG", optimize=True)
-    return base64.b64encode(stream.getvalue()).decode("ascii")
+    shown.quantize(_ALL_COLOURS, dither=Image.Dither.NONE).save(stream, "PNG", optimize=True)
+    png = base64.b64encode(stream.getvalue()).decode("ascii")
+    return SeenPictureRecord(given=head.answer_text(given), error=error, png=png, colours=colours)
 
 
 def _picture(inputs: NDArray[np.float32]) -> Image.Image:
@@ -86,21 +73,83 @@ def _picture(inputs: NDArray[np.float32]) -> Image.Image:
     low, high = float(inputs.min()), float(inputs.max())
     levels = ((inputs - low) * (255.0 / max(high - low, 1e-9))).astype(np.uint8)
     three = np.broadcast_to(levels if len(levels) == 3 else levels[:1], (3, *levels.shape[1:]))
-    return Image.fromarray(np.ascontiguousarray(three.transpose(1, 2, 0)))
+    picture = Image.fromarray(np.ascontiguousarray(three.transpose(1, 2, 0)))
+    return picture.quantize(_COLOURS).convert("RGB")
 
 
-def _side_by_side(picture: Image.Image, given: NDArray[Any], named: NDArray[Any]) -> Image.Image:
-    """Return the picture, its mask and the one that was named."""
-    shades = np.random.default_rng(1).integers(40, 256, (256, 3)).astype(np.uint8)
-    shades[0] = 0
-    masks = (Image.fromarray(shades[m.astype(np.int64) % len(shades)]) for m in (given, named))
-    return _row([picture, *masks])
+def _with_masks(
+    names: Sequence[str], picture: Image.Image, given: NDArray[Any], named: NDArray[Any]
+) -> tuple[Image.Image, dict[str, str]]:
+    """Return the picture, its mask and the one that was named, and the colours of both."""
+    colours = (*class_colours(len(names), has_ground=True), NO_CLASS)
+    shades = np.array([ImageColor.getrgb(colour) for colour in colours], dtype=np.uint8)
+    # -1, a position without a class, is the last colour.
+    masks = [Image.fromarray(shades[mask.astype(np.int64)]) for mask in (given, named)]
+    there = sorted({int(number) % len(colours) for mask in (given, named) for number in mask.flat})
+    told = (*names, _WITHOUT_CLASS)
+    return _row(_enlarged([picture, *masks])), {told[at]: colours[at] for at in there}
+
+
+def _with_things(
+    head: Head, picture: Image.Image, given: NDArray[Any], named: NDArray[Any]
+) -> tuple[Image.Image, dict[str, str]]:
+    """Return the picture with what is there and again with what is named, and the colours."""
+    names = head.names[: len(head.names) - (head.kind.edges or 0)]
+    colours = class_colours(len(names), has_ground=False)
+    sides = _enlarged([picture, picture])
+    scale = sides[0].width / picture.width
+    there: set[int] = set()
+    for side, rows, is_named in zip(sides, (given, named), (False, True), strict=True):
+        pen = ImageDraw.Draw(side)
+        for row in rows[rows[:, 0] >= 0]:
+            number = int(row[0])
+            there.add(number)
+            box = [float(edge) * scale for edge in row[-4:]]
+            is_point = is_named and not head.kind.edges
+            (_draw_point if is_point else _draw_box)(pen, box, colours[number])
+            words = [names[number]] if len(names) > 1 else []
+            words += [f"{row[1]:.0%}"] if is_named else []
+            # Below a point, which it would hide, and inside of a box.
+            place = (box[0], (box[1] + box[3]) / 2 + 7) if is_point else (box[0] + 4, box[1] + 3)
+            _write(pen, side, place, " ".join(words))
+    return _row(sides), {names[number]: colours[number] for number in sorted(there)}
+
+
+def _draw_box(pen: ImageDraw.ImageDraw, box: Sequence[float], colour: str) -> None:
+    """Draw a box that stands out on any ground."""
+    left, top, right, bottom = box
+    pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline="black", width=4)
+    pen.rectangle((left, top, right, bottom), outline=colour, width=2)
+
+
+def _draw_point(pen: ImageDraw.ImageDraw, box: Sequence[float], colour: str) -> None:
+    """Draw a disc in the middle of a point's cell."""
+    left, top, right, bottom = box
+    pen.circle(((left + right) / 2, (top + bottom) / 2), 5, fill=colour, outline="black", width=2)
+
+
+def _write(
+    pen: ImageDraw.ImageDraw, picture: Image.Image, place: tuple[float, float], words: str
+) -> None:
+    """Write with the upper left corner at a place, or so near that it is inside of the picture."""
+    _, _, wide, high = pen.textbbox((0, 0), words)
+    left = max(1.0, min(place[0], picture.width - wide - 2))
+    top = max(1.0, min(place[1], picture.height - high - 2))
+    pen.text((left, top), words, fill="white", stroke_width=2, stroke_fill="black")
+
+
+def _enlarged(pictures: Sequence[Image.Image]) -> list[Image.Image]:
+    """Return pictures of one size in whole multiples of it, so large that a row is seen well."""
+    width, height = pictures[0].size
+    scale = max(1, -(-_LEAST_WIDTH // (len(pictures) * max(width, height))))
+    size = (width * scale, height * scale)
+    return [picture.resize(size, Image.Resampling.NEAREST) for picture in pictures]
 
 
 def _row(pictures: Sequence[Image.Image]) -> Image.Image:
     """Return pictures of one size beside each other."""
     width, height = pictures[0].size
-    row = Image.new("RGB", (len(pictures) * (width + 4) - 4, height), "white")
+    row = Image.new("RGB", (len(pictures) * (width + _GAP) - _GAP, height), "white")
     for place, picture in enumerate(pictures):
-        row.paste(picture, (place * (width + 4), 0))
-    return row.resize((2 * row.width, 2 * row.height), Image.Resampling.NEAREST)
+        row.paste(picture, (place * (width + _GAP), 0))
+    return row

@@ -114,7 +114,7 @@ def finish_arm(
         watch: of a training with simulated rounding, and of further learning.
     """
     files, watch = StudentFiles(folder), watch or Watch()
-    quantisation = _deployed(order, context, student, files, watch)
+    quantisation = _deployed(order, context, student, files, watch, pace=pace)
     judged = _judged(context, student, files).model_copy(update={"quantisation": quantisation})
     if pace is not None or order.end_s is None:  # where time is short it must have been counted on
         varied = varied_error(context, files.int8_path)
@@ -143,12 +143,13 @@ def _deployed(
     watch: Watch,
     *,
     as_before: QuantisationChoiceRecord | None = None,
+    pace: ScoringPace | None = None,
 ) -> QuantisationChoiceRecord:
     """Write a student's files; `as_before` says how, where that has been chosen."""
     export_onnx(student.module, student.candidate.layers, files.float_path)
     few = context.data.validation.inputs[:_COMPARED]
     require_same_outputs(student.module, files.float_path, few)
-    quantisation = _quantised(order, context, student, files, watch, as_before=as_before)
+    quantisation = _quantised(order, context, student, files, watch, as_before=as_before, pace=pace)
     save_student(student.module, files.weights_path)
     return quantisation
 
@@ -263,19 +264,21 @@ def _quantised(
     watch: Watch,
     *,
     as_before: QuantisationChoiceRecord | None,
+    pace: ScoringPace | None,
 ) -> QuantisationChoiceRecord:
     """Write the int8 file; a training with simulated rounding goes on with data and methods."""
     # Apple's GPUs have no float64, which simulated rounding needs for biases.
     is_mps = context.accelerator.type == "mps"
     here = context.on(torch.device("cpu")) if is_mps else context
     validation, chosen = context.data.validation, context.config.quantisation
+    rest_s = 0.0 if pace is None else pace.after_rounding_s  # of scoring what was chosen
     settings = QuantisationSettings(
         calibration=chosen.calibration if as_before is None else as_before.calibration,
         qat=chosen.qat if as_before is None else "off",
         full_epochs=student.config.epochs,
         batch_size=student.config.batch_size,
         seed=student.config.seed,
-        end_s=order.end_s,
+        end_s=None if order.end_s is None else order.end_s - rest_s,
     )
 
     def tell(stage: str, record: EpochRecord) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ class ArmOrder(StrictModel):
         loses_in_int8: training with simulated rounding will probably follow, and needs its time.
         start_from: file with the weights that it begins with; None draws them.
         goes_on: name of what the run folder held, whose weights those are; empty where it is none.
+        samples_before: that those weights had seen, of a training that was cut off.
         learns_all: once scored, it learns from validation, too, where that was taken from train.
         budget_s: time for training, quantising and scoring; None is as long as it takes.
         end_s: when it must be done, by the system's monotonic clock; None likewise.
@@ -77,6 +79,7 @@ class ArmOrder(StrictModel):
     loses_in_int8: bool = False
     start_from: str | None = None
     goes_on: str = ""
+    samples_before: StoredInt = 0
     learns_all: bool = False
     budget_s: float | None = None
     end_s: float | None = None
@@ -158,11 +161,21 @@ def result_history(folder: Path) -> tuple[EpochRecord, ...]:
 
 def finished_orders(run: Path) -> Iterator[tuple[ArmOrder, ArmResult]]:
     """Give every training in a run's folder that finished, of earlier calls as well."""
-    for path in sorted((run / _FOLDER).glob(f"*/{ORDER_FILE}")):
-        result = read_result(path.parent)
-        try:
-            order = ArmOrder.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError):
-            continue  # cut off while it was written; it has no result either
+    for folder, order in _orders_in(run):
+        result = read_result(folder)
         if result is not None:
             yield order, result
+
+
+def unfinished_orders(run: Path) -> Iterator[ArmOrder]:
+    """Give every training in a run's folder that began and has no result."""
+    for folder, order in _orders_in(run):
+        if read_result(folder) is None:
+            yield order
+
+
+def _orders_in(run: Path) -> Iterator[tuple[Path, ArmOrder]]:
+    for path in sorted((run / _FOLDER).glob(f"*/{ORDER_FILE}")):
+        # One that was cut off while it was written has no result either.
+        with suppress(OSError, ValidationError):
+            yield path.parent, ArmOrder.model_validate_json(path.read_bytes())

@@ -17,6 +17,8 @@ from hwkd.nn.build import build_module
 # corrections that take about as long again; after going on with all examples the corrections only.
 # The test split is answered twice, in float and in int8.
 _SCORINGS, _SCORINGS_AGAIN, _TESTS = 10.0, 6.0, 3.0
+# At least: the first way to find ranges, and scores of it in float and in int8.
+_LEAST_SCORINGS, _SCORINGS_OF_ONE = 3.0, 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,16 @@ class ScoringPace:
     def after_training_s(self) -> float:
         """What follows a training."""
         return self.first_s + _SCORINGS * self.scoring_s + self.varying_s + self.testing_s
+
+    @property
+    def least_after_training_s(self) -> float:
+        """What follows at least, where there is no time for further forms of the int8 file."""
+        return self.first_s + _LEAST_SCORINGS * self.scoring_s + self.varying_s + self.testing_s
+
+    @property
+    def after_rounding_s(self) -> float:
+        """What follows once the form of the int8 file is chosen."""
+        return _SCORINGS_OF_ONE * self.scoring_s + self.varying_s + self.testing_s
 
     @property
     def after_going_on_s(self) -> float:

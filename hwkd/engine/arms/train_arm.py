@@ -45,8 +45,9 @@ from hwkd.nn.build import build_module
 from hwkd.train.loop import Criterion
 from hwkd.train.weights_file import WeightsError, fill_module
 
-# Of the time before its end, a training leaves at least half for itself.
-_LEAST_TRAINING_SHARE = 0.5
+# Of the time before its end, a training leaves at least half for itself; and so much, if what
+# must follow leaves it: further forms of the int8 file are worth less than time to learn.
+_LEAST_TRAINING_SHARE, _WORTHY_TRAINING_SHARE = 0.5, 0.75
 # Kept for another training, with simulated rounding, where int8 cost the candidate accuracy.
 _ROUNDING_SHARE = 0.15
 
@@ -196,9 +197,21 @@ def _training_budget_s(
     left_s = order.end_s - time.monotonic()
     if order.loses_in_int8:
         left_s *= 1.0 - _ROUNDING_SHARE
-    training_s = max(_LEAST_TRAINING_SHARE * left_s, left_s - pace.after_training_s)
     goes_on = order.learns_all and may_learn_all(context, arm)
-    return training_s / (1.0 + samples_ratio(context)) if goes_on else training_s
+    return training_share_s(left_s, pace, further_ratio=samples_ratio(context) if goes_on else 0.0)
+
+
+def training_share_s(left_s: float, pace: ScoringPace, *, further_ratio: float) -> float:
+    """Return what a training gets of the time until its end.
+
+    Args:
+        further_ratio: of its samples, what is learned after it was scored. Where what follows takes
+            over a quarter of the time, that and further forms of the int8 file have what is left.
+    """
+    whole_s, worthy_s = left_s - pace.after_training_s, _WORTHY_TRAINING_SHARE * left_s
+    if whole_s >= worthy_s:
+        return whole_s / (1.0 + further_ratio)
+    return max(_LEAST_TRAINING_SHARE * left_s, min(worthy_s, left_s - pace.least_after_training_s))
 
 
 def _pairs(arm: Arm, criterion: Criterion) -> tuple[PairRecord, ...]:

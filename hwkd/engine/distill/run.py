@@ -46,6 +46,7 @@ from hwkd.engine.run.teacher_stage import prepare_teacher
 from hwkd.engine.setup.config import MethodConfig
 from hwkd.engine.setup.context import SearchContext, make_context
 from hwkd.engine.setup.methods import configured_methods, scheme_wants_teacher
+from hwkd.engine.setup.reading_time import ReadInTime
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.engine.setup.trainings import full_training, rates_of
 from hwkd.engine.setup.transfer import TransferSet, configured_transfer
@@ -95,7 +96,8 @@ def run_distillation(
 
         if limit.is_limited:
             nursery()  # imports while the data is read
-        resolved = resolve_student(request, progress=told.listener)
+        reading = ReadInTime(limit, verifies=False, progress=told.listener)
+        resolved = resolve_student(request, progress=reading)
         told.listener.on_data(resolved.data)
         if limit.is_limited:
             limit.data_is_read(imports_again=not nursery().forks)

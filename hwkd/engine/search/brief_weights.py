@@ -13,7 +13,8 @@ from hwkd.engine.arms.orders import ArmOrder, ArmResult
 from hwkd.engine.arms.recipes import arm_of_trial
 from hwkd.engine.arms.train_arm import score_brief_weights
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.search.ending import BRIEF_SCORINGS, Ending, scoring_s
+from hwkd.engine.search.end_needs import scoring_s
+from hwkd.engine.search.ending import BRIEF_SCORINGS, Ending
 from hwkd.engine.search.last_trainings import order_of
 from hwkd.engine.setup.context import SearchContext
 

@@ -22,7 +22,8 @@ from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.run_record import with_phase
 from hwkd.engine.run.run_teacher import TeacherStage
 from hwkd.engine.run.teacher_stage import tested_teacher
-from hwkd.engine.search.ending import Ending, least_end_s
+from hwkd.engine.search.end_needs import least_end_s
+from hwkd.engine.search.ending import Ending
 from hwkd.engine.search.final import finish_students, is_done, require_student
 from hwkd.engine.search.last_trainings import last_arms
 from hwkd.engine.search.planning import Planning
@@ -67,7 +68,8 @@ class Closing:
         if not again and (not config.train_best or is_done(run.final, ranked)):
             return run
         if again:
-            limit.require_training(least_end_s(ranked[0], context), verifies=config.verify_best)
+            needed_s = least_end_s(ranked, has_scheme=context.scheme is not None)
+            limit.require_training(needed_s, verifies=config.verify_best)
         begun = time.monotonic()
         run, shares = self.planning.plan(run, searches=False)
         end_s = limit.deadline_s(shares["final training"]) if shares else None

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.arms.contest import samples_seen
-from hwkd.engine.search.finish_again import least_going_on_s
+from hwkd.engine.search.end_needs import fresh_s, further_s, trained_s
 from hwkd.engine.setup.context import SearchContext
 
-# A full training has at least so many times the brief one's time, or it is left out.
-_LONGER_THAN_BRIEF = 1.2
 # Further training gains little from there on; another network in the same time gains more. Of a
 # small set more passes are as many samples: on 1,800 pictures of things before clutter one network
 # was right .370 after 180,000 samples and .498 after 720,000.
@@ -55,21 +54,13 @@ class Ending:
         return self.end_s - time.monotonic() - self.start_up_s
 
 
-def least_end_s(best: TrialRecord, context: SearchContext) -> float:
-    """Return what the end of a run needs for a training that may better what the folder holds.
+def not_affordable(ranked: Sequence[TrialRecord], ending: Ending) -> tuple[str, ...]:
+    """Say that there is no time for a training that deserves the name of a full one.
 
     Args:
-        best: completed trial.
+        ranked: completed trials, best first; at least one.
     """
-    reserve_s = 2.0 * BRIEF_SCORINGS * scoring_s(best)
-    if context.scheme is not None:
-        return fresh_s(best) + reserve_s
-    return least_going_on_s(trained_s(best)) + reserve_s
-
-
-def not_affordable(best: TrialRecord, ending: Ending) -> tuple[str, ...]:
-    """Say that there is no time for a training that deserves the name of a full one."""
-    left_s, needed_s = ending.left_s(), fresh_s(best)
+    left_s, needed_s = ending.left_s(), fresh_s(ranked)
     if left_s >= needed_s:
         return ()
     return (
@@ -78,14 +69,9 @@ def not_affordable(best: TrialRecord, ending: Ending) -> tuple[str, ...]:
     )
 
 
-def fresh_s(best: TrialRecord) -> float:
-    """Return what a training from the start takes that deserves the name of a full one."""
-    return _LONGER_THAN_BRIEF * trained_s(best) + scoring_s(best)
-
-
-def trained_s(record: TrialRecord) -> float:
-    """Return what training a candidate took; of an older version with all that followed."""
-    return record.training_s or record.duration_s
+def may_go_on(ranked: Sequence[TrialRecord], ending: Ending) -> bool:
+    """Tell whether there is time to train further what a candidate learned."""
+    return ending.end_s is not None and ending.left_s() >= further_s(ranked)
 
 
 def sample_s(record: TrialRecord, context: SearchContext) -> float:
@@ -105,18 +91,26 @@ def judged_by_share(context: SearchContext) -> bool:
 def is_hard(best: TrialRecord, context: SearchContext) -> bool:
     """Tell whether so much is wrong after a brief training that a longer one decides the most."""
     error = 0.0 if best.objective is None else best.objective.task_error
+    return _errs_much(error, context)
+
+
+def _errs_much(error: float, context: SearchContext) -> bool:
     return judged_by_share(context) and error > _MUCH
+
+
+def enough_samples(error: float, context: SearchContext) -> int:
+    """Return after how many samples a training has converged: further ones gain little.
+
+    Args:
+        error: on validation, 0 is best; what errs much gains longer.
+    """
+    enough = _ENOUGH_OF_HARD if _errs_much(error, context) else _ENOUGH_SAMPLES
+    return max(_ENOUGH_PASSES * len(context.data.train), enough)
 
 
 def rounds_in(best: TrialRecord, context: SearchContext, left_s: float, *, orders: int) -> int:
     """Return how many trainings may follow one another, each long enough to have converged."""
-    enough = _ENOUGH_OF_HARD if is_hard(best, context) else _ENOUGH_SAMPLES
-    samples = max(_ENOUGH_PASSES * len(context.data.train), enough)
-    converged_s = samples * sample_s(best, context)
+    error = 0.0 if best.objective is None else best.objective.task_error
+    converged_s = enough_samples(error, context) * sample_s(best, context)
     most = -(-orders // context.config.processes)
     return max(1, min(most, int(left_s / converged_s)))
-
-
-def scoring_s(record: TrialRecord) -> float:
-    """Return what exporting, quantising and scoring a candidate took."""
-    return max(0.0, record.duration_s - trained_s(record))

@@ -27,10 +27,11 @@ from hwkd.engine.arms.left_behind import ahead_by_luck, ahead_on_plain_alone
 from hwkd.engine.arms.orders import ArmOrder, ArmResult
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.brief_weights import BriefWeights
-from hwkd.engine.search.ending import Ending, judged_by_share, not_affordable
+from hwkd.engine.search.ending import Ending, judged_by_share, may_go_on, not_affordable
 from hwkd.engine.search.finalists import finalists
 from hwkd.engine.search.finish_again import what_came
 from hwkd.engine.search.last_trainings import last_trainings
+from hwkd.engine.search.undertrained import undertrained
 from hwkd.engine.setup.context import SearchContext
 from hwkd.io.student_folder import StudentFiles
 
@@ -83,8 +84,13 @@ def finish_students(
             ranked, ending.goal, validation_samples=len(context.data.validation.labels)
         )
     held = held_contest(store.path, ranked, context, ending.goal) if ending.is_again else None
-    given_up = not_affordable(ranked[0], ending)
-    turns = last_trainings(ranked, context, store, ending, held, from_the_start=not given_up)
+    given_up = not_affordable(ranked, ending)
+    begins = held
+    if given_up and may_go_on(ranked, ending):
+        begins = held or held_contest(store.path, ranked, context, ending.goal)
+    turns = last_trainings(ranked, context, store, ending, begins, from_the_start=not given_up)
+    if given_up and turns.orders:
+        given_up = tuple(f"{why}; what was held is trained further instead" for why in given_up)
     brief = BriefWeights(ranked=ranked, context=context, store=store, ending=ending)
 
     def beside() -> None:
@@ -109,10 +115,21 @@ def finish_students(
     final, files = conclude(
         store.path, context, ships, verdict, profile_s=profile_s, started_s=started_s
     )
-    if held is not None:
-        came = what_came(held, found, ranked, context.data.head.metrics[0])
-        final = final.model_copy(update={"remarks": tuple(came)})
-    return final, files, given_up + why
+    metric = context.data.head.metrics[0]
+    came = () if held is None else tuple(what_came(held, found, ranked, metric))
+    came += () if held is not None else _went_on(turns.orders, results)
+    short = undertrained(found, ranked, context, is_timed=ending.end_s is not None)
+    remarks = came if short is None else (*came, short)
+    return final.model_copy(update={"remarks": remarks}), files, given_up + why
+
+
+def _went_on(orders: Sequence[ArmOrder], results: Collection[str]) -> tuple[str, ...]:
+    """Say which trainings went on with one that was cut off in an earlier call."""
+    return tuple(
+        f"{order.arm} of trial {order.trial}: went on with a full training that was cut off."
+        for order in orders
+        if order.samples_before and order.name in results
+    )
 
 
 def _not_made(

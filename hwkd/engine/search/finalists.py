@@ -14,7 +14,7 @@ from hwkd.engine.arms.verdict import expected_luck
 # (.19), .087 after 9 in a smaller network .0675 after 50 (.15); of a detector of 13 million
 # multiply-accumulates .699 after 2 became .383 after 53 (.19), of one of 4 million .557 after 6
 # became .447 after 78 (.09).
-_ERROR_BY_PASSES = 0.17
+ERROR_BY_PASSES = 0.17
 
 
 def finalists(
@@ -53,7 +53,7 @@ def _at_passes_of(best: TrialRecord, record: TrialRecord, goal: ObjectiveConfig)
     if record.objective is None:
         return math.inf
     missed = max(1.0, _passes(best) / _passes(record))
-    left: float = missed**-_ERROR_BY_PASSES
+    left: float = missed**-ERROR_BY_PASSES
     error = record.objective.task_error
     return judged_value(goal, record.objective) - error_weight(goal) * error * (1.0 - left)
 

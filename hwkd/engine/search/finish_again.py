@@ -10,16 +10,14 @@ from pathlib import Path
 
 from hwkd.core.metric import Metric, ScoresRecord
 from hwkd.core.trial import TrialRecord
+from hwkd.engine.arms.begun import Begun
 from hwkd.engine.arms.contest import Contest, samples_seen
 from hwkd.engine.arms.orders import ArmOrder, order_folder
-from hwkd.engine.arms.recipes import arm_named
+from hwkd.engine.arms.recipes import arm_named, known_arms
 from hwkd.engine.arms.verdict import Contender
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.context import SearchContext
 from hwkd.io.student_folder import StudentFiles
-
-# Of the training that made the weights, what going on with them takes at least to change them.
-_LEAST_RATIO, _LEAST_S = 0.1, 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +32,6 @@ class Further:
         orders = [*fresh[: self.place], self.order, *fresh[self.place :]]
         processes = min(most_processes, len(orders))
         return [order.model_copy(update={"processes": processes}) for order in orders]
-
-
-def least_going_on_s(training_s: float) -> float:
-    """Return the shortest training that may better weights which took `training_s` seconds."""
-    return max(_LEAST_S, _LEAST_RATIO * training_s)
 
 
 def going_on(
@@ -72,10 +65,9 @@ def going_on(
     spec = next((r.spec for r in ranked if r.number == trial), None)
     if known.scheme is not None or spec is None:
         return None
-    named = hashlib.sha256(winner.name.encode()).hexdigest()[:8]
     return fresh.model_copy(
         update={
-            "name": f"{ArmOrder.name_of(arm, 0, trial)}-on-{named}",
+            "name": f"{ArmOrder.name_of(arm, 0, trial)}-on-{_short(winner.name)}",
             "trial": trial,
             "spec": spec,
             "repetition": 0,
@@ -86,13 +78,58 @@ def going_on(
     )
 
 
+def going_on_begun(
+    fresh: ArmOrder,
+    begun: Begun,
+    ranked: Sequence[TrialRecord],
+    context: SearchContext,
+    store: RunFolder,
+) -> ArmOrder | None:
+    """Return the training that goes on with one which was cut off.
+
+    Args:
+        fresh: as `going_on` takes it.
+        begun: that was cut off.
+        ranked: completed trials, best first.
+
+    Returns:
+        None where it learned by a scheme, whose phases begin afresh, or is of no trial of the run.
+    """
+    cut = begun.order
+    arm = known_arms(context.methods, context.data.head.kind, context.scheme).get(cut.arm)
+    if arm is None or arm.scheme is not None or cut.trial not in {r.number for r in ranked}:
+        return None
+    return fresh.model_copy(
+        update={
+            "name": f"{ArmOrder.name_of(cut.arm, 0, cut.trial)}-on-{_short(cut.full_name)}",
+            "trial": cut.trial,
+            "spec": cut.spec,
+            "repetition": 0,
+            "arm": cut.arm,
+            "start_from": str(begun.store(store.path).resolve()),
+            "goes_on": cut.full_name,
+            "samples_before": samples_begun(begun, context),
+        }
+    )
+
+
+def samples_begun(begun: Begun, context: SearchContext) -> int:
+    """Return how many samples a training had seen when it was cut off, those before it too."""
+    return begun.order.samples_before + begun.passes * len(context.data.train)
+
+
 def samples_held(held: Contest, ranked: Sequence[TrialRecord], context: SearchContext) -> int:
     """Return how many samples the best weights of a run folder have seen; 0 if it is unknown."""
     winner = held.winner
     if winner.weights == "full":
-        return held.trainings[winner.name][1].samples_seen or 0
+        order, result = held.trainings[winner.name]
+        return order.samples_before + (result.samples_seen or 0)
     record = next(r for r in ranked if r.spec and r.spec.key == winner.network)
     return samples_seen(record, context)
+
+
+def _short(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:8]
 
 
 def what_came(
@@ -156,5 +193,11 @@ def _named(contest: Contest, name: str, scores: Mapping[str, ScoresRecord], metr
     if name not in contest.trainings:
         return f"the brief weights of {name} ({value})"
     order, _ = contest.trainings[name]
-    begun = "going on with what the folder held" if order.goes_on else "from the start"
-    return f"{order.arm} of trial {order.trial}, {begun} ({metric.name}, int8 validation, {value})"
+    scored = f"({metric.name}, int8 validation, {value})"
+    return f"{order.arm} of trial {order.trial}, {_begun(order)} {scored}"
+
+
+def _begun(order: ArmOrder) -> str:
+    if order.samples_before:
+        return "going on with a training that was cut off"
+    return "going on with what the folder held" if order.goes_on else "from the start"

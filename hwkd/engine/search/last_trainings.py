@@ -10,13 +10,21 @@ from dataclasses import dataclass
 from hwkd.core.errors import ConfigError
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.trial import TrialRecord
+from hwkd.engine.arms.begun import furthest_begun
 from hwkd.engine.arms.contest import Contest, samples_seen
 from hwkd.engine.arms.orders import ArmOrder
 from hwkd.engine.arms.recipes import Arm, arm_named, arms_of
 from hwkd.engine.arms.scheme_course import require_possible
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.search.ending import LAST_SCORINGS, Ending, is_hard, rounds_in, sample_s, scoring_s
-from hwkd.engine.search.finish_again import Further, going_on, samples_held
+from hwkd.engine.search.end_needs import scoring_s
+from hwkd.engine.search.ending import LAST_SCORINGS, Ending, is_hard, rounds_in, sample_s
+from hwkd.engine.search.finish_again import (
+    Further,
+    going_on,
+    going_on_begun,
+    samples_begun,
+    samples_held,
+)
 from hwkd.engine.setup.context import SearchContext
 
 # Trained in full: the best of brief trainings is partly lucky, so the next ones get their chance.
@@ -53,7 +61,7 @@ def last_trainings(
         held: what the run folder holds and may be gone on with.
         from_the_start: whether there is time for a training that goes on with nothing.
     """
-    further = None if held is None else _further(ranked, context, store, ending, held)
+    further = _further(ranked, context, store, ending, held)
 
     def wanted(networks: int) -> list[ArmOrder]:
         fresh = _orders(ranked, context, ending, networks=networks) if from_the_start else []
@@ -68,19 +76,32 @@ def _further(
     context: SearchContext,
     store: RunFolder,
     ending: Ending,
-    held: Contest,
+    held: Contest | None,
 ) -> Further | None:
     """Return the training that goes on with the best that the folder holds, where there is one.
 
-    It comes first where less time is left than that took, for none from the start is as long then.
-    Where seeds are compared, repetitions of it would not be trainings of their own.
+    That is a full training that was cut off, if it came further than what is held. Going on
+    comes first where less time is left than that took, for none from the start is as long then.
+    Where seeds are compared, repetitions of it would not be trainings of their own; without a
+    limit of time, trainings that were cut off go on by themselves.
     """
-    if ending.seeds > 1:
+    if ending.seeds > 1 or (held is None and ending.end_s is None):
+        return None
+    known = 0 if held is None else samples_held(held, ranked, context)
+    begun = None if ending.end_s is None else furthest_begun(store.path)
+    begun_samples = 0 if begun is None else samples_begun(begun, context)
+    if held is None and begun is None:
         return None
     fresh = _orders(ranked, context, ending, networks=1)[0]
-    order = going_on(fresh, held, ranked, context, store)
-    samples = ending.left_s() / sample_s(ranked[0], context)
-    leads = samples < samples_held(held, ranked, context)
+    order = None
+    if begun is not None and begun_samples > known:
+        order, known = going_on_begun(fresh, begun, ranked, context, store), begun_samples
+    if order is None and held is not None:
+        order, known = (
+            going_on(fresh, held, ranked, context, store),
+            samples_held(held, ranked, context),
+        )
+    leads = ending.left_s() / sample_s(ranked[0], context) < known
     return None if order is None else Further(order=order, place=0 if leads else 1)
 
 

@@ -9,17 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from hwkd.core.best import ranked_trials
 from hwkd.core.run_record import RunRecord
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.run.listener import SearchListener
 from hwkd.engine.run.lost_records import require_nothing_lost
 from hwkd.engine.run.prepared import check_data_unchanged
 from hwkd.engine.run.run_folder import RunFolder
+from hwkd.engine.search.end_needs import least_end_s
 from hwkd.engine.search.logged import Logged
 from hwkd.engine.search.result import SearchResult
 from hwkd.engine.search.stages import SearchStages
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.prepare import prepare_data
+from hwkd.engine.setup.reading_time import ReadInTime
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.engine.setup.trust import trusted
 from hwkd.io.run_files import RUN_FILE, read_run_record
@@ -88,8 +91,9 @@ def finish_run(
     """
     with Nursery() as nursery, store.lease.held():
         search, run = _reopened(
-            store, limit, nursery, listener, write_report, seeds=seeds, trusts=trusts
-        )
+            store, limit, nursery, listener, write_report,
+            seeds=seeds, trusts=trusts, ends_again=True,
+        )  # fmt: skip
         return search.finish_again(run)
 
 
@@ -104,6 +108,7 @@ def _reopened(
     workers: int | None = None,
     seeds: int | None = None,
     trusts: bool = False,
+    ends_again: bool = False,
 ) -> tuple[SearchStages, RunRecord]:
     limit.code_is_imported()
     store.check_journal()
@@ -119,11 +124,14 @@ def _reopened(
         training = config.training.model_copy(update={"controls": seeds})
         config = config.model_copy(update={"training": training})
     run = read_run_record(store.path / RUN_FILE)
+    if ends_again:
+        require_time_to_end(store, run, config, limit)
     if config.verify_best:
         from hwkd.engine.search.verify_best import require_what_verifying_needs  # ONNX, compilers
 
         require_what_verifying_needs(config)
-    prepared = prepare_data(config, progress=listener, settings=run.settings)
+    reading = ReadInTime(limit, verifies=config.verify_best, progress=listener)
+    prepared = prepare_data(config, progress=reading, settings=run.settings)
     listener.on_data(prepared.data)
     check_data_unchanged(store, prepared.transfer, option="--resume")
     limit.data_is_read(imports_again=not nursery.forks)
@@ -132,3 +140,13 @@ def _reopened(
     run = run.model_copy(update={"workers": config.workers})
     told = Logged(listener, store.path)
     return SearchStages(store, prepared, limit, nursery, told, write_report), run
+
+
+def require_time_to_end(
+    store: RunFolder, run: RunRecord, config: SearchConfig, limit: TimeLimit
+) -> None:
+    """Refuse a limit that is too short by what candidates took: known before the data is read."""
+    ranked = ranked_trials(run.objective, store.trials.records())
+    if ranked:
+        needed_s = least_end_s(ranked, has_scheme=config.scheme is not None)
+        limit.require_training(needed_s, verifies=config.verify_best)

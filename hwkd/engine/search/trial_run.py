@@ -39,8 +39,9 @@ from hwkd.train.loop import TrainingDivergedError
 
 _PROFILE_RUNS = 50
 _PROFILE_SECONDS = 0.5
-# Of a candidate's time under a limit, what export, quantisation, scoring and profile may take.
-_SCORING_SHARE = 0.15
+# Of a candidate's time under a limit, what export, quantisation, scoring and profile may take; at
+# most so much where they are known to take longer.
+_SCORING_SHARE, _MOST_SCORING_SHARE = 0.15, 0.5
 _LEAST_TRAINING_S = 0.5
 
 
@@ -58,6 +59,7 @@ class TrialRunner:
         share_s: time for one candidate; its training ends within it, however far it came. None is
             no bound.
         end_s: when the search ends, by `time.monotonic`; None is when all candidates were tried.
+        scoring_s: what export, quantisation, scoring and profile take at least.
     """
 
     context: SearchContext
@@ -66,6 +68,7 @@ class TrialRunner:
     check: Callable[[], None]
     share_s: float | None = None
     end_s: float | None = None
+    scoring_s: float = 0.0
 
     def run(
         self,
@@ -145,7 +148,11 @@ class TrialRunner:
             bounds.append(self.end_s - time.monotonic())
         if not bounds:
             return None
-        return max(_LEAST_TRAINING_S, (1.0 - _SCORING_SHARE) * min(bounds))
+        bound_s = min(bounds)
+        scoring_s = max(
+            _SCORING_SHARE * bound_s, min(self.scoring_s, _MOST_SCORING_SHARE * bound_s)
+        )
+        return max(_LEAST_TRAINING_S, bound_s - scoring_s)
 
     def _too_slow(self, candidate: Candidate, profile: Profile) -> tuple[ViolationRecord, ...]:
         """Compare a measured latency with the limit."""

@@ -33,6 +33,7 @@ def run_trial_stage(
     search_s: float | None,
     share_s: float | None = None,
     latest_s: float | None = None,
+    scoring_s: float = 0.0,
 ) -> tuple[tuple[TrialRecord, ...], bool]:
     """Run candidates until enough were tried or time is up.
 
@@ -42,6 +43,7 @@ def run_trial_stage(
         share_s: of one candidate; None likewise.
         latest_s: seconds until it ends even if no candidate was completed: a search without a
             student is worth nothing, and may have the time of what would follow.
+        scoring_s: what judging the first candidate of a worker takes at least.
 
     Returns:
         Every record of the run, and whether time cut short the number of candidates asked for.
@@ -55,6 +57,7 @@ def run_trial_stage(
         descriptors=descriptors,
         share_s=share_s,
         end_s=end_s,
+        scoring_s=scoring_s,
     )
     wanted = config.most_trials
     shared = store.shared

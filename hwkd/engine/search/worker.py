@@ -1,4 +1,4 @@
-"""One worker process; its arguments are RUN NAME [SHARE_S END_S].
+"""One worker process; its arguments are RUN NAME [SHARE_S END_S SCORING_S].
 
 SIGTERM interrupts the trial at hand, which stays open and is queued again on resume. A worker whose
 parent is gone interrupts itself.
@@ -62,6 +62,7 @@ def main(
     parent_pid: int,
     share_s: float | None = None,
     end_s: float | None = None,
+    scoring_s: float = 0.0,
 ) -> int:
     """Run trials of the search in `folder` until it is over; returns the exit code.
 
@@ -69,6 +70,7 @@ def main(
         name: of this worker, for records.
         share_s: time for one candidate; None is no bound.
         end_s: when the search ends, by the system's monotonic clock; None is no bound.
+        scoring_s: what judging the first candidate takes at least.
     """
     signals = _Signals(parent_pid)
     store = RunFolder(folder, process=name)
@@ -89,6 +91,7 @@ def main(
             check=signals.check,
             share_s=share_s,
             end_s=end_s,
+            scoring_s=scoring_s,
         )
         run_to_the_end(store, runner, keep_asking=signals.keep_asking, on_start=on_start)
     except InterruptedTrial:

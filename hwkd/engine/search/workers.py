@@ -30,6 +30,7 @@ class WorkerPool:
         descriptors: of the lease; every worker keeps them open, so that it lasts while one lives.
         share_s: time for one candidate under a time limit; None is no bound.
         end_s: when the search ends, by `time.monotonic`; None is no bound.
+        scoring_s: what judging the first candidate of a worker takes at least.
     """
 
     store: RunFolder
@@ -38,6 +39,7 @@ class WorkerPool:
     descriptors: tuple[int, ...]
     share_s: float | None = None
     end_s: float | None = None
+    scoring_s: float = 0.0
     _processes: dict[str, Child] = field(default_factory=dict)
     _deaths: int = 0
     _started: int = 0
@@ -86,11 +88,11 @@ class WorkerPool:
     def _start_one(self) -> None:
         name = f"worker{self._started}"
         self._started += 1
-        times = [] if self.share_s is None else [str(self.share_s), str(self.end_s)]
+        given = () if self.share_s is None else (self.share_s, self.end_s, self.scoring_s)
         # One thread per library and process: the workers share the cores among themselves.
         self._processes[name] = self.nursery.start(
             "hwkd.engine.search.worker",
-            [str(self.store.path), name, *times],
+            [str(self.store.path), name, *map(str, given)],
             log=self._log_path(name),
             threads=threads_per_worker(self.count),
             descriptors=self.descriptors,

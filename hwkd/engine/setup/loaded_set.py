@@ -112,7 +112,7 @@ def teacher_source(
             f"{', '.join(sorted(needs - _CACHED)) or 'its gradients'}; give a torch teacher "
             f"(package.module:factory), let hwkd train one, or use {others}"
         )
-    if matched is None:
+    if matched is None and not all(entry.method.looks_up_answers for entry in needing):
         return live
     answers = _cached_source(teacher, transfer, _CACHED, device=device, progress=progress)
     return AnsweredSource(live, answers)

@@ -1,13 +1,15 @@
-"""Whether more fits with the C that hwkd exports, where limits reject much otherwise."""
+"""Whether the C that hwkd exports suits better: where limits reject much, or nothing else ships."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from hwkd.core.chooser import RandomChooser
+from hwkd.core.kinds import LAYER_KINDS
 from hwkd.deploy.to_c.costs import RUNTIME
 from hwkd.engine.setup.feasibility import SpaceFeasibility, survey
-from hwkd.engine.setup.screening import Screen
+from hwkd.engine.setup.screening import Screen, sample_candidate
 
 # Asked where fewer than half of the sampled students fit, and told where a tenth more would.
 _TIGHT_SHARE, _MORE_SHARE = 0.5, 0.1
@@ -58,3 +60,34 @@ def own_runtime(
     if fit_with_own < fit + _MORE_SHARE * sampled:
         return None
     return OwnRuntime(asked=asked, sampled=sampled, fit=fit, fit_with_own=fit_with_own)
+
+
+def own_runtime_alone(
+    screen: Screen, *, input_shape: tuple[int, ...], num_outputs: int
+) -> str | None:
+    """Say that students of a space become no TFLite file, before any is trained.
+
+    A table that numbers are looked up in, as of pieces of words, is in hwkd's own C alone.
+
+    Args:
+        screen: of the search, with its spaces.
+
+    Returns:
+        None where the search is for that C, or for a machine that runs ONNX files.
+    """
+    device = screen.device
+    asked = screen.question.runtime or device.default_runtime
+    if asked == RUNTIME or RUNTIME not in device.runtimes:
+        return None
+    for name in screen.spaces:
+        student = sample_candidate(
+            screen, name, RandomChooser(0), input_shape=input_shape, num_outputs=num_outputs
+        )
+        if any(LAYER_KINDS.get(layer.kind).is_lookup for layer in student.layers.layers):
+            return (
+                f"--runtime {asked}: students of --space {name} look their input up in a table (an "
+                "embedding), which TensorFlow Lite does not have, so none becomes a .tflite file; "
+                f"for the C that hwkd exports give --runtime {RUNTIME}, for TensorFlow Lite other "
+                "--features (words)"
+            )
+    return None

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from hwkd.core.errors import TeacherError
 from hwkd.core.progress import Progress, silent
@@ -115,11 +116,15 @@ def _fitted_answers(
 
     words: Any = TfidfVectorizer(token_pattern=_WORD, sublinear_tf=True)
     model: Any = LogisticRegression(C=_PENALTY, max_iter=_MOST_STEPS)
-    try:
-        model.fit(words.fit_transform(texts), labels)
-    except ValueError as error:
-        raise TeacherError(f"no teacher of words can be fitted to these texts: {error}") from None
     chances = np.zeros((len(asked), classes))
-    chances[:, model.classes_] = model.predict_proba(words.transform(asked))
+    # Threads of so small a fit gain nothing, and on a busy machine they wait for each other: each
+    # step of it then takes as long as the others are away.
+    with threadpool_limits(1):
+        try:
+            model.fit(words.fit_transform(texts), labels)
+        except ValueError as error:
+            why = f"no teacher of words can be fitted to these texts: {error}"
+            raise TeacherError(why) from None
+        chances[:, model.classes_] = model.predict_proba(words.transform(asked))
     logits: NDArray[np.float32] = np.log(np.maximum(chances, _LEAST_CHANCE)).astype(np.float32)
     return logits

@@ -37,13 +37,23 @@ _MARGIN_S = 1.0
 _FEWEST_PER_WORKER = 6
 # A full training is worth its while from two brief ones on, and if it is as long as both. Of parts
 # to detect, on a busy machine, the first design alone had mAP@50 .629 after 87 s, the best of four
-# of 87 s; and .772 where it went on for 320 s.
-_FEWEST_TO_REFINE = 2
+# of 87 s; and .772 where it went on for 320 s. Where time is shorter, candidates are given up
+# before it: two learn two thirds of what they should, then one is all that is tried, and trained as
+# long again.
+_FEWEST_TO_REFINE, _BARELY_LEARNED, _FEWEST_TO_COMPARE = 2, 2 / 3, 4
+# Processor time of exporting, rounding and scoring a student for the first time in a process. A
+# full training does so before it begins, to know how long it takes, and after it in several forms.
+_FIRST_SCORING_S, _SCORINGS_OF_FULL = 1.0, 4.0
 # A search needs two students of a second each, or it has nothing to compare.
 _LEAST_TRAINING_S = 2.0
 # Reading a small data set and finding what fits takes so much of what importing the code took.
 _SMALL_DATA_RATIO = 0.6
 _MOST_SLOWDOWN = 12.0
+# Processor time of importing the code, in this process and in the one that forks others; and of
+# what starting looks like to need, what a limit has to hold: a pace may rise.
+_IMPORTING_S, _SURE_START_SHARE, _LEAST_START_S = 4.5, 0.8, 0.1
+# Of a machine that is busier than this when a command begins, a moment later says more.
+_MOST_WAITING = 20.0
 # Wall time over processor time from which somebody else is computing on this machine, too.
 _BUSY = 1.3
 # What is shorter, as the start of a call from Python that has imported everything, tells no pace.
@@ -149,18 +159,43 @@ class TimeLimit:
             self.slowdown = min(_MOST_SLOWDOWN, max(1.0, wall_s / cpu_s))
         self.report_s = _REPORT_S * self.slowdown
 
-    def candidate_share_s(self, search_s: float) -> float:
+    def candidate_share_s(self, search_s: float, *, is_last: bool = False) -> float:
         """Return how long one candidate of a search may take.
 
         A part of a worker's time that is the smaller the more candidates there is time for, each
         long enough to learn something at the pace of now.
-        """
-        return search_s / min(_FEWEST_PER_WORKER, max(1, self._most_candidates(search_s)))
 
-    def _most_candidates(self, search_s: float) -> int:
+        Args:
+            is_last: the full training was given up, so that candidates ship as they are: fewer than
+                four give way to one that learns for as long.
+        """
+        learned = self._learned(search_s - self.search_start_s)
+        if is_last and learned < _FEWEST_TO_COMPARE:
+            learned = 1.0
+        count = int(min(_FEWEST_PER_WORKER, max(1.0, learned)))
+        if _BARELY_LEARNED * _FEWEST_TO_REFINE <= learned < _FEWEST_TO_REFINE:
+            count = _FEWEST_TO_REFINE
+        return max(search_s - self.child_s, _LEAST_SHARE * search_s) / count
+
+    @property
+    def first_scoring_s(self) -> float:
+        """What judging a student takes the first time in a process, at the pace of now."""
+        return _FIRST_SCORING_S * self.slowdown
+
+    @property
+    def search_start_s(self) -> float:
+        """What the search takes beside training: a process that starts, and judges for once."""
+        return self.child_s + self.first_scoring_s
+
+    @property
+    def full_start_s(self) -> float:
+        """What the full training takes beside training, and the report that is written before."""
+        return self.child_s + _SCORINGS_OF_FULL * self.first_scoring_s + self.report_s
+
+    def _learned(self, seconds: float) -> float:
         """Return how many candidates one worker can teach something, one after the other."""
         one_s = self.learning_s * self.slowdown
-        return int(search_s / one_s) if one_s > 0 else _FEWEST_PER_WORKER
+        return max(0.0, seconds) / one_s if one_s > 0 else math.inf
 
     def closing_s(self, *, verifies: bool) -> float:
         """Return what follows the last training: verification, report, tidying up."""
@@ -185,6 +220,49 @@ class TimeLimit:
             )
             return
         self.require_left(self.child_s + ending_s, what="training, testing and the report")
+
+    def require_start(self, waiting_ratio: float | None, *, verifies: bool = False) -> None:
+        """Refuse a limit of which starting alone leaves nothing, before the code is imported.
+
+        Args:
+            waiting_ratio: how much longer than an idle machine this one takes, by what waits for
+                a core; None where that is not known.
+            verifies: as `closing_s` takes it.
+
+        Raises:
+            ConfigError: says the least that works, as it looks.
+        """
+        if waiting_ratio is None or waiting_ratio < _BUSY or not self.is_limited:
+            return
+        if self.spent_s() < _LEAST_START_S:  # a call from Python, which has imported what it needs
+            return
+        waiting_ratio = min(_MOST_WAITING, waiting_ratio)
+        importing_s = waiting_ratio * _IMPORTING_S
+        reading_s = _SMALL_DATA_RATIO * (self.spent_s() + importing_s)
+        following = _LEAST_TRAINING_S + _REPORT_S + _MARGIN_S + verifies * _VERIFICATION_S
+        needed_s = importing_s + 2.0 * reading_s + waiting_ratio * following
+        if self.left_s() < _SURE_START_SHARE * needed_s:
+            self.require_left(needed_s, what="the rest of it, training, testing and the report")
+
+    def require_reading(
+        self, least_s: float, likely_s: float, *, what: str, verifies: bool
+    ) -> None:
+        """Refuse a limit that reading the data leaves nothing of, while it is read.
+
+        Args:
+            least_s: what is left of reading at least.
+            likely_s: likewise, as it looks.
+            what: is being done, for people.
+
+        Raises:
+            ConfigError: says the least that works, as it looks.
+        """
+        ending_s = self.closing_s(verifies=verifies) + _LEAST_TRAINING_S * self.slowdown
+        if self.left_s() < least_s + ending_s:
+            self.require_left(
+                max(likely_s, least_s) + ending_s,
+                what=f"the rest of {what!r}, training, testing and the report",
+            )
 
     def require_training(self, training_s: float, *, verifies: bool) -> None:
         """Refuse a limit in which a training of a known length does not end.
@@ -231,7 +309,8 @@ class TimeLimit:
         Empty without a limit. The report's share holds what no other stage counts.
 
         On a machine so slow that candidates barely learn in their share, what helps least is left
-        out: first the teacher, then candidates, then full trainings.
+        out: first the teacher, then candidates, then full trainings. What each stage takes before
+        anything is trained, a process that starts and reads the data, counts.
 
         Args:
             trains_teacher: a teacher is still to be made ready, its outputs included.
@@ -248,21 +327,29 @@ class TimeLimit:
         stages: dict[Stage, float] = {}
         search_share = self._search_share(training_s) if final else 1.0
         after_teacher_s = (1.0 - _TEACHER_SHARE) * training_s
-        carries_both = self._most_candidates(search_share * after_teacher_s) >= _FEWEST_PER_WORKER
+        carries_both = self._learned(search_share * after_teacher_s) >= _FEWEST_PER_WORKER
         if trains_teacher and (has_teacher or carries_both):
             stages["teacher"] = training_s - after_teacher_s
             training_s = after_teacher_s
-        if searches and self._most_candidates(search_share * training_s) < _FEWEST_TO_REFINE:
-            final = final and self._most_candidates(training_s / 2) >= _FEWEST_TO_REFINE
-            search_share = 0.5 if final else 1.0
+        search_s = training_s * search_share
+        if searches and self._is_short(search_s, training_s - search_s if final else None):
+            net_s = training_s - self.search_start_s - self.full_start_s
+            final = final and self._learned(net_s / 2) >= _BARELY_LEARNED
+            search_s = self.search_start_s + net_s / 2 if final else training_s
         if searches:
-            stages["search"] = training_s * search_share
+            stages["search"] = search_s
         if final:
             stages["final training"] = training_s - stages.get("search", 0.0)
         if verifies:
             stages["verification"] = _VERIFICATION_S * self.slowdown * closing_ratio
         stages["report"] = left_s - math.fsum(stages.values())
         return stages
+
+    def _is_short(self, search_s: float, full_s: float | None) -> bool:
+        """Tell whether two candidates barely learn in a search, or what follows it is no longer."""
+        parts = [search_s - self.search_start_s]
+        parts += [] if full_s is None else [full_s - self.full_start_s]
+        return any(self._learned(part) < _FEWEST_TO_REFINE for part in parts)
 
     def _search_share(self, training_s: float) -> float:
         """Return the part of the search where a full training follows."""

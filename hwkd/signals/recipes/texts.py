@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hwkd.core.catalog import FEATURES
 from hwkd.core.errors import ConfigError
 from hwkd.core.numbered import digits_for
+from hwkd.core.progress import Progress, silent
 from hwkd.signals.features import NothingAfter
 from hwkd.signals.learned_pieces import learned_pieces, words_in
 from hwkd.signals.piece_vocabulary import pieces_in
@@ -25,6 +26,8 @@ from hwkd.signals.steps.word_weights import MOST_BYTES, MOST_WEIGHT, WordWeights
 from hwkd.signals.texts import small_bytes, words_of
 
 _MOST_WORDS = 2**14
+# Between two words of how far counting is.
+_TEXTS_BETWEEN = 200
 
 
 @FEATURES.register("words")
@@ -58,8 +61,11 @@ class WordFeatures(NothingAfter):
             )
         return (WordWeights(keys=(), buckets=columns, weights=(MOST_WEIGHT,) * columns),)
 
-    def fitted(self, inputs: NDArray[Any], labels: NDArray[Any]) -> tuple[Step, ...]:
+    def fitted(
+        self, inputs: NDArray[Any], labels: NDArray[Any], progress: Progress = silent
+    ) -> tuple[Step, ...]:
         """Return the step that knows the words of train; see `FittedFeatures`."""
+        del progress
         self.steps(inputs.shape[1:], None)
         words = words_of(inputs)
         pairs = np.unique(np.stack([words.rows, words.hashes.astype(np.int64)]), axis=1)
@@ -173,14 +179,23 @@ class PieceNumbers:
         _require_count("pieces", self.count)
         return (self._step([], []),)
 
-    def fitted(self, inputs: NDArray[Any], labels: NDArray[Any]) -> tuple[Step, ...]:
+    def fitted(
+        self, inputs: NDArray[Any], labels: NDArray[Any], progress: Progress = silent
+    ) -> tuple[Step, ...]:
         """Return the step that knows the pieces of train; see `FittedFeatures`."""
         del labels
         self.steps(inputs.shape[1:], None)
-        words = words_in(text.tobytes() for text in small_bytes(inputs))
+
+        def texts() -> Iterator[bytes]:
+            for number, text in enumerate(small_bytes(inputs)):
+                if number % _TEXTS_BETWEEN == 0:
+                    progress("count words", number, len(inputs))
+                yield text.tobytes()
+
+        words = words_in(texts())
         if self.tokenizer:
             return (self._step(*pieces_in(words, Path(self.tokenizer), self.known)),)
-        return (self._step(*learned_pieces(words, self.known)),)
+        return (self._step(*learned_pieces(words, self.known, progress)),)
 
     def after(self, shape: Shape) -> tuple[Step, ...]:
         """Return what makes rows of digits a picture; see `Features.after`."""

@@ -28,6 +28,12 @@ class ByteIds:
     kind: ClassVar[str] = "byte-ids"
     formula: ClassVar[str] = "byte, less 256 from 128 on"
     are_numbers: ClassVar[bool] = True
+    reads_texts: ClassVar[bool] = True
+    python: ClassVar[str] = """\
+count = int(step["count"])
+values = np.array([[[*text[:count].ljust(count, b"\\0")]] for text in values])
+values = values.astype(np.uint8).view(np.int8).astype(int)
+"""
 
     count: Annotated[int, Field(ge=1, le=MOST_BYTES)]
 

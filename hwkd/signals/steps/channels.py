@@ -43,6 +43,9 @@ class Picture:
 
     kind: ClassVar[str] = "picture"
     formula: ClassVar[str] = "as a picture"
+    python: ClassVar[str] = """\
+values = values.reshape(len(values), int(step["planes"]), -1, values.shape[-1])
+"""
 
     planes: Count
 

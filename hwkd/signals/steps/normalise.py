@@ -28,6 +28,10 @@ class Normalise:
 
     kind: ClassVar[str] = "normalise"
     formula: ClassVar[str] = "(raw - mean) / std, per channel"
+    python: ClassVar[str] = """\
+mean, std = (np.reshape(step[k], (1, -1, *[1] * (values.ndim - 2))) for k in ("mean", "std"))
+values = (values - mean) / std
+"""
 
     mean: tuple[Finite, ...]
     std: tuple[Annotated[Finite, Field(gt=0.0)], ...]

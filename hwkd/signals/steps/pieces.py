@@ -51,6 +51,38 @@ class Pieces:
     kind: ClassVar[str] = "pieces"
     formula: ClassVar[str] = "number of the longest piece, in digits"
     are_numbers: ClassVar[bool] = True
+    reads_texts: ClassVar[bool] = True
+    python: ClassVar[str] = f"""\
+begin, inner = ([piece.encode("latin-1") for piece in step[k]] for k in ("begin", "inner"))
+begins = {{piece: {FIRST} + at for at, piece in enumerate(begin)}}
+inners = {{piece: {FIRST} + len(begin) + at for at, piece in enumerate(inner)}}
+count, digits = int(step["count"]), int(step["digits"])
+
+
+def pieces(word):  # the longest that it begins with, then the longest of its rest
+    found, at = [], 0
+    while at < len(word):
+        known = inners if at else begins
+        ends = range(len(word), at, -1)
+        end = next((end for end in ends if word[at:end] in known), None)
+        if end is None or sum(byte & 0xC0 != 0x80 for byte in word) > {MOST_LETTERS}:
+            return [{UNKNOWN}]
+        found.append(known[word[at:end]])
+        at = end
+    return found
+
+
+def numbers(text):
+    words = re.findall(rb"[0-9a-z\\x80-\\xff]+|[!-/:-@\\[-`{{-~]", text)
+    found = [number for word in words for number in pieces(word)]
+    return (found + [{ABSENT}] * count)[:count]
+
+
+base = {dict(BASES)!r}[digits]
+powers = base ** np.arange(digits - 1, -1, -1)[:, None]
+values = np.array([numbers(text) for text in values])[:, None] // powers % base
+values = np.where(values < 128, values, values - 256)
+"""
 
     begin: tuple[PieceBytes, ...]
     inner: tuple[PieceBytes, ...]

@@ -34,6 +34,12 @@ class Standardise:
 
     kind: ClassVar[str] = "standardise"
     formula: ClassVar[str] = "((feature * factor + offset) >> shift) / 256, per channel"
+    python: ClassVar[str] = f"""\
+factors, offsets, shifts = (
+    np.array(step[k], int)[:, None] for k in ("factors", "offsets", "shifts")
+)
+values = np.clip((values * factors + offsets) >> shifts, -32768, 32767) / {2**UNIT_BITS}
+"""
 
     factors: tuple[Annotated[int, Field(ge=0, lt=2**_FACTOR_BITS)], ...]
     offsets: tuple[Int32, ...]

@@ -40,6 +40,36 @@ class WordWeights:
     kind: ClassVar[str] = "word-weights"
     formula: ClassVar[str] = "8192 log2(1 + count) * weight / length of all"
     are_numbers: ClassVar[bool] = False
+    reads_texts: ClassVar[bool] = True
+    python: ClassVar[str] = f"""\
+keys, weights = ([int(each) for each in step[k]] for k in ("keys", "weights"))
+column_of, buckets = {{key: at for at, key in enumerate(keys)}}, int(step["buckets"])
+table = [round(32768 * math.log2(1 + i / 64)) for i in range(65)]
+
+
+def log2(count):  # in steps of 1/512, from the table that firmware has
+    top = count.bit_length() - 1
+    piece, rest = divmod((count << 15 >> top) - 32768, 512)
+    found = table[piece] + ((table[piece + 1] - table[piece]) * rest >> 9)
+    return (top << 9) + (found + 32 >> 6)
+
+
+def words(text):
+    counts = [0] * len(weights)
+    for word in re.findall(rb"[0-9a-z\\x80-\\xff]+", text):
+        key = 2166136261  # FNV-1a
+        for byte in word:
+            key = (key ^ byte) * 16777619 & 0xFFFFFFFF
+        column = column_of.get(key, len(keys) + key % buckets if buckets else None)
+        if column is not None:
+            counts[column] = min(counts[column] + 1, {_MOST_COUNTED})
+    found = [log2(1 + count) * weight for count, weight in zip(counts, weights)]
+    length = max(1, math.isqrt(sum(each * each for each in found)))
+    return [(each << {_LENGTH_BITS}) // length for each in found]
+
+
+values = np.array([[words(text)] for text in values])
+"""
 
     keys: tuple[UInt32, ...]
     buckets: Annotated[int, Field(ge=0, le=2**16)]
