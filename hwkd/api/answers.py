@@ -51,7 +51,9 @@ def answers(
     teacher_weights: TeacherWeights = (),
     teacher_inputs: TeacherInputs = (),
     teacher_classes: TeacherClassesOption = (),
-    teacher_sees: TeacherSeesOption = None,
+    teacher_sees: Annotated[
+        TeacherSeesOption, Here("Default: as the run has it, else students.")
+    ] = None,
     trust: Trust = False,
     progress: "Progress | None" = None,
 ) -> "WrittenAnswers":

@@ -43,7 +43,8 @@ TaskOption: TypeAlias = Annotated[
 DataOption: TypeAlias = Annotated[
     str | Path | Arrays | None,
     Option(
-        "Folder of class folders (PNG, JPEG), folder of IDX files, NPZ, or CSV.",
+        "Folder of class folders (PNG, JPEG), folder of IDX files, NPZ, or CSV; what other tasks "
+        "read, `hwkd tasks list` says.",
         panel=WHAT,
         opens="a folder of class folders or of IDX files, an .npz, or a .csv",
     ),
@@ -151,9 +152,8 @@ TeachersOption: TypeAlias = Annotated[
     Option(
         "model.onnx, a run or a student's folder, answers.safetensors of `hwkd answers`, "
         "labels.npz with y_soft_train of annotators or a table whose --label names theirs, "
-        "config.json of a text classifier of transformers, or "
-        "package.module:factory; repeat to "
-        "average the answers of several.",
+        "config.json of a text classifier of transformers, a .toml file that says how to read "
+        "somebody's detector, or package.module:factory; repeat to average the answers of several.",
         flag="teacher",
         panel=WHAT,
         opens="an ONNX file, a file of answers, the adapter of a detector (.toml) or "
@@ -290,8 +290,7 @@ TeacherSeesOption: TypeAlias = Annotated[
     TeacherSees | None,
     Option(
         "samples: a signal before any features. paired: arrays teacher_x_train and so on that lie "
-        "beside x_train in an NPZ file: another sensor, more channels, a finer picture. Default: "
-        "as the run has it, else students.",
+        "beside x_train in an NPZ file: another sensor, more channels, a finer picture.",
         panel=WHAT,
     ),
 ]

@@ -77,7 +77,9 @@ def distill(
     teacher_weights: TeacherWeights = (),
     teacher_inputs: TeacherInputs = (),
     teacher_classes: TeacherClassesOption = (),
-    teacher_sees: TeacherSeesOption = None,
+    teacher_sees: Annotated[
+        TeacherSeesOption, Here("Default: as the run has it, else students.")
+    ] = None,
     unlabelled: Unlabelled = None,
     made: Annotated[
         str | Path | None,
@@ -194,10 +196,14 @@ def distill(
 
     data = path_of_data(data)
     command = command_line("hwkd distill", distill, locals())
+    from hwkd.core.units import parse_duration_s
     from hwkd.engine.arms.children import import_ahead
     from hwkd.engine.setup.time_plan import TimeLimit
+    from hwkd.io.machine import waiting_ratio
 
     limit = TimeLimit(None, command_began_s())  # the imports below take a part of it, too
+    limit.limit_s = None if timeout is None else parse_duration_s(timeout, option="--timeout")
+    limit.require_start(waiting_ratio())
     if timeout is not None:
         import_ahead()
     from hwkd.api.listening import heard
@@ -205,7 +211,6 @@ def distill(
     from hwkd.api.search_config import share
     from hwkd.api.teachers import class_lists, named_teachers
     from hwkd.api.track import require_trackers, tracked
-    from hwkd.core.units import parse_duration_s
     from hwkd.engine.distill.rivals import parse_arms
     from hwkd.engine.distill.run import DistillRequest, run_distillation
     from hwkd.engine.distill.rungs import require_sizes

@@ -95,7 +95,7 @@ def evaluate(
     ] = None,
     progress: "Progress | None" = None,
 ) -> EvaluateOutcome:
-    """Score a network on further data by the metrics of its task.
+    """Score a network on further data by the metrics of its task, and each class.
 
     A run, a student and a file that hwkd exported bring their preprocessing, labels and threshold;
     the data is read as for the run. Any other file is given the values as they are, with the axes

@@ -43,19 +43,21 @@ def finish(
     Raises:
         HwkdError: in one line, if there is nothing to finish.
     """
+    from hwkd.core.units import parse_duration_s
     from hwkd.engine.arms.children import import_ahead
     from hwkd.engine.setup.time_plan import TimeLimit
+    from hwkd.io.machine import waiting_ratio
 
     limit = TimeLimit(None, command_began_s())  # the imports below take a part of it, too
+    limit.limit_s = None if timeout is None else parse_duration_s(timeout, option="--timeout")
+    limit.require_start(waiting_ratio())
     import_ahead()
     from hwkd.api.listening import heard
     from hwkd.api.outcome import outcome_of
-    from hwkd.core.units import parse_duration_s
     from hwkd.engine.run.join import opened_run
     from hwkd.engine.search.resume import finish_run
     from hwkd.report.write import write_report_files
 
-    limit.limit_s = None if timeout is None else parse_duration_s(timeout, option="--timeout")
     result = finish_run(
         opened_run(Path(run), storage, study),
         limit=limit,

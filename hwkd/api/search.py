@@ -207,10 +207,14 @@ def search(
             "--teacher gives one and none is trained": ("teacher_time",) if teachers else (),
         },
     )
+    from hwkd.core.units import parse_duration_s
     from hwkd.engine.arms.children import import_ahead
     from hwkd.engine.setup.time_plan import TimeLimit
+    from hwkd.io.machine import waiting_ratio
 
     limit = TimeLimit(None, command_began_s())  # the imports below take a part of it, too
+    limit.limit_s = None if timeout is None else parse_duration_s(timeout, option="--timeout")
+    limit.require_start(waiting_ratio(), verifies=verify)
     import_ahead()
     from hwkd.api.listening import heard
     from hwkd.api.outcome import outcome_of

@@ -9,7 +9,11 @@ from hwkd.core.choices import Layout, ObjectiveMode
 from hwkd.core.units import Duration
 
 InputSizeOption: TypeAlias = Annotated[
-    str | None, Option("Resize images to HEIGHTxWIDTH, as 32x32.", panel=WHAT)
+    str | None,
+    Option(
+        "Resize images to HEIGHTxWIDTH, as 32x32; of texts, read so many bytes, as 1x512.",
+        panel=WHAT,
+    ),
 ]
 SearchInputOption: TypeAlias = Annotated[
     bool,
@@ -41,7 +45,7 @@ SpacesOption: TypeAlias = Annotated[
     Sequence[str],
     Option(
         "Search space (see `hwkd spaces list`) or your own .py file; may be repeated. Without "
-        "it: all registered spaces.",
+        "it: those of the task, else all that are registered.",
         flag="space",
         panel=WHAT,
         opens="a Python file or a registered name",

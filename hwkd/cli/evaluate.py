@@ -86,6 +86,9 @@ COMMANDS = (
         name="evaluate",
         function=hwkd.evaluate,
         show=_show,
-        examples=("hwkd evaluate runs/digits --data new.npz",),
+        examples=(
+            "hwkd evaluate runs/digits --data new.npz",
+            "hwkd evaluate student_int8.onnx --data scenes",
+        ),
     ),
 )

@@ -155,6 +155,15 @@ class WeighsClasses(Protocol):
         ...
 
 
+@runtime_checkable
+class SettlesOutputs(Protocol):
+    """A head whose scores are best with outputs that are moved after the training."""
+
+    def offsets(self, outputs: Floats, targets: AnyArray) -> Floats:
+        """Return what to add to each output, shape [outputs], for the best score."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knowledge:
     """Whether outputs are more than guesses.

@@ -7,6 +7,11 @@ import platform
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
+
+# Nanoseconds on a core, then of waiting for one, of the main thread.
+_SCHEDULED = Path("/proc/self/schedstat")
+_TELLING_NS = 100_000_000
 
 
 def available_cores() -> int:
@@ -26,6 +31,19 @@ def threads_per_worker(workers: int) -> int:
     if not given.isdigit():
         return 1
     return max(1, min(available_cores(), int(given)) // workers)
+
+
+def waiting_ratio() -> float | None:
+    """Return the time that this process ran and waited for a core, over that in which it ran.
+
+    Files that are read from a disk are no waiting. None where the system does not say, or nothing
+    has run long enough to tell.
+    """
+    try:
+        ran_ns, waited_ns = map(int, _SCHEDULED.read_text().split()[:2])
+    except (OSError, ValueError):  # not on Linux
+        return None
+    return 1.0 + waited_ns / ran_ns if ran_ns > _TELLING_NS else None
 
 
 @cache

@@ -24,6 +24,7 @@ from hwkd.core.likeliest import likeliest
 from hwkd.core.metric import Metric, Scores
 from hwkd.tasks.classes_out import ClassesOut
 from hwkd.tasks.maps_loss import UNLABELLED
+from hwkd.tasks.maps_offsets import iou_offsets
 from hwkd.tasks.no_threshold import NoThreshold
 from hwkd.tasks.own_targets import NoCorrection, knowledge_of_its_own
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 IOU = Metric(name="mean IoU", unit="ratio", direction="max")
+# Enough to say where outputs are best; more take longer.
+_MOST_POSITIONS = 150_000
 _PIXELS = Metric(name="pixel accuracy", unit="ratio", direction="max")
 MAP_METRICS = (IOU, _PIXELS)
 
@@ -148,6 +151,20 @@ class MapsHead(NoCorrection, ClassesOut, NoThreshold):
             outputs, targets, weights=self.weights, smoothing=smoothing,
             some_unlabelled=some_unlabelled,
         )  # fmt: skip
+
+    def offsets(self, outputs: Floats, targets: NDArray[np.int16]) -> Floats:
+        """Return what to add to the outputs of each class for the largest mean IoU.
+
+        Nothing where something else is judged by.
+        """
+        if self.metrics[0].name != IOU.name:
+            return np.zeros(self.size, np.float32)
+        by_class = outputs.swapaxes(0, 1).reshape(self.size, -1)
+        given = targets.reshape(-1).astype(np.int64)
+        # Odd, so that no column of a picture is left out.
+        every = len(given) // _MOST_POSITIONS | 1
+        by_class, given = by_class[:, ::every], given[::every]
+        return iou_offsets(by_class[:, given >= 0], given[given >= 0])
 
     def scores(
         self,

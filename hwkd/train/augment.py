@@ -6,6 +6,7 @@ training with augmentation still never runs the teacher.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -298,7 +299,10 @@ def beside(kept: NDArray[np.float32], axis: int, ndim: int) -> NDArray[np.float3
 
 
 def choose_augmentation(
-    data: LabelledArrays, *, passes: float | None = None, symmetry: Symmetry | None = None
+    data: LabelledArrays,
+    *,
+    passes: float | None = None,
+    symmetry: Callable[[], Symmetry] | None = None,
 ) -> Augmentation:
     """Choose from the train split: shifts for small sets, and what keeps the class.
 
@@ -308,7 +312,7 @@ def choose_augmentation(
     Args:
         passes: how often it will be seen; a short training gains nothing from shifts. None is
             often enough.
-        symmetry: what `symmetry_of` found earlier; None asks it.
+        symmetry: what `symmetry_of` finds, asked where it matters; None is it.
     """
     spatial = data.inputs.shape[2:]
     is_small = len(data.labels) < _SHIFT_BELOW_EXAMPLES
@@ -333,19 +337,24 @@ def choose_augmentation(
             turn=_TURN_RAD, tempo=_TEMPO, strength=_STRENGTH, signs=data.mirror_signs,
         )  # fmt: skip
     shift = tuple(round(size / per_shift) * is_small for size in spatial)
-    symmetry = symmetry_of(data) if symmetry is None else symmetry
+    found = symmetry_of(data) if symmetry is None else symmetry()
     return Augmentation(
         shift=shift,
-        mirror=symmetry.mirror,
-        flip=symmetry.flip and is_small,
-        directions=symmetry.directions,
-        light=_LIGHT if symmetry.light and is_small else 0.0,
-        inverted=symmetry.inverted,
+        mirror=found.mirror,
+        flip=found.flip and is_small,
+        directions=found.directions,
+        light=_LIGHT if found.light and is_small else 0.0,
+        inverted=found.inverted,
     )
 
 
+def asks_symmetry(data: LabelledArrays, passes: float) -> bool:
+    """Tell whether a training of so many passes at most asks what keeps an example of its class."""
+    return data.nature not in ("scenes", "boxes") or passes >= _TURNED_FROM_PASSES
+
+
 def _of_things(
-    data: LabelledArrays, passes: float | None, symmetry: Symmetry | None
+    data: LabelledArrays, passes: float | None, symmetry: Callable[[], Symmetry] | None
 ) -> Augmentation:
     """Return what may happen to pictures whose masks or boxes move with them.
 
@@ -358,9 +367,9 @@ def _of_things(
     else:
         shift = tuple(round(size / _PIXELS_PER_SHIFT) for size in spatial)
         moves = Augmentation(shift=shift, mirror=True)
-    if passes is not None and passes < _TURNED_FROM_PASSES:
+    if passes is not None and not asks_symmetry(data, passes):
         return moves
-    found = symmetry_of(data) if symmetry is None else symmetry
+    found = symmetry_of(data) if symmetry is None else symmetry()
     return replace(
         moves, flip=found.flip, transposed=found.transposed, inverted=found.inverted,
         light=_LIGHT if found.light else 0.0,

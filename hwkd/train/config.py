@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from hwkd.train.augment import NO_AUGMENTATION, Augmentation
 
-Optimizer: TypeAlias = Literal["adamw", "sgd"]
+Optimizer: TypeAlias = Literal["adamw", "muon", "sgd"]
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 Schedule: TypeAlias = Literal["cosine", "one-cycle"]
 
@@ -19,12 +19,13 @@ class TrainConfig:
     Attributes:
         epochs: passes over the training split, >= 1; with a time budget at most as many.
         batch_size: samples per step, >= 2 (batch normalisation needs two).
-        optimizer: "adamw", or "sgd" with Nesterov momentum 0.9.
+        optimizer: "adamw", "sgd" with Nesterov momentum 0.9, or "muon", which is "sgd" but for
+            convolutions (`hwkd.train.turned`).
         learning_rate: peak of the schedule, which ends at zero with the last step, so that a brief
             training is a finished one and not the start of a long one.
         schedule: after a linear warm-up, "cosine" or straight ("one-cycle") down to zero.
         weight_decay: on weights with two or more axes only; decoupled for "adamw", as an L2 term
-            for "sgd", as their authors have it.
+            for the others, as their authors have it.
         warmup_ratio: share of the training spent warming up, 0 to 1.
         augmentation: of every batch; the amounts are drawn anew for each sample and step.
         averaging_decay: of the exponential moving average of weights that the module holds at the

@@ -11,8 +11,13 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from hwkd.train.config import TrainConfig
+from hwkd.train.turned import turn_gradients, turned_weights
 
 _MOMENTUM = 0.9
+_ROLES = ("decayed", "free", "turned")
+# Of the rate of other weights. One segmenter, six passes over 12,000 scenes, one seed, a mean IoU
+# on validation with 0 (SGD alone), .07, .2 and .5: .392, .403, .423 and .398.
+_TURNED_RATIO = 0.2
 
 
 def _plain(method: Callable[..., Any]) -> Any:
@@ -40,6 +45,19 @@ class _SGD(_Interpreted, SGD):
     step = torch.no_grad()(_plain(SGD.step))
 
 
+def _turned_step(optimizer: _SGD) -> None:
+    for group in optimizer.param_groups:
+        if group["is_turned"]:
+            turn_gradients(group["params"], optimizer.state, _MOMENTUM)
+    _SGD.step(optimizer)
+
+
+class _Muon(_SGD):
+    """SGD whose groups with `is_turned` make steps of one length in all directions."""
+
+    step = torch.no_grad()(_turned_step)
+
+
 def make_optimizer(
     parameters: Sequence[nn.Parameter], config: TrainConfig, *, module: nn.Module | None = None
 ) -> Optimizer:
@@ -47,22 +65,42 @@ def make_optimizer(
 
     Args:
         parameters: that it changes.
-        module: that they are of, where the config has rates of layers.
+        module: that they are of: where the config has rates of layers, and whose convolutions
+            "muon" turns the steps of.
     """
     factors = _factors(module, config)
+    is_muon = config.optimizer == "muon"
+    turned = turned_weights(module) if is_muon else set()
+
+    def role(parameter: nn.Parameter) -> str:
+        if id(parameter) in turned:
+            return "turned"
+        return "decayed" if parameter.dim() > 1 else "free"
+
     groups = [
-        {
-            "params": [p for p in own if (p.dim() > 1) == is_decayed],
-            "weight_decay": config.weight_decay if is_decayed else 0.0,
-            "factor": factor,
-        }
+        _group(
+            [p for p in parameters if factors.get(id(p), 1.0) == factor and role(p) == wanted],
+            wanted, factor, config,
+        )
         for factor in dict.fromkeys((1.0, *factors.values()))
-        for own in [[p for p in parameters if factors.get(id(p), 1.0) == factor]]
-        for is_decayed in (True, False)
-    ]
-    if config.optimizer == "sgd":
-        return _SGD(groups, lr=config.learning_rate, momentum=_MOMENTUM, nesterov=True, fused=True)
-    return _AdamW(groups, lr=config.learning_rate, fused=True)
+        for wanted in (_ROLES if is_muon else _ROLES[:-1])
+    ]  # fmt: skip
+    if config.optimizer == "adamw":
+        return _AdamW(groups, lr=config.learning_rate, fused=True)
+    kind = _Muon if is_muon else _SGD
+    return kind(groups, lr=config.learning_rate, momentum=_MOMENTUM, nesterov=True, fused=True)
+
+
+def _group(
+    parameters: list[nn.Parameter], role: str, factor: float, config: TrainConfig
+) -> dict[str, Any]:
+    group = {"params": parameters, "is_turned": role == "turned"}
+    if role == "turned":
+        # Steps have their momentum already, and weights their length.
+        still = {"momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
+        return group | still | {"factor": _TURNED_RATIO * factor}
+    decay = config.weight_decay if role == "decayed" else 0.0
+    return group | {"weight_decay": decay, "factor": factor}
 
 
 def _factors(module: nn.Module | None, config: TrainConfig) -> dict[int, float]:

@@ -5,6 +5,7 @@ What was measured, and by which command, is in docs/methods.md ("How students ar
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -41,6 +42,8 @@ _SGD_DECAY, _SGD_DECAY_OF_MANY = 5e-4, 1e-4
 # 1,024 words, 20 hidden units, 10 passes, three splits, test: a decay of 0.1, 1, 3 and 6 reaches
 # .965, .969, .970 and .964.
 _ADAMW_DECAY, _ADAMW_DECAY_OF_WORDS = 0.02, 2.0
+# What is learned by steps of one length in all directions.
+_TURNED = ("scenes", "boxes")
 # Not of maps: the mean IoU after the same 45 s with 0 and 0.1 is .313 and .300 on validation, .322
 # and .302 on test; with a smoothed share that weighs as the class that it goes to, .303 and .318.
 _LABEL_SMOOTHING = 0.1
@@ -51,7 +54,7 @@ class TrainingRecipe:
     """How a network is trained, without how long; see `hwkd.train.config.TrainConfig`.
 
     Attributes:
-        optimizer: "adamw" or "sgd".
+        optimizer: "adamw", "muon" or "sgd".
         schedule: shape of the rate.
         batch_size: samples per step.
         averaging_decay: of the average of weights, or None.
@@ -118,7 +121,7 @@ def choose_recipe(
     *,
     samples: int,
     precision: Precision = "float32",
-    symmetry: Symmetry | None = None,
+    symmetry: Callable[[], Symmetry] | None = None,
 ) -> TrainingRecipe:
     """Choose from the data and from how much training there will be.
 
@@ -126,7 +129,7 @@ def choose_recipe(
         samples: that the training will see, repetitions included; of a training by time, what
             `hwkd.train.pace.Pace.samples_in` expects.
         precision: as `hwkd.train.pace.measure_pace` found.
-        symmetry: what `hwkd.train.symmetry.symmetry_of` found; None asks it.
+        symmetry: what `hwkd.train.symmetry.symmetry_of` finds, asked where it matters; None is it.
     """
     passes = samples / max(1, len(train.labels))
     batch_size = _batch_size(samples, len(train.labels))
@@ -139,7 +142,7 @@ def choose_recipe(
     decay = _ADAMW_DECAY_OF_WORDS if is_of_words else _ADAMW_DECAY
     sgd_rate = _SGD_RATE * (_RATE_OF_MAPS if train.nature == "scenes" else 1.0)
     return TrainingRecipe(
-        optimizer="sgd" if is_sgd else "adamw",
+        optimizer=_optimizer(is_sgd, train.nature),
         learning_rate=(sgd_rate if is_sgd else _ADAMW_RATE) * scale,
         schedule="one-cycle",
         warmup_ratio=0.2,
@@ -150,6 +153,12 @@ def choose_recipe(
         averaging_decay=0.99,
         precision=precision,
     )
+
+
+def _optimizer(is_sgd: bool, nature: str) -> Optimizer:
+    if not is_sgd:
+        return "adamw"
+    return "muon" if nature in _TURNED else "sgd"
 
 
 def _sgd_decay(examples: int) -> float:

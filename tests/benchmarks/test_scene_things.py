@@ -33,6 +33,9 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(scene_things, "DRAWINGS", tmp_path / "drawings")
     monkeypatch.setattr(scene_things, "PACKAGES", {})
     monkeypatch.setattr(scene_things, "_signs", lambda kind: iter(()))
+    monkeypatch.setattr(
+        scene_things, "_solid_signs", lambda: {kind.name: [] for kind in scene_things.KINDS}
+    )
     return tmp_path
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,10 +16,16 @@ from support.made_records import completed
 from support.tiny_search import make_run
 
 from hwkd.core.chooser import RandomChooser
+from hwkd.core.errors import InterruptedTrial
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.trial import EpochRecord
-from hwkd.engine.arms.orders import ArmOrder, write_order
-from hwkd.engine.search.ending import Ending, is_hard, rounds_in
+from hwkd.engine.arms.begun import furthest_begun
+from hwkd.engine.arms.contest import held_contest
+from hwkd.engine.arms.evaluation import student_bytes
+from hwkd.engine.arms.orders import ArmOrder, order_folder, write_order
+from hwkd.engine.arms.train_arm import train_arm
+from hwkd.engine.search.ending import Ending, is_hard, may_go_on, not_affordable, rounds_in
+from hwkd.engine.search.finish_again import samples_begun, samples_held
 from hwkd.engine.search.last_trainings import last_trainings
 from hwkd.nn.build import build_module
 from hwkd.tasks.boxes_head import boxes_head
@@ -143,11 +152,64 @@ def test_a_full_training_that_was_cut_off_is_gone_on_with(cut_off_run):
     assert all(map(torch.equal, filled.state_dict().values(), module.state_dict().values()))
 
 
+@pytest.mark.slow
+def test_a_training_by_the_clock_that_is_killed_is_gone_on_with_to_its_end(
+    cut_off_run, monkeypatch
+):
+    run, context, ranked, order, _ = cut_off_run
+    shutil.rmtree(order_folder(run.store.path, order))
+    often = partial(Checkpoints, period_s=0.0, share=math.inf)
+    monkeypatch.setattr("hwkd.engine.arms.checkpoints.Checkpoints", often)
+    by_the_clock = order.model_copy(update={"end_s": time.monotonic() + 1e4})
+    folder, left = write_order(run.store.path, by_the_clock), iter(range(40))
+
+    def check():
+        if next(left, None) is None:
+            raise InterruptedTrial
+
+    with pytest.raises(InterruptedTrial):
+        train_arm(by_the_clock, context, folder, check=check)
+    begun = furthest_begun(run.store.path)
+    assert begun.order.full_name == order.full_name
+    (on, *_) = orders_in(run, context, ranked, left_s=3 * PASS_S)
+    assert on.samples_before == begun.passes * len(context.data.train) > 0
+    folder = write_order(run.store.path, on.model_copy(update={"epochs": 1}))
+    result = train_arm(on.model_copy(update={"epochs": 1}), context, folder)
+    assert result.epochs_judged == 1
+    # What was cut off lies there still, and has no say any more.
+    winner = SimpleNamespace(weights="full", name="on")
+    held = SimpleNamespace(winner=winner, trainings={"on": (on, result)})
+    assert samples_held(held, ranked, context) > samples_begun(begun, context)
+
+
 def test_where_a_longer_training_fits_it_comes_before_what_was_cut_off(cut_off_run):
     run, context, ranked, *_ = cut_off_run
     found = orders_in(run, context, ranked, left_s=100 * PASS_S)
     assert not found[0].goes_on
     assert [bool(order.goes_on) for order in found].count(True) == 1
+
+
+def test_where_none_from_the_start_fits_the_best_brief_weights_are_trained_further(cut_off_run):
+    run, context, (record,), order, module = cut_off_run
+    shutil.rmtree(order_folder(run.store.path, order))
+    record = record.model_copy(
+        update={"weights": run.store.artifacts.put(student_bytes(module)), "duration_s": 5.0}
+    )
+    judging_s = 2 * 1.0 + 5 * 0.3  # of one candidate whose judging took a second
+    for left_s, may in ((judging_s + 0.5, False), (judging_s + 2.0, True), (1e3, True)):
+        ending = Ending(
+            goal=GOAL, has_teacher=False, epochs=2000, seeds=0, end_s=time.monotonic() + left_s
+        )
+        assert may_go_on([record], ending) == may
+        is_short = left_s < 1.2 * BRIEF_PASSES * PASS_S + judging_s
+        assert bool(not_affordable([record], ending)) == is_short
+    held = held_contest(run.store.path, [record], context, GOAL)
+    ending = replace(ending, end_s=time.monotonic() + judging_s + 2.0)
+    found = last_trainings([record], context, run.store, ending, held, from_the_start=False)
+    assert [order.goes_on for order in found.orders] == ["trial 0"]
+    filled = build_module(context.given.layers(record.spec), seed=4)
+    fill_module(filled, Path(found.orders[0].start_from))
+    assert all(map(torch.equal, filled.state_dict().values(), module.state_dict().values()))
 
 
 def test_without_a_limit_trainings_go_on_by_themselves(cut_off_run):

@@ -138,7 +138,7 @@ def test_a_slow_machine_gives_up_the_teacher_first_and_then_full_trainings():
 
 @pytest.mark.parametrize(
     ("learned", "candidates", "is_full"),
-    [(3.9, 2, True), (2.8, 2, True), (2.2, 1, True), (1.9, 2, False), (1.2, 1, False)],
+    [(3.9, 2, True), (2.8, 2, True), (2.2, 1, True), (1.4, 1, True), (1.2, 1, False)],
 )
 def test_candidates_are_given_up_before_the_full_training(learned, candidates, is_full):
     """Args: how many candidates could learn in all the time that is left for training."""
@@ -156,8 +156,18 @@ def test_candidates_are_given_up_before_the_full_training(learned, candidates, i
         assert full_s == pytest.approx(net_s / 2)
     else:
         assert shares["search"] == pytest.approx(training_s)
-    found = (shares["search"] - limit.child_s) / limit.candidate_share_s(shares["search"])
-    assert found == pytest.approx(candidates)
+    share_s = limit.candidate_share_s(shares["search"], is_last=not is_full)
+    assert (shares["search"] - limit.child_s) / share_s == pytest.approx(candidates)
+
+
+def test_where_candidates_ship_as_they_are_one_has_the_time_of_a_few():
+    limit, _ = limit_of(105.0, spent=1.0)
+    counts = {}
+    for learned in (1.2, 2.5, 3.9, 4.1):
+        limit.learning_s = (90.0 - limit.search_start_s) / learned
+        shares = [limit.candidate_share_s(90.0, is_last=last) for last in (True, False)]
+        counts[learned] = [round((90.0 - limit.child_s) / share) for share in shares]
+    assert counts == {1.2: [1, 1], 2.5: [1, 2], 3.9: [1, 3], 4.1: [4, 4]}
 
 
 def test_a_full_training_has_time_for_more_than_to_start_and_to_be_judged():
@@ -212,3 +222,34 @@ def test_the_pace_follows_the_report_that_was_written_last():
         clock.now += 50.0  # far more than this test takes of the processor
     assert limit.report_s == 50.0
     assert limit.slowdown > 1.0
+
+
+@pytest.mark.parametrize(
+    ("limit_s", "waiting_ratio", "is_refused"),
+    [
+        (180.0, 17.0, True),  # a core of which a seventeenth was free
+        (600.0, 17.0, False),
+        (360.0, 60.0, False),  # it cannot stay so busy
+        (8.0, 1.0, False),  # an idle machine: what starting takes tells
+        (8.0, None, False),
+        (None, 17.0, False),
+    ],
+)
+def test_a_limit_that_starting_fills_is_refused_before_the_imports(
+    limit_s, waiting_ratio, is_refused
+):
+    clock = Clock()
+    limit = TimeLimit(limit_s, clock.now, clock=clock)
+    clock.now += 7.0
+    if not is_refused:
+        limit.require_start(waiting_ratio)
+        return
+    with pytest.raises(
+        ConfigError, match=r"--timeout 180s: starting took 7\.0 s, .* at least"
+    ) as e:
+        limit.require_start(waiting_ratio)
+    least_s = float(str(e.value).rsplit(" ", 1)[1].removesuffix("s"))
+    clock.now = 100.0
+    enough = TimeLimit(least_s, clock.now, clock=clock)
+    clock.now += 7.0
+    enough.require_start(waiting_ratio)

@@ -86,7 +86,7 @@ def stage(
 
 STAGES = (
     stage("first", "fitnet", "crd", "pskd:start=0.5", optimizer="adamw"),
-    stage("second", "cskd", "kd", optimizer="sgd", student=lambda past: past[-1].student),
+    stage("second", "cskd", "kd", optimizer="muon", student=lambda past: past[-1].student),
 )
 
 

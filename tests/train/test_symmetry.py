@@ -9,7 +9,7 @@ import pytest
 
 from hwkd.tasks.base import Split
 from hwkd.tasks.classification import ClassifyTask
-from hwkd.train.augment import Augmentation, choose_augmentation
+from hwkd.train.augment import Augmentation, asks_symmetry, choose_augmentation
 from hwkd.train.symmetry import Symmetry, symmetry_of
 
 RANDOM = np.random.default_rng(0)
@@ -191,6 +191,20 @@ def test_scenes_are_turned_where_their_things_keep_their_names(upright):
     assert (chosen.shift, chosen.cells) == ((8, 8), 8)
     brief = choose_augmentation(scenes(upright=upright), passes=5)
     assert brief == Augmentation(shift=(8, 8), cells=8, mirror=True)
+
+
+def test_how_things_may_be_turned_is_asked_where_a_training_is_long_enough_to_use_it():
+    asked = []
+
+    def found():
+        asked.append(1)
+        return Symmetry(mirror=True, flip=True)
+
+    data = scenes(upright=False)
+    for passes, times in ((5, 0), (59, 0), (60, 1)):
+        chosen = choose_augmentation(data, passes=passes, symmetry=found)
+        assert (chosen.flip, len(asked)) == (bool(times), times)
+        assert asks_symmetry(data, passes) == bool(times)
 
 
 def test_things_of_one_class_and_oblong_scenes_say_little():

@@ -30,6 +30,7 @@ import torch
 from numpy.typing import NDArray
 
 from hwkd.engine.arms.recipes import Arm
+from hwkd.engine.arms.settled import settle_outputs
 from hwkd.engine.setup.context import SearchContext
 from hwkd.nn.build import StudentModule
 from hwkd.train.batches import TensorBatches
@@ -104,6 +105,7 @@ def learn_all(
     loss = TaskLoss(context.data.head, label_smoothing=label_smoothing)
     batches = TensorBatches([inputs], labels)
     result = train_module(student, batches, loss, further, check=check)
+    settle_outputs(student, context.data.head, inputs, labels)
     return student.cpu(), result, len(labels)
 
 

@@ -28,6 +28,7 @@ from hwkd.distill.taps import student_places
 from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.arms.scheme_course import joined, learned_in_turn, train_scheme
 from hwkd.engine.arms.scheme_stages import SchemeData
+from hwkd.engine.arms.settled import settle_outputs
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.objective import score_objective
 from hwkd.engine.setup.trainings import Training
@@ -92,6 +93,27 @@ def train_student(
         ZeroGradientError: if a term has no gradient at the student in its first steps.
         ConfigError: if a method cannot run with this student and this teacher.
     """
+    trained = _train(
+        layers, context, training, arm=arm, steps_between_norms=steps_between_norms,
+        on_epoch=on_epoch, check=check, start_from=start_from, checkpoints=checkpoints,
+    )  # fmt: skip
+    known = context.labelled
+    settle_outputs(trained.module, context.data.head, known.copies[0], known.labels)
+    return trained
+
+
+def _train(
+    layers: Layers,
+    context: SearchContext,
+    training: Training,
+    *,
+    arm: Arm,
+    steps_between_norms: int,
+    on_epoch: Callable[[EpochRecord], None],
+    check: Callable[[], None],
+    start_from: Path | None,
+    checkpoints: Checkpoints | None,
+) -> Trained:
     train_config = training.config
     if arm.scheme is not None:
         course = train_scheme(

@@ -33,8 +33,10 @@ def varied_error(context: SearchContext, int8_path: Path) -> float | None:
         context: of the run; the copies are the same for all its students.
     """
     data, copies = context.data, varied_copies(context)
-    variation = choose_augmentation(data.train, passes=math.inf, symmetry=context.symmetry)
-    if not variation.changes_inputs or not copies:
+    if not copies:
+        return None
+    variation = choose_augmentation(data.train, passes=math.inf, symmetry=lambda: context.symmetry)
+    if not variation.changes_inputs:
         return None
     inputs, labels = data.validation.inputs, data.validation.labels
     answers = (

@@ -28,7 +28,8 @@ class PreparedRecord(StrictModel):
         teacher_identity: of an ensemble that of all its members, in their order.
         teacher_members: identity of each of several; none where there is one, or in older files.
         rooms: of the search spaces; None in files of older versions.
-        symmetry: of the train split; None in files of older versions.
+        symmetry: of the train split; None where no training is so long that it matters, and in
+            files of older versions.
     """
 
     schema_version: StoredInt = 1

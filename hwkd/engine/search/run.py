@@ -26,9 +26,14 @@ from hwkd.engine.setup.new_search import prepare_new_search, require_time
 from hwkd.engine.setup.own_runtime import own_runtime_alone
 from hwkd.engine.setup.prepare import Survey, survey_spaces
 from hwkd.engine.setup.reading_time import ReadInTime
+from hwkd.engine.setup.resolve import most_epochs
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.io.run_files import PREPARED_FILE, RUN_FILE
+from hwkd.train.augment import asks_symmetry
 from hwkd.train.symmetry import symmetry_of
+
+# What a pass takes is predicted by arithmetic, and may take so much less.
+_PASS_MAY_TAKE = 0.25
 
 
 def run_search(
@@ -73,7 +78,7 @@ def run_search(
         limit.is_ready(beside_s=nursery.cpu_s())
         limit.learning_s, limit.pass_s = survey.learning_s, survey.pass_s
         limit.require_enough(verifies=config.verify_best)
-        symmetry = symmetry_of(prepared.data.train)
+        symmetry = symmetry_of(prepared.data.train) if _asks(survey, limit) else None
         run = with_phase(run, "prepare", limit.spent_s())
         unsettled = prepared_json(
             prepared.transfer,
@@ -124,3 +129,16 @@ def _feasible(
         prepared.screen, input_shape=data.input_shape, num_outputs=data.num_outputs
     )
     return run if alone is None else noted(run, alone, listener)
+
+
+def _asks(survey: Survey, limit: TimeLimit) -> bool:
+    """Tell whether any training may be so long that it matters what keeps an example of its class.
+
+    Where it is not known each process asks when it needs it.
+    """
+    prepared = survey.prepared
+    config, train = prepared.config, prepared.data.train
+    passes: float = most_epochs(config, len(train), is_timed=limit.is_limited)
+    if limit.is_limited and survey.pass_s:
+        passes = min(passes, limit.left_s() / (_PASS_MAY_TAKE * survey.pass_s))
+    return asks_symmetry(train, max(passes, config.training.brief_epochs or 0))

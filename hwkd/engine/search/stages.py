@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
@@ -33,7 +33,7 @@ from hwkd.engine.search.result import SearchResult
 from hwkd.engine.search.trial_stage import run_trial_stage
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.prepare import Prepared
-from hwkd.engine.setup.time_plan import TimeLimit
+from hwkd.engine.setup.time_plan import Stage, TimeLimit
 from hwkd.io.paths import cache_root
 from hwkd.io.run_files import PREPARED_FILE, RUN_FILE
 from hwkd.io.run_text import run_writes
@@ -104,7 +104,7 @@ class SearchStages:
                 self.listener,
                 meanwhile=meanwhile,
                 search_s=search_s,
-                share_s=None if search_s is None else self.limit.candidate_share_s(search_s),
+                share_s=self._share_s(shares),
                 latest_s=latest_s,
                 scoring_s=self.limit.first_scoring_s,
             )
@@ -197,6 +197,13 @@ class SearchStages:
             )
         self.store.write(PREPARED_FILE, settled_json(self.store, stage.teacher))
         return stage, with_phase(run, "teacher", time.monotonic() - begun)
+
+    def _share_s(self, shares: Mapping[Stage, float]) -> float | None:
+        """Return how long a candidate may take; None is no bound."""
+        if "search" not in shares:
+            return None
+        is_last = self.config.train_best and "final training" not in shares
+        return self.limit.candidate_share_s(shares["search"], is_last=is_last)
 
     def _closing(self, teacher: TeacherStage, known: Teacher | None) -> Closing:
         """Get ready for what follows the candidates: torch takes a second to import."""

@@ -38,8 +38,9 @@ _FEWEST_PER_WORKER = 6
 # A full training is worth its while from two brief ones on, and if it is as long as both. Of parts
 # to detect, on a busy machine, the first design alone had mAP@50 .629 after 87 s, the best of four
 # of 87 s; and .772 where it went on for 320 s. Where time is shorter, candidates are given up
-# before it: two learn two thirds of what they should, then one is all that is tried.
-_FEWEST_TO_REFINE, _HALF_LEARNED = 2, 2 / 3
+# before it: two learn two thirds of what they should, then one is all that is tried, and trained as
+# long again.
+_FEWEST_TO_REFINE, _BARELY_LEARNED, _FEWEST_TO_COMPARE = 2, 2 / 3, 4
 # Processor time of exporting, rounding and scoring a student for the first time in a process. A
 # full training does so before it begins, to know how long it takes, and after it in several forms.
 _FIRST_SCORING_S, _SCORINGS_OF_FULL = 1.0, 4.0
@@ -48,6 +49,11 @@ _LEAST_TRAINING_S = 2.0
 # Reading a small data set and finding what fits takes so much of what importing the code took.
 _SMALL_DATA_RATIO = 0.6
 _MOST_SLOWDOWN = 12.0
+# Processor time of importing the code, in this process and in the one that forks others; and of
+# what starting looks like to need, what a limit has to hold: a pace may rise.
+_IMPORTING_S, _SURE_START_SHARE, _LEAST_START_S = 4.5, 0.8, 0.1
+# Of a machine that is busier than this when a command begins, a moment later says more.
+_MOST_WAITING = 20.0
 # Wall time over processor time from which somebody else is computing on this machine, too.
 _BUSY = 1.3
 # What is shorter, as the start of a call from Python that has imported everything, tells no pace.
@@ -153,15 +159,21 @@ class TimeLimit:
             self.slowdown = min(_MOST_SLOWDOWN, max(1.0, wall_s / cpu_s))
         self.report_s = _REPORT_S * self.slowdown
 
-    def candidate_share_s(self, search_s: float) -> float:
+    def candidate_share_s(self, search_s: float, *, is_last: bool = False) -> float:
         """Return how long one candidate of a search may take.
 
         A part of a worker's time that is the smaller the more candidates there is time for, each
         long enough to learn something at the pace of now.
+
+        Args:
+            is_last: the full training was given up, so that candidates ship as they are: fewer than
+                four give way to one that learns for as long.
         """
         learned = self._learned(search_s - self.search_start_s)
+        if is_last and learned < _FEWEST_TO_COMPARE:
+            learned = 1.0
         count = int(min(_FEWEST_PER_WORKER, max(1.0, learned)))
-        if _HALF_LEARNED * _FEWEST_TO_REFINE <= learned < _FEWEST_TO_REFINE:
+        if _BARELY_LEARNED * _FEWEST_TO_REFINE <= learned < _FEWEST_TO_REFINE:
             count = _FEWEST_TO_REFINE
         return max(search_s - self.child_s, _LEAST_SHARE * search_s) / count
 
@@ -208,6 +220,29 @@ class TimeLimit:
             )
             return
         self.require_left(self.child_s + ending_s, what="training, testing and the report")
+
+    def require_start(self, waiting_ratio: float | None, *, verifies: bool = False) -> None:
+        """Refuse a limit of which starting alone leaves nothing, before the code is imported.
+
+        Args:
+            waiting_ratio: how much longer than an idle machine this one takes, by what waits for
+                a core; None where that is not known.
+            verifies: as `closing_s` takes it.
+
+        Raises:
+            ConfigError: says the least that works, as it looks.
+        """
+        if waiting_ratio is None or waiting_ratio < _BUSY or not self.is_limited:
+            return
+        if self.spent_s() < _LEAST_START_S:  # a call from Python, which has imported what it needs
+            return
+        waiting_ratio = min(_MOST_WAITING, waiting_ratio)
+        importing_s = waiting_ratio * _IMPORTING_S
+        reading_s = _SMALL_DATA_RATIO * (self.spent_s() + importing_s)
+        following = _LEAST_TRAINING_S + _REPORT_S + _MARGIN_S + verifies * _VERIFICATION_S
+        needed_s = importing_s + 2.0 * reading_s + waiting_ratio * following
+        if self.left_s() < _SURE_START_SHARE * needed_s:
+            self.require_left(needed_s, what="the rest of it, training, testing and the report")
 
     def require_reading(
         self, least_s: float, likely_s: float, *, what: str, verifies: bool
@@ -299,7 +334,7 @@ class TimeLimit:
         search_s = training_s * search_share
         if searches and self._is_short(search_s, training_s - search_s if final else None):
             net_s = training_s - self.search_start_s - self.full_start_s
-            final = final and self._learned(net_s) >= _FEWEST_TO_REFINE
+            final = final and self._learned(net_s / 2) >= _BARELY_LEARNED
             search_s = self.search_start_s + net_s / 2 if final else training_s
         if searches:
             stages["search"] = search_s

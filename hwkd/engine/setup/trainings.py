@@ -108,7 +108,7 @@ def recipe_of(
         _kind(context, layers),
         samples=samples,
         precision=precision,
-        symmetry=context.symmetry,
+        symmetry=lambda: context.symmetry,
     )
     given = context.config.training
     has_copies = len(context.everything.copies) > 1

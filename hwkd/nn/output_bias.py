@@ -1,0 +1,23 @@
+"""The bias that is added to all outputs of a network, wherever in it that is."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from hwkd.nn.build import StudentModule, Weighted
+
+# What gives a number that is added everywhere in on as it is.
+_PASS_ON = ("add", "upsample")
+
+
+def output_bias(module: StudentModule) -> Tensor | None:
+    """Return it, shape [outputs]; None where there is none, or there are several outputs."""
+    if len(module.layers.heads) != 1:
+        return None
+    by_name = {layer.name: layer for layer in module.layers.layers}
+    layer = by_name[module.layers.heads[0]]
+    while layer.kind in _PASS_ON and layer.activation == "none" and layer.inputs[0] in by_name:
+        layer = by_name[layer.inputs[0]]
+    step = module.steps[layer.name]
+    is_bare = isinstance(step, Weighted) and step.norm is None and layer.activation == "none"
+    return step.core.bias if isinstance(step, Weighted) and is_bare else None
