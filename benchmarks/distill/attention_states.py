@@ -43,7 +43,7 @@ from hwkd.train.config import TrainConfig
 from hwkd.train.loop import predict_logits, train_module
 from tools.make_task_data import make_task_data
 
-WORDS, LENGTH, HEADS = 2000, 40, 4
+WORDS, LENGTH, HEADS, BATCH = 2000, 40, 4, 32
 TEACHER, STUDENT = (4, 64), (2, 32)  # layers and channels
 ARMS = {
     "labels alone": (),
@@ -173,7 +173,7 @@ def train(
     network = Transformer(*sizes, news.classes)
     head = ClassesHead.numbered(news.classes)
     data = TrainingSet(
-        copies=[news.inputs["train"]], labels=news.labels["train"], head=head, batch_size=64,
+        copies=[news.inputs["train"]], labels=news.labels["train"], head=head, batch_size=BATCH,
         seed=seed,
     )  # fmt: skip
     parsed = parse_methods(methods)
@@ -185,7 +185,7 @@ def train(
         steps_between_norms=100_000,
     )  # fmt: skip
     config = TrainConfig(
-        epochs=epochs, batch_size=64, learning_rate=0.002, schedule="one-cycle",
+        epochs=epochs, batch_size=BATCH, learning_rate=0.002, schedule="one-cycle",
         weight_decay=0.05, seed=seed,
     )  # fmt: skip
     begun = time.process_time()

@@ -5,7 +5,7 @@ python -m benchmarks.distill.pruned_decoder --data FOLDER --work FOLDER [--teach
     [--states attention,values]      (minutes of the processor)
 
 FOLDER of --data is that of `python -m tools.make_task_data language`. A decoder of Llama's blocks
-and a tokenizer of 2,048 tokens are trained on it once and kept in --work. Every seed prunes it as
+and a tokenizer of 1,024 tokens are trained on it once and kept in --work. Every seed prunes it as
 `hwkd prune` does: distilled, pruned weights on the text alone, and the same sizes from scratch have
 the same processor time each, --minutes less a third of what reading and judging take; the last also
 has --times as much. Perplexities are of the test text. What a seed reached is kept in --work, too,
@@ -42,7 +42,7 @@ from hwkd.language.prune_order import PruneOrder
 from hwkd.language.shrink import new_model, small_config
 
 # Four windows in a step: in so little time many small steps reach further than few large ones.
-WORDS, LENGTH, BATCH, RATE = 2048, 128, 4, 1e-3
+WORDS, LENGTH, BATCH, RATE = 1024, 128, 4, 1e-3
 QUARTER = 0.25
 
 
@@ -110,7 +110,7 @@ def main() -> int:
 
 
 def write_teacher(folder: Path, data: Path, seconds: float) -> None:
-    """Train a tokenizer and a decoder of three million weights, and write them as a model."""
+    """Train a tokenizer and a decoder of 1.3 million weights, and write them as a model."""
     from tokenizers import Tokenizer
     from tokenizers.decoders import ByteLevel as Back
     from tokenizers.models import BPE
@@ -129,12 +129,12 @@ def write_teacher(folder: Path, data: Path, seconds: float) -> None:
     tokenizer.save(str(folder / TOKENIZER_FILE))
     splits = read_corpus(data, open_tokenizer(folder / TOKENIZER_FILE, WORDS), length=LENGTH)
     config = LlamaConfig(
-        vocab_size=WORDS, hidden_size=192, num_hidden_layers=6, num_attention_heads=6,
-        num_key_value_heads=6, intermediate_size=512, max_position_embeddings=LENGTH,
+        vocab_size=WORDS, hidden_size=128, num_hidden_layers=6, num_attention_heads=4,
+        num_key_value_heads=4, intermediate_size=352, max_position_embeddings=LENGTH,
         tie_word_embeddings=True,
     )  # fmt: skip
     model: Any = new_model(config, seed=0)
-    recipe = Recipe(rate=2 * RATE, batch=BATCH)
+    recipe = Recipe(rate=3 * RATE, batch=BATCH)
     course = train_decoder(
         model, splits["train"], recipe, _budget(seconds), lesson=Text(splits["train"]), seed=0,
     )  # fmt: skip

@@ -11,13 +11,21 @@ if TYPE_CHECKING:
     from hwkd.language.prune_record import PruneRecord
 
 
+def _worth(found: PruneRecord) -> str:
+    gain = found.teacher_gain()
+    if gain is None:
+        return ""
+    more_or_less = "less" if gain > 0 else "more"
+    return f"; with the teacher {abs(gain):.1%} {more_or_less} than without it"
+
+
 def _show(found: PruneRecord) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table(
         title=f"{found.small.parameters:,} of {found.whole.parameters:,} weights are left",
-        caption=f"perplexity of a token, measured here; what ships: {found.ships}",
+        caption=f"perplexity of a token, measured here; what ships: {found.ships}{_worth(found)}",
     )
     table.add_column("decoder")
     for heading in ("steps", "seconds", "validation", "test", "bits per character"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from hwkd.core.strict_model import StoredInt, StrictModel
+from hwkd.core.verdict_record import DISTILLED, LABELS_ALONE
 
 
 class DecoderSizes(StrictModel):
@@ -82,3 +83,13 @@ class PruneRecord(StrictModel):
     def arm(self, name: str) -> DecoderArm:
         """Return an arm by its name."""
         return next(arm for arm in self.arms if arm.name == name)
+
+    def teacher_gain(self) -> float | None:
+        """Return by which share the teacher lowers the test perplexity; None without its control.
+
+        The control trained the same pruned weights on the text alone, for as long.
+        """
+        held = {arm.name: arm.test_perplexity for arm in self.arms}
+        if LABELS_ALONE not in held:
+            return None
+        return 1.0 - held[DISTILLED] / held[LABELS_ALONE]

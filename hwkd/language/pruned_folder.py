@@ -55,6 +55,17 @@ def write_pruned(pruned: Pruned, out: Path) -> None:
     write_folder(files, out)
 
 
+def _worth(record: PruneRecord) -> str:
+    gain = record.teacher_gain()
+    if gain is None:
+        return " What the teacher is worth is not known: no control was trained."
+    side = "lower" if gain > 0 else "higher"
+    return (
+        f" With the teacher the perplexity is {abs(gain):.1%} {side} than after training on the "
+        "text alone for as long (one seed)."
+    )
+
+
 def card_of(record: PruneRecord, auto: str) -> str:
     """Return the model card in Markdown.
 
@@ -72,7 +83,7 @@ def card_of(record: PruneRecord, auto: str) -> str:
         f"{small.hidden} of {whole.hidden} channels.",
         "",
         f"In the folder is **{record.ships}**, the best on validation: a perplexity of "
-        f"{ships.test_perplexity:.2f} on the test text.",
+        f"{ships.test_perplexity:.2f} on the test text.{_worth(record)}",
         "",
         row(("", "steps", "seconds", "validation", "test", "bits per character")),
         "|---|---|---|---|---|---|",

@@ -107,7 +107,8 @@ def terms_chart(records: Sequence[TrialRecord]) -> Chart | None:
     for index, (label, values) in enumerate(terms):
         suffix = "" if index == 0 else str(index + 1)
         trace = _dots(numbers, values, label, colour=TERM_COLOURS[index])
-        traces.append(trace.update(xaxis="x", yaxis=f"y{suffix}"))
+        # A term of 0 lies on the axis, which would cut its dot.
+        traces.append(trace.update(xaxis="x", yaxis=f"y{suffix}", cliponaxis=False))
         layout[f"yaxis{suffix}"] = {
             "title": {"text": label},
             "domain": [(2 - index) / 3 + 0.03, (3 - index) / 3 - 0.02],

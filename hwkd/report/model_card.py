@@ -59,7 +59,7 @@ def model_card(run: RunRecord, record: TrialRecord) -> str:
         *(
             ()
             if final is None
-            else map(_block, answer_tables(final, run.data, intervals_on_test(run)))
+            else filter(None, map(_block, answer_tables(final, run.data, intervals_on_test(run))))
         ),
         "## Cost on the device",
         _cost_sentence(run),

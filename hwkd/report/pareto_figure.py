@@ -54,7 +54,7 @@ def pareto_chart(
     styles = styles_of(groups)
     for space, members in groups.items():
         traces.append(_space_trace(run, space, styles[space], scored, members, undominated))
-    traces.append(_best_trace())
+    traces.append(_best_trace("best so far" if run.final is None else "ships"))
     for number, trace in enumerate(traces):
         trace.update(x=views[0].data["x"][number], y=views[0].data["y"][number])
     layout = {**_layout(errors), **views[0].layout}
@@ -151,14 +151,14 @@ def _line_trace() -> go.Scatter:
     return go.Scatter(mode="lines", line=line, name="front in this view", hoverinfo="skip")
 
 
-def _best_trace() -> go.Scatter:
+def _best_trace(name: str) -> go.Scatter:
     marker = {
         "symbol": "star-open",
         "size": 30,
         "color": LIMIT_COLOUR,
         "line": {"width": 2, "color": LIMIT_COLOUR},
     }
-    return go.Scatter(mode="markers", marker=marker, name="best", hoverinfo="skip")
+    return go.Scatter(mode="markers", marker=marker, name=name, hoverinfo="skip")
 
 
 def _space_trace(

@@ -6,6 +6,7 @@ import math
 import shutil
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,12 +16,16 @@ from support.made_records import completed
 from support.tiny_search import make_run
 
 from hwkd.core.chooser import RandomChooser
+from hwkd.core.errors import InterruptedTrial
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.trial import EpochRecord
+from hwkd.engine.arms.begun import furthest_begun
 from hwkd.engine.arms.contest import held_contest
 from hwkd.engine.arms.evaluation import student_bytes
 from hwkd.engine.arms.orders import ArmOrder, order_folder, write_order
+from hwkd.engine.arms.train_arm import train_arm
 from hwkd.engine.search.ending import Ending, is_hard, may_go_on, not_affordable, rounds_in
+from hwkd.engine.search.finish_again import samples_begun, samples_held
 from hwkd.engine.search.last_trainings import last_trainings
 from hwkd.nn.build import build_module
 from hwkd.tasks.boxes_head import boxes_head
@@ -145,6 +150,36 @@ def test_a_full_training_that_was_cut_off_is_gone_on_with(cut_off_run):
     filled = build_module(context.given.layers(order.spec), seed=4)
     fill_module(filled, Path(first.start_from))
     assert all(map(torch.equal, filled.state_dict().values(), module.state_dict().values()))
+
+
+@pytest.mark.slow
+def test_a_training_by_the_clock_that_is_killed_is_gone_on_with_to_its_end(
+    cut_off_run, monkeypatch
+):
+    run, context, ranked, order, _ = cut_off_run
+    shutil.rmtree(order_folder(run.store.path, order))
+    often = partial(Checkpoints, period_s=0.0, share=math.inf)
+    monkeypatch.setattr("hwkd.engine.arms.checkpoints.Checkpoints", often)
+    by_the_clock = order.model_copy(update={"end_s": time.monotonic() + 1e4})
+    folder, left = write_order(run.store.path, by_the_clock), iter(range(40))
+
+    def check():
+        if next(left, None) is None:
+            raise InterruptedTrial
+
+    with pytest.raises(InterruptedTrial):
+        train_arm(by_the_clock, context, folder, check=check)
+    begun = furthest_begun(run.store.path)
+    assert begun.order.full_name == order.full_name
+    (on, *_) = orders_in(run, context, ranked, left_s=3 * PASS_S)
+    assert on.samples_before == begun.passes * len(context.data.train) > 0
+    folder = write_order(run.store.path, on.model_copy(update={"epochs": 1}))
+    result = train_arm(on.model_copy(update={"epochs": 1}), context, folder)
+    assert result.epochs_judged == 1
+    # What was cut off lies there still, and has no say any more.
+    winner = SimpleNamespace(weights="full", name="on")
+    held = SimpleNamespace(winner=winner, trainings={"on": (on, result)})
+    assert samples_held(held, ranked, context) > samples_begun(begun, context)
 
 
 def test_where_a_longer_training_fits_it_comes_before_what_was_cut_off(cut_off_run):

@@ -229,6 +229,7 @@ def test_the_pace_follows_the_report_that_was_written_last():
     [
         (180.0, 17.0, True),  # a core of which a seventeenth was free
         (600.0, 17.0, False),
+        (360.0, 60.0, False),  # it cannot stay so busy
         (8.0, 1.0, False),  # an idle machine: what starting takes tells
         (8.0, None, False),
         (None, 17.0, False),

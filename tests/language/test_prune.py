@@ -225,7 +225,13 @@ def test_a_pruned_decoder_is_written_with_its_record_and_reads_back(place, tmp_p
     assert math.exp(nats_per_token(again.model, windows, batch=8)) == pytest.approx(
         shipped["test_perplexity"], rel=1e-5
     )
-    assert "best on validation" in (out / "MODEL_CARD.md").read_text()
+    card = (out / "MODEL_CARD.md").read_text()
+    assert "best on validation" in card
+    test = {arm["name"]: arm["test_perplexity"] for arm in printed["arms"]}
+    share, side = test["distilled"] / test["labels alone"] - 1, "higher"
+    if share < 0:
+        side = "lower"
+    assert f"With the teacher the perplexity is {abs(share):.1%} {side} than after" in card
     assert main(typed) == 2
     assert "is in use" in capsys.readouterr().err
 

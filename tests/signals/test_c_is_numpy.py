@@ -13,6 +13,10 @@ from hwkd.core.catalog import FEATURES, STEPS
 from hwkd.deploy.toolchain import host_compiler
 from hwkd.io.discovery import discover
 from hwkd.signals.pipeline import Pipeline
+from hwkd.signals.steps.channels import Picture
+from hwkd.signals.steps.pieces import Pieces
+from hwkd.signals.steps.standardise import Standardise
+from hwkd.signals.texts import as_bytes
 from hwkd.signals.tried import tried_signals
 
 FLAGS = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O2"]
@@ -89,3 +93,20 @@ def test_every_recipe_and_step_is_tried() -> None:
         for step in made_pipeline(text, tried_inputs(text, 2), rate).steps
     }
     assert used == set(STEPS.names()) - {"normalise", "cmsis-mfcc"}
+
+
+@pytest.mark.skipif(host_compiler() is None, reason="needs a C compiler")
+def test_a_word_that_turns_out_unknown_leaves_nothing_of_its_pieces(tmp_path: Path) -> None:
+    # "abab?" begins with two known pieces; places end within it, or before it, or behind it.
+    step = Pieces(begin=("a", "ab", "b"), inner=("ab", "b"), count=4, digits=1)
+    same = Standardise(factors=(256,), offsets=(0,), shifts=(0,))
+    pipeline = Pipeline(
+        steps=(step, same, Picture(planes=1)), raw_shape=(1, 32), raw_dtype="uint8",
+        raw_low=0, raw_high=255,
+    )  # fmt: skip
+    texts = ["ababc", "b ababc", "b b b ababc", "b b b ab", "ababab b", "ababababab", "b b ababc b",
+             "a " + 9 * "ab" + "c", "abababc abab", ""]  # fmt: skip
+    inputs = as_bytes(texts, 32)
+    expected = pipeline.apply(inputs).reshape(len(texts), -1)
+    assert expected[1].tolist() == [4, 1, 0, 0]
+    np.testing.assert_array_equal(run_c(pipeline, inputs, tmp_path), expected * 256)

@@ -122,7 +122,8 @@ def samples_held(held: Contest, ranked: Sequence[TrialRecord], context: SearchCo
     """Return how many samples the best weights of a run folder have seen; 0 if it is unknown."""
     winner = held.winner
     if winner.weights == "full":
-        return held.trainings[winner.name][1].samples_seen or 0
+        order, result = held.trainings[winner.name]
+        return order.samples_before + (result.samples_seen or 0)
     record = next(r for r in ranked if r.spec and r.spec.key == winner.network)
     return samples_seen(record, context)
 

@@ -23,7 +23,8 @@ _SHORTER_RATIO = 1.5
 # Of passes so few that a training is short even where no shorter one tells.
 _FEW_PASSES = 10
 _LEAST = 1e-6
-# What twice as many passes must be worth: points of the error, and standard errors of it.
+# What twice as many passes must be worth in points of the error; and by how many standard errors of
+# it the error must have fallen so far.
 _WORTH_SAYING, _SURE = 0.02, 2.0
 
 
@@ -41,9 +42,10 @@ def gain_of_twice(
     """Return by how much the error would likely fall if what ships had seen twice as much.
 
     Errors fall with the samples seen to some power: that between the training that ships and the
-    longest of those that were at most two thirds as long. It is 0 where the error fell by no more
-    than luck, and where a longer training came to nothing better. Where none was shorter, the power
-    is the usual one for a training of few passes, and nothing is known of others.
+    longest of those that were at most two thirds as long. Where none was shorter, it is the usual
+    power for a training of few passes, and nothing is known of others. The gain is 0 where the
+    error fell by no more than luck, where a longer training came to nothing better, and where it
+    would be less than two points.
 
     Args:
         others: trainings of the same network.
@@ -54,8 +56,8 @@ def gain_of_twice(
         return 0.0
     shorter = [each for each in others if each.samples * _SHORTER_RATIO <= ships.samples]
     power = ERROR_BY_PASSES if ships.samples < _FEW_PASSES * examples else 0.0
-    luck = _SURE * _deviation(ships.error, validation_samples)
     if shorter:
+        luck = _SURE * _deviation(ships.error, validation_samples)
         before = max(shorter, key=lambda each: each.samples)
         if before.error - ships.error <= luck:
             return 0.0
@@ -63,7 +65,7 @@ def gain_of_twice(
         power = math.log(fell) / math.log(longer)
     left: float = 2.0**-power
     gain = ships.error * (1.0 - left)
-    return gain if gain >= max(_WORTH_SAYING, luck) else 0.0
+    return gain if gain >= _WORTH_SAYING else 0.0
 
 
 def undertrained(
@@ -71,8 +73,8 @@ def undertrained(
 ) -> str | None:
     """Say that more time would likely help, where that is so.
 
-    It is where twice as many passes are worth two points of the error and more than luck
-    (`gain_of_twice`). A training that has seen what full ones converge in is none of these.
+    It is where twice as many passes are worth two points of the error (`gain_of_twice`). A training
+    that has seen what full ones converge in is none of these.
 
     Args:
         found: everything that the run folder holds.

@@ -52,6 +52,8 @@ _MOST_SLOWDOWN = 12.0
 # Processor time of importing the code, in this process and in the one that forks others; and of
 # what starting looks like to need, what a limit has to hold: a pace may rise.
 _IMPORTING_S, _SURE_START_SHARE, _LEAST_START_S = 4.5, 0.8, 0.1
+# Of a machine that is busier than this when a command begins, a moment later says more.
+_MOST_WAITING = 20.0
 # Wall time over processor time from which somebody else is computing on this machine, too.
 _BUSY = 1.3
 # What is shorter, as the start of a call from Python that has imported everything, tells no pace.
@@ -234,6 +236,7 @@ class TimeLimit:
             return
         if self.spent_s() < _LEAST_START_S:  # a call from Python, which has imported what it needs
             return
+        waiting_ratio = min(_MOST_WAITING, waiting_ratio)
         importing_s = waiting_ratio * _IMPORTING_S
         reading_s = _SMALL_DATA_RATIO * (self.spent_s() + importing_s)
         following = _LEAST_TRAINING_S + _REPORT_S + _MARGIN_S + verifies * _VERIFICATION_S

@@ -140,15 +140,18 @@ static void {function}(const uint8_t *text)
 {{
     int32_t at = 0, place = 0, end;
     while (place < {self.count} && (end = hwkd_next_unit(text, {shape[1]}, &at)) > at) {{
+        const int32_t first = place;
         int is_known = hwkd_letters(text + at, end - at) <= {MOST_LETTERS};
         int32_t length = 0;
-        for (int32_t from = at; is_known && from < end; from += length)
-            is_known = {function}_longest(text + from, end - from, from == at, &length) >= 0;
-        if (!is_known)
-            {function}_put(place++, {UNKNOWN}u);
-        for (int32_t from = at; is_known && from < end && place < {self.count}; from += length) {{
+        for (int32_t from = at; is_known && from < end; from += length) {{
             const int32_t piece = {function}_longest(text + from, end - from, from == at, &length);
-            {function}_put(place++, (uint32_t)piece + {FIRST}u);
+            is_known = piece >= 0;
+            if (is_known && place < {self.count})
+                {function}_put(place++, (uint32_t)piece + {FIRST}u);
+        }}
+        if (!is_known) {{ /* what was written of the word is written over */
+            place = first;
+            {function}_put(place++, {UNKNOWN}u);
         }}
         at = end;
     }}
