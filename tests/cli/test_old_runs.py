@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import json
-import csv
 import shutil
 from functools import partial
 from pathlib import Path
