@@ -108,14 +108,9 @@ def going_on_begun(
             "arm": cut.arm,
             "start_from": str(begun.store(store.path).resolve()),
             "goes_on": cut.full_name,
-            "samples_before": samples_begun(begun, context),
+            "samples_before": begun.samples(len(context.data.train)),
         }
     )
-
-
-def samples_begun(begun: Begun, context: SearchContext) -> int:
-    """Return how many samples a training had seen when it was cut off, those before it too."""
-    return begun.order.samples_before + begun.passes * len(context.data.train)
 
 
 def samples_held(held: Contest, ranked: Sequence[TrialRecord], context: SearchContext) -> int:
