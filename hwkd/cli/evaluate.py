@@ -88,7 +88,7 @@ COMMANDS = (
         show=_show,
         examples=(
             "hwkd evaluate runs/digits --data new.npz",
-            "hwkd evaluate student_int8.onnx --data scenes",
+            "hwkd evaluate model.onnx --data scenes",
         ),
     ),
 )

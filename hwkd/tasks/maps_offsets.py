@@ -20,7 +20,8 @@ def iou_offsets(outputs: Floats, given: Ints) -> NDArray[np.float32]:
     """Return what to add to the outputs of each class, shape [classes].
 
     Each class in turn is moved to the best of 121 places within 3 nats, three times over; nowhere
-    where no move is better.
+    where no move is better. A class that is given nowhere stays: that it would best never be named
+    is all that is known of it, and it may come in other pictures.
 
     Args:
         outputs: logits, shape [classes, positions].
@@ -30,7 +31,7 @@ def iou_offsets(outputs: Floats, given: Ints) -> NDArray[np.float32]:
     places = np.linspace(-_REACH, _REACH, _STEPS)
     offsets = np.zeros(classes)
     for _ in range(_SWEEPS):
-        for moved in range(classes):
+        for moved in np.unique(given).tolist():
             others = outputs + offsets[:, np.newaxis]
             others[moved] = -np.inf
             second = others.argmax(axis=0)

@@ -48,8 +48,7 @@ def list_pictures(path: Path, *, to_judge: bool = False) -> PictureListing:
             class is lost to a format that is not read.
     """
     plan = find_classes(path, to_judge=to_judge)
-    splits_there = [split for split, _, _ in plan.classes]
-    first = "train" if "train" in splits_there else splits_there[0]
+    first = _first_split(plan)
     keys = {name: unicodedata.normalize("NFC", name) for _, name, _ in plan.classes}
     names = sorted({keys[name] for split, name, _ in plan.classes if split == first})
     plan.notes += _alike(names)
@@ -63,16 +62,8 @@ def list_pictures(path: Path, *, to_judge: bool = False) -> PictureListing:
     nested: list[str] = []
     for split, name, folder in plan.classes:
         if keys[name] not in index:
-            alike = [known for known in names if known.casefold() == keys[name].casefold()]
-            advice = (
-                f"rename it if it is {first}'s {printable(alike[0])!r}"
-                if alike
-                else f"add {first} images of it or remove the folder"
-            )
-            raise DataError(
-                f"{printable(folder.path)}: class {printable(name)!r} is in {split} but not in "
-                f"{first}; {advice} ({first} has {first_names(names)})"
-            )
+            where = f"{printable(folder.path)}: class {printable(name)!r} is in {split}"
+            raise _of_no_class(where, keys[name], names, first)
         own, others = _files_of(folder, (split, keys[name]), owners, plan)
         _refuse_mostly_unread(folder, own, others)
         if others:
@@ -101,6 +92,23 @@ def list_pictures(path: Path, *, to_judge: bool = False) -> PictureListing:
         class_names=shown,
         notes=tuple(dict.fromkeys(plan.notes)),
     )
+
+
+def _first_split(plan: ClassFolders) -> str:
+    """Return the split that says which classes there are: train, or what stands for it."""
+    there = [split for split, _, _ in plan.classes]
+    return next((split for split in ("train", "test") if split in there), there[0])
+
+
+def _of_no_class(where: str, name: str, names: list[str], first: str) -> DataError:
+    """Return what is wrong with a class that the split called `first` does not have."""
+    alike = [known for known in names if known.casefold() == name.casefold()]
+    advice = (
+        f"rename it if it is {first}'s {printable(alike[0])!r}"
+        if alike
+        else f"add {first} images of it or remove the folder"
+    )
+    return DataError(f"{where} but not in {first}; {advice} ({first} has {first_names(names)})")
 
 
 def _alike(names: list[str]) -> list[str]:

@@ -82,14 +82,11 @@ def prepare(
     more = [] if copies is None else [("copies", _extracted_split(copies, front))]
     splits = _finished([*extracted.given().items(), *more], ends, data, nature)
     return TaskData(
-        name=task,
-        source=data.source,
+        name=task, source=data.source,
         input_shape=tuple(splits["train"].inputs.shape[1:]),
         head=head,
         pipeline=pipeline,
-        train=splits["train"],
-        validation=splits["validation"],
-        test=splits["test"],
+        train=splits["train"], validation=splits["validation"], test=splits["test"],
         split_seed=split_seed,
         fingerprint=_fingerprint(data, head, pipeline, task=task, split_seed=split_seed),
         content_fingerprint=content,
@@ -98,12 +95,11 @@ def prepare(
         validation_copies=splits.get("copies"),
         raw_test=data.given()["test"].inputs,
         sample_rate_hz=data.sample_rate_hz,
-        groups=data.groups,
-        grouped_by=data.grouped_by,
+        groups=data.groups, grouped_by=data.grouped_by,
         texts=_inputs(data) if pipeline.is_text else None,
         features=reading.features or RAW,
         row_keys={name: row_keys(each) for name, each in digests.items()},
-    )
+    )  # fmt: skip
 
 
 def _is_of_a_sensor(data: RawData) -> bool:

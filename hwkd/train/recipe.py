@@ -47,13 +47,8 @@ _ADAMW_DECAY, _ADAMW_DECAY_OF_WORDS = 0.02, 2.0
 # with 0 (SGD alone), .07, .12, .2 and .5: .392, .403, .414, .423 and .398; on other scenes of the
 # same things .416, .450, .464, .464 and .416. One detector, six passes, with 0 and .2: an mAP@50 of
 # .535 and .571 on validation, of .476 and .532 on test.
-# Pictures with one class, a plain network, three seeds, test, SGD alone and 0.2: 4,000 of
-# Fashion-MNIST after 5 passes .840 and .851, after 20 .868 and .872; digits .977 and .980, .983 and
-# .989 (`benchmarks.accuracy.recipes`).
-_TURNED = ("scenes", "boxes", "values")
+_TURNED = ("scenes", "boxes")
 TURNED_RATIO = 0.2
-# Axes of a set of pictures.
-_PICTURES = 4
 # Not of maps: the mean IoU after the same 45 s with 0 and 0.1 is .313 and .300 on validation, .322
 # and .302 on test; with a smoothed share that weighs as the class that it goes to, .303 and .318.
 _LABEL_SMOOTHING = 0.1
@@ -155,7 +150,7 @@ def choose_recipe(
     decay = _ADAMW_DECAY_OF_WORDS if is_of_words else _ADAMW_DECAY
     sgd_rate = _SGD_RATE * (_RATE_OF_MAPS if train.nature == "scenes" else 1.0)
     return TrainingRecipe(
-        optimizer=_optimizer(train) if is_sgd else "adamw",
+        optimizer=_optimizer(is_sgd, train.nature),
         learning_rate=(sgd_rate if is_sgd else _ADAMW_RATE) * scale,
         schedule="one-cycle",
         warmup_ratio=0.2,
@@ -168,9 +163,10 @@ def choose_recipe(
     )
 
 
-def _optimizer(train: LabelledArrays) -> Optimizer:
-    is_turned = train.nature in _TURNED and train.inputs.ndim == _PICTURES
-    return "muon" if is_turned else "sgd"
+def _optimizer(is_sgd: bool, nature: str) -> Optimizer:
+    if not is_sgd:
+        return "adamw"
+    return "muon" if nature in _TURNED else "sgd"
 
 
 def _sgd_decay(examples: int) -> float:

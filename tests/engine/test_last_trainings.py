@@ -25,7 +25,7 @@ from hwkd.engine.arms.evaluation import student_bytes
 from hwkd.engine.arms.orders import ArmOrder, order_folder, write_order
 from hwkd.engine.arms.train_arm import train_arm
 from hwkd.engine.search.ending import Ending, is_hard, may_go_on, not_affordable, rounds_in
-from hwkd.engine.search.finish_again import samples_begun, samples_held
+from hwkd.engine.search.finish_again import samples_held
 from hwkd.engine.search.last_trainings import last_trainings
 from hwkd.nn.build import build_module
 from hwkd.tasks.boxes_head import boxes_head
@@ -121,9 +121,15 @@ def cut_off_run(tmp_path):
         name="labels-alone0-0", trial=0, spec=spec, repetition=0, arm="labels alone",
         processes=1, epochs=2000, budget_s=100.0,
     )  # fmt: skip
-    folder = write_order(run.store.path, order)
     module = build_module(context.given.layers(spec), seed=3)
-    epochs = tuple(EpochRecord(epoch=n + 1, learning_rate=0.1, losses={}) for n in range(20))
+    cut_off(run, order, module, passes=20)
+    return run, context, ranked, order, module
+
+
+def cut_off(run, order, module, *, passes):
+    """Leave in a run folder what a training that is killed after some passes leaves."""
+    folder = write_order(run.store.path, order)
+    epochs = tuple(EpochRecord(epoch=n + 1, learning_rate=0.1, losses={}) for n in range(passes))
     checkpoints = Checkpoints(folder / "checkpoints", identity="x", say=pytest.fail, period_s=0.0)
     config = TrainConfig(epochs=2000, time_budget_s=100.0)
     kept = checkpoints.stage("train", config, leaves_weights=True)
@@ -131,7 +137,6 @@ def cut_off_run(tmp_path):
         Facts(epochs=epochs, steps=80, elapsed_s=80.0),
         lambda: {f"module.{name}": tensor for name, tensor in module.state_dict().items()},
     )
-    return run, context, ranked, order, module
 
 
 def orders_in(run, context, ranked, *, left_s):
@@ -152,6 +157,15 @@ def test_a_full_training_that_was_cut_off_is_gone_on_with(cut_off_run):
     assert all(map(torch.equal, filled.state_dict().values(), module.state_dict().values()))
 
 
+def test_what_went_on_and_was_cut_off_again_counts_with_all_that_it_saw(cut_off_run):
+    run, context, ranked, _, module = cut_off_run
+    first = orders_in(run, context, ranked, left_s=3 * PASS_S)[0]
+    cut_off(run, first, module, passes=5)
+    second = orders_in(run, context, ranked, left_s=3 * PASS_S)[0]
+    assert second.goes_on == first.full_name
+    assert second.samples_before == 25 * len(context.data.train)
+
+
 @pytest.mark.slow
 def test_a_training_by_the_clock_that_is_killed_is_gone_on_with_to_its_end(
     cut_off_run, monkeypatch
@@ -169,17 +183,18 @@ def test_a_training_by_the_clock_that_is_killed_is_gone_on_with_to_its_end(
 
     with pytest.raises(InterruptedTrial):
         train_arm(by_the_clock, context, folder, check=check)
-    begun = furthest_begun(run.store.path)
+    examples = len(context.data.train)
+    begun = furthest_begun(run.store.path, examples=examples)
     assert begun.order.full_name == order.full_name
     (on, *_) = orders_in(run, context, ranked, left_s=3 * PASS_S)
-    assert on.samples_before == begun.passes * len(context.data.train) > 0
+    assert on.samples_before == begun.passes * examples > 0
     folder = write_order(run.store.path, on.model_copy(update={"epochs": 1}))
     result = train_arm(on.model_copy(update={"epochs": 1}), context, folder)
     assert result.epochs_judged == 1
     # What was cut off lies there still, and has no say any more.
     winner = SimpleNamespace(weights="full", name="on")
     held = SimpleNamespace(winner=winner, trainings={"on": (on, result)})
-    assert samples_held(held, ranked, context) > samples_begun(begun, context)
+    assert samples_held(held, ranked, context) > begun.samples(examples)
 
 
 def test_where_a_longer_training_fits_it_comes_before_what_was_cut_off(cut_off_run):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from hwkd.core.catalog import SEARCH_SPACES
+from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.student import StudentSpec
 from hwkd.engine.arms.settled import settle_outputs
 from hwkd.io.discovery import discover
@@ -41,6 +42,15 @@ def test_the_output_bias_is_added_to_all_outputs(finest, answers):
     bias.detach().add_(moves)
     moved = predict_logits(module, inputs) - before
     torch.testing.assert_close(moved, moves[None, :, None, None].expand_as(moved))
+
+
+def test_a_bias_that_another_layer_reads_too_is_not_added_to_outputs():
+    builder = LayersBuilder((3, 8, 8))
+    first = builder.conv("input", "first", 3, kernel=1, activation="none", norm=False)
+    again = builder.conv(first, "again", 3, kernel=1, activation="none", norm=False)
+    for outputs in (builder.add(first, again, "both"), builder.add(again, again, "twice")):
+        assert output_bias(build_module(builder.build(outputs), seed=0)) is None
+    assert output_bias(build_module(builder.build(again), seed=0)) is not None
 
 
 def test_a_settled_segmenter_scores_better_on_what_it_learned_from_and_settles_once():

@@ -13,6 +13,7 @@ from hwkd.core.metric import ScoresRecord
 from hwkd.engine.arms.contest import Contest
 from hwkd.engine.arms.orders import ArmOrder, ArmResult
 from hwkd.engine.arms.verdict import Contender
+from hwkd.engine.search.finish_again import samples_held
 from hwkd.engine.search.undertrained import Length, gain_of_twice, undertrained
 from hwkd.tasks.boxes_head import boxes_head
 from hwkd.tasks.classes_head import ClassesHead
@@ -95,6 +96,14 @@ def said(ships, *trainings, brief=(0.9, 1), head=None, is_timed=True):
     return undertrained(
         contest, ranked, context_of(head or ClassesHead.numbered(3)), is_timed=is_timed
     )
+
+
+def test_what_was_held_has_seen_what_it_went_on_with_too():
+    trainings = dict((full("a", 0.4, 5, goes_on="trial 0"), full("b", 0.3, 3, goes_on="a")))
+    winner = Contender(name="b", network=SPEC.key, weights="full", arm="labels", value=0.0)
+    held = Contest(trainings=trainings, competing=(winner,), deviation=0.0, winner=winner)
+    ranked = [completed(0, error=0.9).model_copy(update={"epochs_made": 2.0})]
+    assert samples_held(held, ranked, context_of(ClassesHead.numbered(3))) == 10 * TRAIN
 
 
 HEADS = {

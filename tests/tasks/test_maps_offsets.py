@@ -62,6 +62,14 @@ def test_positions_without_a_class_say_nothing_and_classes_that_never_come_are_n
     np.testing.assert_array_equal(offsets, iou_offsets(flat, masks[kept].astype(np.int64)))
 
 
+def test_a_class_of_which_nothing_was_seen_stays_where_it_is():
+    logits, given = drawn(0)
+    more = np.concatenate([logits, logits[:1] + 0.5])  # the last one is named often, and never is
+    offsets = iou_offsets(more, given)
+    assert offsets[3] == 0 and np.any(offsets[:3] != 0)
+    assert np.all(iou_offsets(more[:, :0], given[:0]) == 0)
+
+
 def test_nothing_moves_where_pixels_are_counted():
     logits, given = drawn(0)
     head = MapsHead(names=("a", "b", "c"), grid=(20, 20), metrics=MAP_METRICS[::-1])

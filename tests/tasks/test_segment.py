@@ -2,6 +2,7 @@
 
 import base64
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hwkd.core.class_colours import class_colours
 from hwkd.core.errors import DataError
 from hwkd.core.reading import Reading
 from hwkd.engine.arms.example_pictures import worst_pictures
+from hwkd.tasks.base import Split
 from hwkd.tasks.maps_head import MapsHead
 from hwkd.tasks.maps_loss import rarer_count_more
 from hwkd.tasks.mask_folder import read_mask_folder
@@ -233,3 +235,15 @@ def test_a_split_of_the_ground_alone_is_refused(tmp_path):
         DataError, match=r"in the validation split, .* masks hold no class but ground"
     ):
         SegmentTask().data(tmp_path)
+
+
+def test_large_pictures_fit_into_the_record_too():
+    random = np.random.default_rng(0)
+    inputs = random.random((1, 3, 900, 1200), dtype=np.float32)
+    outputs = random.random((1, 3, 900, 1200), dtype=np.float32)
+    labels = random.integers(0, 3, (1, 900, 1200)).astype(np.int16)
+    test = Split(inputs=inputs, labels=labels)
+    data = SimpleNamespace(test=test, input_shape=(3, 900, 1200))
+    head = MapsHead(names=("a", "b", "c"), grid=(900, 1200))
+    (shown,) = worst_pictures(data, head, outputs)
+    assert Image.open(io.BytesIO(base64.b64decode(shown.png))).size == (3 * 480 + 2 * 4, 360)

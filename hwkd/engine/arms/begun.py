@@ -37,6 +37,10 @@ class Begun:
         """Whole passes over what it learned from."""
         return len(self.came.facts.epochs)
 
+    def samples(self, examples: int) -> int:
+        """Return how many it had seen of so many examples, those before it too."""
+        return self.order.samples_before + self.passes * examples
+
     def store(self, run: Path) -> Path:
         """Write its weights as those of a student, beside its order; returns the file."""
         path = order_folder(run, self.order) / _WEIGHTS_FILE
@@ -46,11 +50,15 @@ class Begun:
         return path
 
 
-def furthest_begun(run: Path) -> Begun | None:
-    """Return the training of a run folder that came furthest and was cut off; None without one."""
+def furthest_begun(run: Path, *, examples: int) -> Begun | None:
+    """Return the training of a run folder that came furthest and was cut off; None without one.
+
+    Args:
+        examples: that a pass is over.
+    """
     found = []
     for order in unfinished_orders(run):
         came = cut_off(checkpoint_of(order_folder(run, order), TRAIN_STAGE))
         if came is not None and came.facts.epochs:
             found.append(Begun(order=order, came=came))
-    return max(found, key=lambda each: each.passes, default=None)
+    return max(found, key=lambda each: each.samples(examples), default=None)

@@ -167,6 +167,23 @@ def samples_seen(record: TrialRecord, context: SearchContext) -> int:
     return int(made * context.epoch_samples(record.fidelity or context.fidelity))
 
 
+def samples_in_all(
+    name: str, trainings: Mapping[str, tuple[ArmOrder, ArmResult]], brief: Mapping[str, int]
+) -> int:
+    """Return how many samples a training saw, with those that it went on with.
+
+    Args:
+        trainings: full ones, by name.
+        brief: what brief ones saw, by the names of their contenders.
+    """
+    seen = 0
+    while name in trainings:
+        order, result = trainings[name]
+        seen += order.samples_before + (result.samples_seen or 0)
+        name = order.goes_on
+    return seen + brief.get(name, 0)
+
+
 def judged(
     job: ArmOrder,
     trainings: Mapping[str, tuple[ArmOrder, ArmResult]],

@@ -18,6 +18,8 @@ from hwkd.tasks.base import TaskData
 
 _SHOWN = 6
 _LEAST_WIDTH = 384
+# Of one picture: three of noise in 64 colours fit into a record then.
+_MOST_SIDE = 480
 _GAP = 4
 # Of a photo; a PNG has 256, the others are those of classes and of what is written.
 _COLOURS = 64
@@ -139,10 +141,15 @@ def _write(
 
 
 def _enlarged(pictures: Sequence[Image.Image]) -> list[Image.Image]:
-    """Return pictures of one size in whole multiples of it, so large that a row is seen well."""
+    """Return pictures of one size in whole multiples of it, so large that a row is seen well.
+
+    Those that would not fit into a record are smaller.
+    """
     width, height = pictures[0].size
-    scale = max(1, -(-_LEAST_WIDTH // (len(pictures) * max(width, height))))
-    size = (width * scale, height * scale)
+    longer = max(width, height)
+    scale: float = max(1, -(-_LEAST_WIDTH // (len(pictures) * longer)))
+    scale = min(scale, _MOST_SIDE / longer) if longer > _MOST_SIDE else scale
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return [picture.resize(size, Image.Resampling.NEAREST) for picture in pictures]
 
 

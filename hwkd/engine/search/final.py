@@ -80,14 +80,13 @@ def finish_students(
     """
     started_s = time.monotonic()
     if judged_by_share(context):
-        ranked = finalists(
-            ranked, ending.goal, validation_samples=len(context.data.validation.labels)
-        )
-    held = held_contest(store.path, ranked, context, ending.goal) if ending.is_again else None
+        samples = len(context.data.validation.labels)
+        ranked = finalists(ranked, ending.goal, validation_samples=samples)
     given_up = not_affordable(ranked, ending)
-    begins = held
-    if given_up and may_go_on(ranked, ending):
-        begins = held or held_contest(store.path, ranked, context, ending.goal)
+    held = begins = None
+    if ending.is_again or (given_up and may_go_on(ranked, ending)):
+        begins = held_contest(store.path, ranked, context, ending.goal)
+        held = begins if ending.is_again else None
     turns = last_trainings(ranked, context, store, ending, begins, from_the_start=not given_up)
     if given_up and turns.orders:
         given_up = tuple(f"{why}; what was held is trained further instead" for why in given_up)
@@ -98,14 +97,9 @@ def finish_students(
         meanwhile()
 
     results = run_orders(
-        store.path,
-        nursery,
-        turns.orders,
-        end_s=turns.end_s,
-        slot_s=turns.slot_s,
-        meanwhile=beside,
-        progress=progress,
-    )
+        store.path, nursery, turns.orders,
+        end_s=turns.end_s, slot_s=turns.slot_s, meanwhile=beside, progress=progress,
+    )  # fmt: skip
     given_up += _not_made(turns.wanted, results, context)
     found = held_contest(store.path, ranked, context, ending.goal)
     ships, why = _shipping(found, brief, made=bool(results))
@@ -115,9 +109,9 @@ def finish_students(
     final, files = conclude(
         store.path, context, ships, verdict, profile_s=profile_s, started_s=started_s
     )
-    metric = context.data.head.metrics[0]
-    came = () if held is None else tuple(what_came(held, found, ranked, metric))
-    came += () if held is not None else _went_on(turns.orders, results)
+    came = _went_on(turns.orders, results)
+    if held is not None:
+        came = tuple(what_came(held, found, ranked, context.data.head.metrics[0]))
     short = undertrained(found, ranked, context, is_timed=ending.end_s is not None)
     remarks = came if short is None else (*came, short)
     return final.model_copy(update={"remarks": remarks}), files, given_up + why

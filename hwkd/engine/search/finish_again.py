@@ -11,7 +11,7 @@ from pathlib import Path
 from hwkd.core.metric import Metric, ScoresRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.arms.begun import Begun
-from hwkd.engine.arms.contest import Contest, samples_seen
+from hwkd.engine.arms.contest import Contest, samples_in_all, samples_seen
 from hwkd.engine.arms.orders import ArmOrder, order_folder
 from hwkd.engine.arms.recipes import arm_named, known_arms
 from hwkd.engine.arms.verdict import Contender
@@ -108,24 +108,15 @@ def going_on_begun(
             "arm": cut.arm,
             "start_from": str(begun.store(store.path).resolve()),
             "goes_on": cut.full_name,
-            "samples_before": samples_begun(begun, context),
+            "samples_before": begun.samples(len(context.data.train)),
         }
     )
 
 
-def samples_begun(begun: Begun, context: SearchContext) -> int:
-    """Return how many samples a training had seen when it was cut off, those before it too."""
-    return begun.order.samples_before + begun.passes * len(context.data.train)
-
-
 def samples_held(held: Contest, ranked: Sequence[TrialRecord], context: SearchContext) -> int:
     """Return how many samples the best weights of a run folder have seen; 0 if it is unknown."""
-    winner = held.winner
-    if winner.weights == "full":
-        order, result = held.trainings[winner.name]
-        return order.samples_before + (result.samples_seen or 0)
-    record = next(r for r in ranked if r.spec and r.spec.key == winner.network)
-    return samples_seen(record, context)
+    brief = {f"trial {r.number}": samples_seen(r, context) for r in ranked}
+    return samples_in_all(held.winner.name, held.trainings, brief)
 
 
 def _short(name: str) -> str:

@@ -22,7 +22,6 @@ from hwkd.engine.search.finish_again import (
     Further,
     going_on,
     going_on_begun,
-    samples_begun,
     samples_held,
 )
 from hwkd.engine.setup.context import SearchContext
@@ -88,8 +87,9 @@ def _further(
     if ending.seeds > 1 or (held is None and ending.end_s is None):
         return None
     known = 0 if held is None else samples_held(held, ranked, context)
-    begun = None if ending.end_s is None else furthest_begun(store.path)
-    begun_samples = 0 if begun is None else samples_begun(begun, context)
+    examples = len(context.data.train)
+    begun = None if ending.end_s is None else furthest_begun(store.path, examples=examples)
+    begun_samples = 0 if begun is None else begun.samples(examples)
     if held is None and begun is None:
         return None
     fresh = _orders(ranked, context, ending, networks=1)[0]

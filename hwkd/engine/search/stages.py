@@ -97,17 +97,13 @@ class SearchStages:
                     self.write_report(self.store.path)
 
             records, timed_out = run_trial_stage(
-                self.store,
-                self.config,
-                self.nursery,
-                descriptors,
-                self.listener,
+                self.store, self.config, self.nursery, descriptors, self.listener,
                 meanwhile=meanwhile,
                 search_s=search_s,
                 share_s=self._share_s(shares),
                 latest_s=latest_s,
                 scoring_s=self.limit.first_scoring_s,
-            )
+            )  # fmt: skip
             run = with_phase(run, "search", time.monotonic() - begun)
             run = self._judged(run, closing(), records)
             status = "stopped by timeout" if timed_out else "finished"

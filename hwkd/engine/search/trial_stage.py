@@ -51,14 +51,9 @@ def run_trial_stage(
     started = time.monotonic()
     end_s = None if search_s is None else started + search_s
     pool = WorkerPool(
-        store=store,
-        nursery=nursery,
-        count=config.workers,
-        descriptors=descriptors,
-        share_s=share_s,
-        end_s=end_s,
-        scoring_s=scoring_s,
-    )
+        store=store, nursery=nursery, count=config.workers, descriptors=descriptors,
+        share_s=share_s, end_s=end_s, scoring_s=scoring_s,
+    )  # fmt: skip
     wanted = config.most_trials
     shared = store.shared
     if shared is not None:

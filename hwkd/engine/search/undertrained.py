@@ -8,12 +8,11 @@ one to what ships. Every search has one, the brief training by which the network
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hwkd.core.trial import TrialRecord
-from hwkd.engine.arms.contest import Contest, samples_seen
-from hwkd.engine.arms.orders import ArmOrder, ArmResult
+from hwkd.engine.arms.contest import Contest, samples_in_all, samples_seen
 from hwkd.engine.search.ending import enough_samples
 from hwkd.engine.search.finalists import ERROR_BY_PASSES
 from hwkd.engine.setup.context import SearchContext
@@ -120,25 +119,12 @@ def _lengths(
         for r in ranked
         if r.spec is not None and r.spec.key == network and r.objective is not None
     }
+    brief = {name: int(each.samples) for name, each in known.items()}
     for name, (order, result) in found.trainings.items():
         if order.spec.key == network and result.objective is not None:
-            samples = _seen_in_all(name, found.trainings, known)
+            samples = samples_in_all(name, found.trainings, brief)
             known[name] = Length(samples=max(1.0, samples), error=result.objective.task_error)
     return known
-
-
-def _seen_in_all(
-    name: str,
-    trainings: Mapping[str, tuple[ArmOrder, ArmResult]],
-    known: Mapping[str, Length],
-) -> float:
-    """Return the samples of a training and of those that it went on with."""
-    seen = 0.0
-    while name in trainings:
-        order, result = trainings[name]
-        seen += (result.samples_seen or 0) + order.samples_before
-        name = order.goes_on
-    return seen + (known[name].samples if name in known else 0.0)
 
 
 def _deviation(error: float, samples: int) -> float:

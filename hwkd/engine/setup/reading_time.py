@@ -37,9 +37,8 @@ class ReadInTime:
         """
         self.progress(stage, done, total, note)
         now_s = self.limit.spent_s()
-        if done < self._last.get(
-            stage, done + 1
-        ):  # it begins, or does for another part of the data
+        last = self._last.get(stage)
+        if last is None or done < last:  # it begins, or does for another part of the data
             self._begun[stage] = now_s, done
         self._last[stage] = done
         since_s, first = self._begun[stage]
