@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hwkd.core.evenly import evenly
 from hwkd.core.teaching_record import SoftAnswers, SoftSample
 
 _BINS = 15
@@ -33,7 +34,7 @@ def soft_answers(
     shares = probabilities(logits)
     entropies = -(shares * np.log(np.maximum(shares, 1e-300))).sum(1)
     order = np.argsort(entropies, kind="stable")
-    places = np.linspace(0, len(order) - 1, min(samples, len(order))).round().astype(int)
+    places = evenly(len(order), samples)
     shown = [
         SoftSample(
             row=int(row),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hwkd.core.errors import DataError, ModelFileError
+from hwkd.core.evenly import evenly
 from hwkd.core.printable import printable
 from hwkd.distill.token_divergences import IGNORED
 
@@ -135,7 +136,7 @@ def spread(windows: Windows, most: int = _MOST_JUDGED) -> Windows:
     count = len(windows.inputs)
     if count <= most:
         return windows
-    rows = torch.from_numpy(np.linspace(0, count - 1, most).round().astype(np.int64))
+    rows = torch.from_numpy(evenly(count, most))
     labels = windows.labels[rows]
     tokens = int((labels != IGNORED).sum())
     return Windows(

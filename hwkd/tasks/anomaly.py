@@ -24,7 +24,6 @@ from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.csv_table import read_csv
 from hwkd.tasks.machine_sounds import SOUND_FEATURES, SOUND_FORMATS, read_machine_sounds
 from hwkd.tasks.npz import read_npz
-from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
 from hwkd.tasks.reconstruction_head import (
     ANOMALY_METRICS,
@@ -78,14 +77,7 @@ class AnomalyTask(CheckedTask):
         head = ReconstructionHead(names=("",), metrics=asked.metrics, false_alarms_ratio=ratio)
         if _is_sound(source) and reading.features is None:
             reading = reading.model_copy(update={"features": SOUND_FEATURES})
-        data = prepare(
-            split,
-            head,
-            reading,
-            task=self.name,
-            split_seed=asked.split_seed,
-            progress=asked.progress,
-        )
+        data = self.ready(split, head, reading, asked)
         size = int(np.prod(data.input_shape))
         if len(names) != size:
             names = value_names(size)

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from hwkd.core.errors import ConfigError
+from hwkd.core.head import Head
 from hwkd.core.metric import Metric, led_by
+from hwkd.core.nature import Nature
 from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.tasks.base import TaskData
+from hwkd.tasks.prepare import prepare
+from hwkd.tasks.raw import RawData
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +70,19 @@ class CheckedTask(ABC):
         metrics = led_by(self.metrics, reading.metric, task=self.name)
         asked = Asked(reading=reading, metrics=metrics, split_seed=split_seed, progress=progress)
         return self.prepared(source, asked)
+
+    def ready(
+        self, raw: RawData, head: Head, reading: Reading, asked: Asked, *, nature: Nature = "values"
+    ) -> TaskData:
+        """Return raw data as this task's, split and through the pipeline; see `prepare`.
+
+        Args:
+            reading: of `asked`, with what the task adds to it.
+        """
+        return prepare(
+            raw, head, reading,
+            task=self.name, split_seed=asked.split_seed, nature=nature, progress=asked.progress,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

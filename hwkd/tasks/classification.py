@@ -13,7 +13,6 @@ from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.tasks.base import Task, TaskData
 from hwkd.tasks.checked_task import Asked, CheckedTask
 from hwkd.tasks.classes_head import CLASS_METRICS, head_of_classes
-from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawSplit
 from hwkd.tasks.sources import is_image_folder, read_digits, read_source
 from hwkd.tasks.splits import with_all_splits
@@ -53,14 +52,7 @@ class ClassifyTask(CheckedTask):
         )
         split = with_all_splits(raw, split_seed=asked.split_seed)
         head = head_of_classes(split, asked.metrics, reading)
-        return prepare(
-            split,
-            head,
-            reading,
-            task=self.name,
-            split_seed=asked.split_seed,
-            progress=asked.progress,
-        )
+        return self.ready(split, head, reading, asked)
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]

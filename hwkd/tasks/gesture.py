@@ -16,7 +16,6 @@ from hwkd.tasks.base import Task, TaskData
 from hwkd.tasks.checked_task import Asked, FileTask
 from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.classes_head import VOTED_METRICS, head_of_classes
-from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.tasks.recordings import RECORDING_FORMATS, group_of, is_other_rate, read_recordings
 from hwkd.tasks.windows import cut_windows, split_windows
@@ -58,15 +57,7 @@ class GestureTask(FileTask):
         head = head_of_classes(raw, asked.metrics, reading)
         if reading.features is None:
             reading = reading.model_copy(update={"features": _features(raw)})
-        data = prepare(
-            raw,
-            head,
-            reading,
-            task=self.name,
-            split_seed=asked.split_seed,
-            nature="motion",
-            progress=asked.progress,
-        )
+        data = self.ready(raw, head, reading, asked, nature="motion")
         return replace(data, answer_every_s=stride_s)
 
     def labelled(

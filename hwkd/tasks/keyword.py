@@ -20,7 +20,6 @@ from hwkd.tasks.checked_task import Asked, FileTask
 from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.classes_head import CLASS_METRICS, head_of_classes
 from hwkd.tasks.hearing import FALSE_ALARMS_RATIO, Refusing
-from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.tasks.sound_folder import (
     clips_of_folders,
@@ -72,15 +71,7 @@ class KeywordTask(FileTask):
             ratio = reading.false_alarms_ratio or FALSE_ALARMS_RATIO
             head = replace(head, hears=Refusing(quiet=tuple(quiet), most_ratio=ratio))
         heard = reading.model_copy(update={"features": reading.features or "log-mel"})
-        return prepare(
-            raw,
-            head,
-            heard,
-            task=self.name,
-            split_seed=asked.split_seed,
-            nature="speech",
-            progress=asked.progress,
-        )
+        return self.ready(raw, head, heard, asked, nature="speech")
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]

@@ -21,7 +21,6 @@ from hwkd.tasks.checked_task import Asked, CheckedTask
 from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.csv_table import read_csv
 from hwkd.tasks.npz import read_npz
-from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
 from hwkd.tasks.sources import is_zip, reading
 from hwkd.tasks.splits import with_all_splits
@@ -62,14 +61,7 @@ class RegressionTask(CheckedTask):
                 )
         head = replace(ValuesHead.fitted(split.train.labels, names=names), metrics=asked.metrics)
         ready = _standardised(split, head)
-        return prepare(
-            ready,
-            head,
-            reading,
-            task=self.name,
-            split_seed=asked.split_seed,
-            progress=asked.progress,
-        )
+        return self.ready(ready, head, reading, asked)
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]

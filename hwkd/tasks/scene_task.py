@@ -15,7 +15,6 @@ from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.tasks.base import SplitName, TaskData
 from hwkd.tasks.checked_task import Asked, FileTask
-from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.tasks.splits import with_all_splits
 
@@ -70,10 +69,7 @@ class SceneTask(FileTask):
         for name, each in split.given().items():
             self._require_judging(raw, each, name, is_own=name in raw.given())
         head, ready = self.headed(split, raw.class_names, asked.metrics)
-        return prepare(
-            ready, head, asked.reading, task=self.name, split_seed=asked.split_seed,
-            nature=self.nature,
-        )  # fmt: skip
+        return self.ready(ready, head, asked.reading, asked, nature=self.nature)
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]

@@ -19,7 +19,6 @@ from hwkd.tasks.base import Task, TaskData
 from hwkd.tasks.checked_task import Asked, FileTask
 from hwkd.tasks.classes_head import CLASS_METRICS, head_of_classes
 from hwkd.tasks.folder_tree import first_names
-from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit, class_indices
 from hwkd.tasks.splits import with_all_splits
 from hwkd.tasks.text_source import TEXT_FORMATS, read_texts, votes_of
@@ -50,9 +49,7 @@ class TextTask(FileTask):
         raw = with_all_splits(_raw(source, reading), split_seed=asked.split_seed)
         head = head_of_classes(raw, asked.metrics, reading)
         reading = reading.model_copy(update={"features": reading.features or _FEATURES})
-        return prepare(
-            raw, head, reading, task=self.name, split_seed=asked.split_seed, progress=asked.progress
-        )
+        return self.ready(raw, head, reading, asked)
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]

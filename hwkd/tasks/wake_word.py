@@ -23,7 +23,6 @@ from hwkd.tasks.checked_task import Asked, FileTask
 from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.classes_head import WAKE_METRICS, head_of_classes
 from hwkd.tasks.hearing import FALSE_ACCEPTS_PER_HOUR, Hearing
-from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.tasks.sound_folder import (
     SPLIT_LISTS,
@@ -90,9 +89,7 @@ class WakeWordTask(FileTask):
         # Voices are not varied: a network by hand then missed .38 of the words on validation and
         # .94 on test, without .17 and .43 (120,000 samples, one seed), taught by an embedding of
         # speech .03 and .38, without .02 and .23: sound-alikes are as near.
-        return prepare(
-            raw, head, heard, task=self.name, split_seed=asked.split_seed, progress=asked.progress
-        )
+        return self.ready(raw, head, heard, asked)
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]

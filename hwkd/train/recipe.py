@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from hwkd.core.student import Layers
-from hwkd.train.augment import Augmentation, choose_augmentation
+from hwkd.train.augment import Augmentation
+from hwkd.train.choose_augmentation import choose_augmentation
 from hwkd.train.config import Optimizer, Precision, Schedule, TrainConfig
 from hwkd.train.dataset import LabelledArrays
 from hwkd.train.symmetry import Symmetry

@@ -24,7 +24,7 @@ from hwkd.io.paths import (
     require_writable_cache,
     written_atomically,
 )
-from hwkd.train.augment import choose_augmentation
+from hwkd.train.choose_augmentation import choose_augmentation
 from hwkd.train.dataset import Dataset
 from hwkd.train.schedule import Clock
 from hwkd.train.seeded_torch import seeded_torch

@@ -9,9 +9,9 @@ from hwkd.train.augment import (
     NO_AUGMENTATION,
     Augmentation,
     augment,
-    choose_augmentation,
 )
 from hwkd.train.batches import BatchMaker
+from hwkd.train.choose_augmentation import choose_augmentation
 
 INPUTS = np.random.default_rng(0).normal(size=(40, 2, 6, 5)).astype(np.float32)
 

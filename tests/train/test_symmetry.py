@@ -9,7 +9,8 @@ import pytest
 
 from hwkd.tasks.base import Split
 from hwkd.tasks.classification import ClassifyTask
-from hwkd.train.augment import Augmentation, asks_symmetry, choose_augmentation
+from hwkd.train.augment import Augmentation
+from hwkd.train.choose_augmentation import asks_symmetry, choose_augmentation
 from hwkd.train.symmetry import Symmetry, symmetry_of
 
 RANDOM = np.random.default_rng(0)

@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from hwkd.tasks.base import Split
-from hwkd.train.augment import Augmentation, augment, choose_augmentation
+from hwkd.train.augment import Augmentation, augment
 from hwkd.train.batches import BatchMaker
+from hwkd.train.choose_augmentation import choose_augmentation
 
 BINS, TIME = 20, 31
 

@@ -93,27 +93,6 @@ def train_student(
         ZeroGradientError: if a term has no gradient at the student in its first steps.
         ConfigError: if a method cannot run with this student and this teacher.
     """
-    trained = _train(
-        layers, context, training, arm=arm, steps_between_norms=steps_between_norms,
-        on_epoch=on_epoch, check=check, start_from=start_from, checkpoints=checkpoints,
-    )  # fmt: skip
-    known = context.labelled
-    settle_outputs(trained.module, context.data.head, known.copies[0], known.labels)
-    return trained
-
-
-def _train(
-    layers: Layers,
-    context: SearchContext,
-    training: Training,
-    *,
-    arm: Arm,
-    steps_between_norms: int,
-    on_epoch: Callable[[EpochRecord], None],
-    check: Callable[[], None],
-    start_from: Path | None,
-    checkpoints: Checkpoints | None,
-) -> Trained:
     train_config = training.config
     if arm.scheme is not None:
         course = train_scheme(
@@ -127,7 +106,7 @@ def _train(
             check=check,
             checkpoints=checkpoints,
         )
-        return _of_course(arm, context, *course)
+        return _settled(_of_course(arm, context, *course), context)
     module = _begun(layers, context, train_config.seed, start_from)
     criterion = student_criterion(
         context,
@@ -150,7 +129,13 @@ def _train(
         if checkpoints is None
         else checkpoints.stage(TRAIN_STAGE, train_config, leaves_weights=True),
     )
-    return Trained(module=module, result=result, criterion=criterion)
+    return _settled(Trained(module=module, result=result, criterion=criterion), context)
+
+
+def _settled(trained: Trained, context: SearchContext) -> Trained:
+    known = context.labelled
+    settle_outputs(trained.module, context.data.head, known.copies[0], known.labels)
+    return trained
 
 
 def _begun(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from hwkd.core.evenly import evenly
 from hwkd.core.head import Head, SettlesOutputs
 from hwkd.nn.build import StudentModule
 from hwkd.nn.output_bias import output_bias
@@ -24,12 +24,12 @@ def settle_outputs(module: StudentModule, head: Head, inputs: Tensor, labels: Te
     Args:
         inputs: with labels, shape [samples, *input_shape]; some of many are asked.
     """
-    bias = output_bias(module) if isinstance(head, SettlesOutputs) else None
-    if bias is None or not isinstance(head, SettlesOutputs):
+    if not isinstance(head, SettlesOutputs):
         return
-    count = min(len(inputs), _MOST_PICTURES)
-    rows = torch.from_numpy(np.linspace(0, len(inputs) - 1, count).round().astype(np.int64))
-    rows = rows.to(inputs.device)
+    bias = output_bias(module)
+    if bias is None:
+        return
+    rows = torch.from_numpy(evenly(len(inputs), _MOST_PICTURES)).to(inputs.device)
     outputs = predict_logits(module, inputs.index_select(0, rows)).float().cpu().numpy()
     offsets = head.offsets(outputs, labels.index_select(0, rows).cpu().numpy())
     bias.detach().add_(torch.from_numpy(offsets).to(bias.device))

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from hwkd.engine.arms.evaluation import student_logits
 from hwkd.engine.setup.context import SearchContext
-from hwkd.train.augment import augment, choose_augmentation
+from hwkd.train.augment import augment
+from hwkd.train.choose_augmentation import choose_augmentation
 
 _MOST_COPIES, _MOST_EXAMPLES = 8, 8_000
 

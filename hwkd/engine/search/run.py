@@ -29,7 +29,7 @@ from hwkd.engine.setup.reading_time import ReadInTime
 from hwkd.engine.setup.resolve import most_epochs
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.io.run_files import PREPARED_FILE, RUN_FILE
-from hwkd.train.augment import asks_symmetry
+from hwkd.train.choose_augmentation import asks_symmetry
 from hwkd.train.symmetry import symmetry_of
 
 # What a pass takes is predicted by arithmetic, and may take so much less.

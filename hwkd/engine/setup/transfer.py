@@ -20,7 +20,8 @@ from hwkd.tasks.base import Split, TaskData
 from hwkd.tasks.npz import read_one_array, stated_names
 from hwkd.tasks.sources import is_image_folder, read_source
 from hwkd.tasks.split_differences import require_like_train
-from hwkd.train.augment import NO_AUGMENTATION, Augmentation, choose_augmentation
+from hwkd.train.augment import NO_AUGMENTATION, Augmentation
+from hwkd.train.choose_augmentation import choose_augmentation
 from hwkd.train.dataset import SplitName
 from hwkd.train.seeding import derive_seed
 
